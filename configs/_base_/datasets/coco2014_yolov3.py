@@ -1,0 +1,23 @@
+# The paper's own split of COCO 2014: 117,263 training and 5,000 validation images, made by
+# tools/prepare_coco2014.py. Its file names carry the folder (train2014/..., val2014/...).
+_base_ = "./coco2017_yolov3.py"
+
+data_root = "data/coco2014/"
+train_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        ann_file="annotations/instances_trainvalno5k.json",
+        data_prefix=dict(img=""),
+    )
+)
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        ann_file="annotations/instances_5k.json",
+        data_prefix=dict(img=""),
+    )
+)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(ann_file=data_root + "annotations/instances_5k.json")
+test_evaluator = val_evaluator

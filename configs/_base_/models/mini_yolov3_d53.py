@@ -1,0 +1,17 @@
+# The same Darknet-53 YOLOv3, all 75 convolutions of it, for the drawn set: three classes, anchors
+# for shapes of 18 to 80 px in images of 160 px, and no ImageNet weights.
+_base_ = "./yolov3_d53.py"
+
+model = dict(
+    backbone=dict(init_cfg=None),
+    bbox_head=dict(
+        num_classes=3,
+        anchor_generator=dict(
+            base_sizes=[
+                [(54, 54), (66, 66), (78, 78)],
+                [(30, 30), (36, 36), (44, 44)],
+                [(16, 16), (20, 20), (25, 25)],
+            ]
+        ),
+    ),
+)

@@ -1,0 +1,9 @@
+_base_ = "./detection.py"
+
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(max_keep_ckpts=1),
+    visualization=dict(draw=True, interval=2),  # pictures of detections, in the work dir
+)
+log_processor = dict(window_size=10)
+randomness = dict(seed=0)

@@ -1,0 +1,12 @@
+# YOLOv3 with WRS(IC) on the drawn set, from scratch.
+_base_ = [
+    "../_base_/models/mini_yolov3_d53.py",
+    "../_base_/datasets/mini_detection.py",
+    "../_base_/schedules/mini_200.py",
+    "../_base_/regularizers/wrs_ic.py",
+    "../_base_/runtimes/mini_detection.py",
+]
+optim_wrapper = dict(
+    optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
+    clip_grad=dict(max_norm=35, norm_type=2),
+)
