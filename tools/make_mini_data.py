@@ -21,34 +21,34 @@ KINDS = {kind.RECIPE.kind: kind for kind in (detection,)}
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, kind in KINDS.items():
         recipe = kind.RECIPE
         options = kinds.add_parser(
             name, help=kind.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
         add = options.add_argument
-        add('--out', type=Path, default=Path('data/mini') / name, help='folder to make')
-        add('--train', type=int, default=recipe.train, help='training images')
-        add('--val', type=int, default=recipe.val, help='validation images')
-        add('--size', type=int, default=recipe.size, help='image side in pixels')
-        add('--seed', type=int, default=recipe.seed, help='another seed, other images')
+        add("--out", type=Path, default=Path("data/mini") / name, help="folder to make")
+        add("--train", type=int, default=recipe.train, help="training images")
+        add("--val", type=int, default=recipe.val, help="validation images")
+        add("--size", type=int, default=recipe.size, help="image side in pixels")
+        add("--seed", type=int, default=recipe.seed, help="another seed, other images")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     kind = KINDS[args.kind]
-    settings = {name: getattr(args, name) for name in ('train', 'val', 'size', 'seed')}
+    settings = {name: getattr(args, name) for name in ("train", "val", "size", "seed")}
     start = time.perf_counter()
     try:
         print(make_once(args.out, replace(kind.RECIPE, **settings), kind.draw))
     except (ValueError, OSError) as error:
-        print(f'make_mini_data.py: {error}', file=sys.stderr)
+        print(f"make_mini_data.py: {error}", file=sys.stderr)
         return 2
-    print(f'{time.perf_counter() - start:.1f} s')
+    print(f"{time.perf_counter() - start:.1f} s")
     return 0
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     sys.exit(main())

@@ -7,3 +7,4 @@ _base_ = [
     "../_base_/runtimes/mini_detection.py",
 ]
 optim_wrapper = dict(optimizer=dict(type="AdamP", lr=1e-3, weight_decay=5e-3))
+work_dir = "work_dirs/mini/yolov3_adamp"  # configs/yolov3_adamp.py writes to work_dirs/yolov3_adamp

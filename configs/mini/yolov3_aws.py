@@ -16,3 +16,4 @@ model = dict(
     neck=dict(conv_cfg=weight_standardized),
     bbox_head=dict(conv_cfg=weight_standardized),
 )
+work_dir = "work_dirs/mini/yolov3_aws"  # configs/yolov3_aws.py writes to work_dirs/yolov3_aws

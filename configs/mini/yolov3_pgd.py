@@ -16,3 +16,4 @@ model = dict(
     neck=dict(norm_cfg=scale_bias),
     bbox_head=dict(norm_cfg=scale_bias),
 )
+work_dir = "work_dirs/mini/yolov3_pgd"  # configs/yolov3_pgd.py writes to work_dirs/yolov3_pgd

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'tools'))
+sys.path.insert(0, str(ROOT / "tools"))
 
 
 @pytest.fixture
@@ -17,9 +17,9 @@ def run_tool():
 
     def run(name, *args, cwd=ROOT, **env):
         return subprocess.run(
-            [sys.executable, str(ROOT / 'tools' / name), *map(str, args)],
+            [sys.executable, str(ROOT / "tools" / name), *map(str, args)],
             cwd=cwd,
-            env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT), **env},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env},
             capture_output=True,
             text=True,
             timeout=300,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-RECIPE_FILE = 'recipe.json'
+RECIPE_FILE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Recipe:
     version: int = 1
 
     def __post_init__(self) -> None:
-        for name in ('train', 'val'):
+        for name in ("train", "val"):
             if getattr(self, name) < 1:
-                raise ValueError(f'{name} must be at least 1 image, got {getattr(self, name)}')
+                raise ValueError(f"{name} must be at least 1 image, got {getattr(self, name)}")
         if self.size < 64:
-            raise ValueError(f'size must be at least 64 pixels, got {self.size}')
+            raise ValueError(f"size must be at least 64 pixels, got {self.size}")
         if self.seed < 0:
-            raise ValueError(f'seed must not be negative, got {self.seed}')
+            raise ValueError(f"seed must not be negative, got {self.seed}")
 
     def rng(self, split: int, index: int) -> np.random.Generator:
         """One stream per image: a longer set starts with the images of a shorter one."""
@@ -46,29 +46,29 @@ def make_once(target: Path, recipe: Recipe, draw: Callable[[Path, Recipe], str])
     """
     if target.exists() and any(target.iterdir()):
         _refuse_unless_same(target, recipe)
-        return f'{target}: already made from this recipe, left as it is'
+        return f"{target}: already made from this recipe, left as it is"
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f'.{target.name}-', dir=target.parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         made = draw(unfinished, recipe)
-        (unfinished / RECIPE_FILE).write_text(json.dumps(asdict(recipe), indent=2) + '\n')
+        (unfinished / RECIPE_FILE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
         unfinished.chmod(0o755)  # mkdtemp makes it private
         unfinished.replace(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return f'{target}: {made}'
+    return f"{target}: {made}"
 
 
 def _refuse_unless_same(target: Path, recipe: Recipe) -> None:
-    way_out = 'choose another folder with --out, or remove that one yourself'
+    way_out = "choose another folder with --out, or remove that one yourself"
     note = target / RECIPE_FILE
     if not note.is_file():
-        raise FileExistsError(f'{target} holds files that this tool did not make; {way_out}')
+        raise FileExistsError(f"{target} holds files that this tool did not make; {way_out}")
     there = json.loads(note.read_text())
     if there != asdict(recipe):
-        differs = ', '.join(
-            f'{key} {there.get(key)} there, {value} asked for'
+        differs = ", ".join(
+            f"{key} {there.get(key)} there, {value} asked for"
             for key, value in asdict(recipe).items()
             if there.get(key) != value
         )
-        raise FileExistsError(f'{target} was made from another recipe ({differs}); {way_out}')
+        raise FileExistsError(f"{target} was made from another recipe ({differs}); {way_out}")

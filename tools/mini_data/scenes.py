@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-SHAPES = ('circle', 'square', 'triangle')
+SHAPES = ("circle", "square", "triangle")
 MOST_THINGS = 5
 RADIUS = (0.08, 0.25)  # of the image side
 CONTRAST = 60.0  # least distance of a shape's colour from the ground it covers, in grey levels
@@ -47,7 +47,7 @@ def draw_scene(rng: np.random.Generator, size: int) -> Scene:
         if thing is not None:
             canvas[thing.mask] = _colour_against(rng, canvas[thing.mask].mean(0))
             x, y, width, height = thing.box
-            covered[max(y - 2, 0):y + height + 2, max(x - 2, 0):x + width + 2] = True
+            covered[max(y - 2, 0) : y + height + 2, max(x - 2, 0) : x + width + 2] = True
             things.append(thing)
     noisy = canvas + rng.normal(0, 3, canvas.shape)
     return Scene(noisy.clip(0, 255).astype(np.uint8), things)
@@ -69,7 +69,7 @@ def _place(rng: np.random.Generator, size: int, covered: Mask) -> Thing | None:
         x, y = rng.uniform(radius, size - radius, 2)
         thing = Thing(label, _mask(SHAPES[label], size, x, y, radius, rng.uniform(0, 2 * np.pi)))
         left, top, width, height = thing.box
-        if not covered[top:top + height, left:left + width].any():
+        if not covered[top : top + height, left : left + width].any():
             return thing
     return None
 
@@ -78,9 +78,9 @@ def _mask(shape: str, size: int, x: float, y: float, radius: float, angle: float
     """The pixels of a shape whose corners (or rim) lie on a circle around x, y."""
     rows, columns = np.mgrid[:size, :size] + 0.5
     u, v = (columns - x) / radius, (rows - y) / radius
-    if shape == 'circle':
-        return np.asarray(u ** 2 + v ** 2 <= 1)
-    sides = {'triangle': 3, 'square': 4}[shape]
+    if shape == "circle":
+        return np.asarray(u**2 + v**2 <= 1)
+    sides = {"triangle": 3, "square": 4}[shape]
     normals = angle + 2 * np.pi * np.arange(sides) / sides
     inside = np.cos(normals)[:, None, None] * u + np.sin(normals)[:, None, None] * v
     return np.asarray((inside <= np.cos(np.pi / sides)).all(0))

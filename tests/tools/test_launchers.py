@@ -1,0 +1,117 @@
+"""The shell scripts, dry: what they would run, and what they refuse."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+
+def launch(script, *args, **env):
+    return subprocess.run(
+        [str(TOOLS / script), *map(str, args)],
+        env={"PATH": os.environ["PATH"], "DRY_RUN": "1", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def command(script, *args, **env):
+    done = launch(script, *args, **env)
+    assert done.returncode == 0, done.stderr
+    return shlex.split(done.stdout)
+
+
+def value(words, option):
+    return words[words.index(option) + 1]
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in TOOLS.glob("*.sh")))
+def test_every_script_is_valid_and_can_be_run(script):
+    assert os.access(TOOLS / script, os.X_OK)
+    subprocess.run(["bash", "-n", str(TOOLS / script)], check=True)
+
+
+def test_dist_train_starts_one_rank_per_gpu_and_passes_the_flags_on():
+    words = command("dist_train.sh", "a config.py", 4, "--amp", "--cfg-options", "x=[1, 2]")
+    assert words[:3] == ["python", "-m", "torch.distributed.run"]
+    assert value(words, "--nproc_per_node") == "4"
+    assert value(words, "--nnodes") == "1"
+    script = words.index(str(TOOLS / "train.py"))
+    flags = ["a config.py", "--launcher", "pytorch", "--amp", "--cfg-options", "x=[1, 2]"]
+    assert words[script + 1 :] == flags
+
+
+def test_dist_train_on_more_machines():
+    where = {"NNODES": "3", "NODE_RANK": "2", "MASTER_ADDR": "first", "PORT": "12345"}
+    words = command("dist_train.sh", "c.py", 8, **where)
+    options = ("--nnodes", "--node_rank", "--master_addr", "--master_port")
+    assert [value(words, option) for option in options] == ["3", "2", "first", "12345"]
+
+
+def test_dist_test_takes_a_checkpoint():
+    words = command("dist_test.sh", "c.py", "best.pth", 2, "--out", "p.pkl", PYTHON="python3")
+    assert words[0] == "python3"
+    script = words.index(str(TOOLS / "test.py"))
+    flags = ["c.py", "best.pth", "--launcher", "pytorch", "--out", "p.pkl"]
+    assert words[script + 1 :] == flags
+
+
+def test_slurm_train_starts_one_launcher_per_machine():
+    words = command(
+        "slurm_train.sh", "gpu", "job", "c.py", "work dir", "--amp", GPUS="16", SRUN_ARGS="--qos x"
+    )
+    assert words[0] == "srun"
+    assert (value(words, "--nodes"), value(words, "--ntasks-per-node")) == ("2", "1")
+    assert (value(words, "--gres"), value(words, "--cpus-per-task")) == ("gpu:8", "40")
+    assert value(words, "--qos") == "x"
+    script = words.index(str(TOOLS / "dist_train.sh"))
+    assert words[script + 1 :] == ["c.py", "8", "--work-dir", "work dir", "--amp"]
+
+
+def test_slurm_train_tells_each_machine_its_place(tmp_path):
+    """The part after srun, as it would run on the second of two machines."""
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(
+        '#!/bin/sh\n[ "$1 $2 $3" = "show hostnames n[1-2]" ] && echo n1 && echo n2\n'
+    )
+    scontrol.chmod(0o755)
+    words = command("slurm_train.sh", "gpu", "job", "c.py", "work", GPUS="4", GPUS_PER_NODE="2")
+    done = subprocess.run(
+        words[words.index("bash") :],
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "DRY_RUN": "1",
+            "SLURM_NNODES": "2",
+            "SLURM_NODEID": "1",
+            "SLURM_JOB_NODELIST": "n[1-2]",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = shlex.split(done.stdout)
+    options = ("--nnodes", "--node_rank", "--master_addr", "--nproc_per_node")
+    assert [value(words, option) for option in options] == ["2", "1", "n1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("script", "args", "env"),
+    [
+        ("dist_train.sh", ("c.py",), {}),
+        ("dist_train.sh", ("c.py", "--amp"), {}),
+        ("dist_train.sh", ("c.py", 0), {}),
+        ("dist_test.sh", ("c.py", "best.pth"), {}),
+        ("slurm_train.sh", ("gpu", "job", "c.py"), {}),
+        ("slurm_train.sh", ("gpu", "job", "c.py", "work"), {"GPUS": "12"}),
+    ],
+)
+def test_too_few_arguments_or_an_uneven_split_are_refused(script, args, env):
+    done = launch(script, *args, **env)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "usage" in done.stderr or "GPUS=12 is no multiple" in done.stderr

@@ -1,0 +1,95 @@
+"""What tools/train.py and tools/test.py share: mm's flags, and a check before anything is built."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+import normreg_plugins  # noqa: F401  (it registers the mm parts)
+from normreg_plugins.hosts.preflight import PreflightError, check
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def common_parser(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("config", help="config file")
+    add("--work-dir", help="where logs and checkpoints go (default: work_dirs/NAME OF THE CONFIG)")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="settings to override, such as optim_wrapper.optimizer.lr=0.002 or key='[1,2]'",
+    )
+    add("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    add("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with the flags merged in, as mm's own tools do it."""
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    if not Path(args.config).is_file():
+        refuse(f"there is no config {args.config} (in {Path.cwd()})")
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    _use_gloo_without_gpus(cfg)
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def _use_gloo_without_gpus(cfg: Config) -> None:
+    """Several ranks on CPUs: mm would ask for a GPU per rank."""
+    if cfg.launcher == "pytorch" and not torch.cuda.is_available():
+        torch.distributed.init_process_group("gloo")
+        cfg.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel"})
+
+
+def refuse(message: str) -> NoReturn:
+    """End with the message and no traceback."""
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> None:
+    """One rank per machine looks at its disk; it ends here if the config cannot run."""
+    if int(os.environ["LOCAL_RANK"]) != 0:
+        return
+    try:
+        check(cfg, phases)
+    except PreflightError as error:
+        refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(Path(config_file))}")
+
+
+def _mini_run(config_file: Path) -> str:
+    """The nearest run that needs nothing: the method on a drawn set, else its task with WRS."""
+    task = config_file.stem.split("_")[0]
+    folder = ROOT / "configs" / "mini"
+    minis = (folder / config_file.name, folder / f"{task}_wrs.py", folder / "yolov3_wrs.py")
+    mini = next((path for path in minis if path.is_file()), None)
+    if mini is None or mini == config_file.resolve():
+        return ""
+    kind = Path(Config.fromfile(mini).data_root).name
+    commands = (
+        f"python tools/make_mini_data.py {kind} && python tools/train.py {mini.relative_to(ROOT)}"
+    )
+    return f"\nThis runs at once, on a small drawn set:\n  cd {ROOT} && {commands}"

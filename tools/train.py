@@ -1,0 +1,67 @@
+#!/usr/bin/env python
+"""Train any mm config: `python tools/train.py configs/mini/yolov3_wrs.py`. Flags as in mm's own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from mm_cli import build_runner, check_or_refuse, common_parser, load_config, refuse
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+
+def parse_args() -> argparse.Namespace:
+    parser = common_parser(__doc__)
+    add = parser.add_argument
+    add("--amp", action="store_true", help="train in mixed precision")
+    add("--auto-scale-lr", action="store_true", help="scale the rate by the true batch size")
+    add(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from this checkpoint, or from the latest in the work dir",
+    )
+    return parser.parse_args()
+
+
+def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
+    if args.amp:
+        if not torch.cuda.is_available():
+            refuse("--amp: mm's mixed precision needs a GPU, and none is visible; leave --amp out")
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.loss_scale = "dynamic"
+    if args.auto_scale_lr:
+        if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+            refuse(f"--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size")
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == "auto" else args.resume
+
+
+def say_where(runner: Runner) -> None:
+    """The last lines of a run: what it left, and where."""
+    print(f"work dir: {runner.work_dir}")
+    for checkpoint in sorted(Path(runner.work_dir).glob("best_*.pth")):
+        print(f"best checkpoint: {checkpoint}")
+    for picture in sorted(Path(runner.log_dir).rglob("*.png")):
+        print(f"picture: {picture}")
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    apply_flags(cfg, args)
+    check_or_refuse(cfg, args.config, ("train", "val"))
+    runner = build_runner(cfg)
+    runner.train()
+    if is_main_process():
+        say_where(runner)
+
+
+if __name__ == "__main__":
+    main()
