@@ -1,0 +1,147 @@
+"""From any of our nets, or one with batch norms, to plain layers with a bias and no norm at all."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normreg_plugins.core.discover import find_claims
+from normreg_plugins.core.errors import SelectionError
+from normreg_plugins.core.filters import filters_of
+from normreg_plugins.core.parts import is_layer
+from normreg_plugins.core.structure import Claim
+from normreg_plugins.core.verdict import Kind
+from normreg_plugins.layers.errors import ConversionError
+from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, plain_layer_
+from normreg_plugins.layers.scale_bias import ScaleBias
+from normreg_plugins.layers.surgery import (
+    Forward,
+    affine_of,
+    kept_names,
+    norms_of,
+    obstacle_to_affine,
+    replace_,
+)
+
+Sources = dict[nn.Module, set["nn.Module | None"]]
+
+
+@torch.no_grad()
+def fold(
+    model: nn.Module, forward: Forward, *, keep: Sequence[str] = (), inplace: bool = False
+) -> nn.Module:
+    """The plain net for inference that computes what `model` computes when evaluated; in eval mode.
+
+    Weight-normalized layers become torch layers of the weight they compute with; a norm on running
+    statistics, or a ScaleBias, right behind a layer goes into its weight and bias and leaves an
+    nn.Identity, so that no other module changes its name.
+
+    Args:
+        forward: runs one training forward of the model it is given, as for `find_scale_invariant`.
+        keep: names or patterns of layers and norms to leave as they are.
+        inplace: fold `model` itself and not a deep copy.
+    """
+    kept = kept_names(model, keep)
+    pairs = _pairs(model, forward, keep, kept)
+    result = model if inplace else copy.deepcopy(model)
+    if not _plain_layers_(result, kept) and not pairs:
+        raise SelectionError(f"{type(model).__name__} has nothing to fold")
+    for norm_name, layer_name in pairs.items():
+        norm = result.get_submodule(norm_name)
+        _fold_(result.get_submodule(layer_name), *affine_of(norm))
+        replace_(result, norm, nn.Identity())
+    return result.eval()
+
+
+def _pairs(
+    model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collection[str]
+) -> dict[str, str]:
+    """For each norm the layer it can be folded into, found on a copy; or an error that names all
+    norms without one."""
+    scratch = copy.deepcopy(model)
+    _plain_layers_(scratch, kept)
+    _pass_as_norms_(scratch)
+    with _watched_sources(scratch) as sources:
+        claims = {claim.layer.module: claim for claim in find_claims(scratch, forward)}
+    pairs, problems = {}, {}
+    for name, norm in norms_of(scratch, keep).items():
+        found = [claims.get(module) for module in sources[norm]]  # type: ignore[arg-type]
+        if any(claim and claim.layer.module_name in kept for claim in found):
+            continue
+        if why := obstacle_to_affine(norm) or _obstacle_to_folding(found):
+            problems[name] = why
+        else:
+            pairs[name] = found[0].layer.module_name  # type: ignore[union-attr]
+    if problems:
+        raise ConversionError("folding", problems)
+    return pairs
+
+
+def _obstacle_to_folding(sources: list[Claim | None]) -> str | None:
+    """Why a norm with these sources cannot go into the layer in front of it."""
+    if not sources:
+        return "this forward never called it"
+    if len(sources) > 1 or sources[0] is None:
+        return "its input is not the bare output of one layer"
+    claim = sources[0]
+    if claim.kind not in (Kind.INVARIANT, Kind.COMPENSATED):
+        return f"{claim.layer.module_name} is not its alone: {claim.reason}"
+    if len(claim.reads) > 1:
+        return f"{claim.layer.module_name} is read by {len(claim.reads)} norms"
+    if not isinstance(claim.layer.module, tuple(MIXINS)):
+        return f"{claim.layer.module_name} is a {type(claim.layer.module).__name__}"
+    return None
+
+
+def _plain_layers_(model: nn.Module, kept: Collection[str]) -> int:
+    """Turn the weight-normalized layers into plain ones, and count them."""
+    names = {name: m for name, m in model.named_modules() if isinstance(m, NormalizedWeight)}
+    chosen = [layer for name, layer in names.items() if name not in kept]
+    for layer in chosen:
+        plain_layer_(layer)
+    return len(chosen)
+
+
+def _pass_as_norms_(model: nn.Module) -> None:
+    """Let core take each ScaleBias for what it is to a fold, a norm on frozen statistics."""
+    for module in model.modules():
+        if isinstance(module, ScaleBias):
+            module.is_scale_bias = False
+            module.running_mean = torch.zeros_like(module.bias)
+            module.running_var = torch.ones_like(module.bias)
+
+
+@contextmanager
+def _watched_sources(model: nn.Module) -> Iterator[Sources]:
+    """Whose output each norm is given, as that very tensor; None stands for anything else."""
+    made: dict[int, tuple[nn.Module, Tensor, int]] = {}  # holds the tensors: no id is used twice
+    sources: Sources = defaultdict(set)
+
+    def note_output(module: nn.Module, _: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            made[id(output)] = (module, output, output._version)
+
+    def note_input(module: nn.Module, args: Any) -> None:
+        source, tensor, version = made.get(id(args[0]), (None, args[0], 0))
+        sources[module].add(source if tensor._version == version else None)
+
+    handles = [m.register_forward_hook(note_output) for m in model.modules() if is_layer(m)]
+    handles += [m.register_forward_pre_hook(note_input) for m in norms_of(model).values()]
+    yield sources
+    for handle in handles:
+        handle.remove()
+
+
+def _fold_(layer: Any, scale: Tensor, shift: Tensor) -> None:
+    """scale * (W x + b) + shift = (scale * W) x + (scale * b + shift)."""
+    filters, weight, bias = filters_of(layer), layer.weight, layer.bias
+    shape = [1 if axis in filters.dims else n for axis, n in enumerate(filters.shape)]
+    filters.scale_(weight, scale.view(shape))
+    shifted = shift if bias is None else bias.double() * scale + shift
+    layer.bias = nn.Parameter(shifted.to(weight.dtype), requires_grad=weight.requires_grad)

@@ -1,0 +1,249 @@
+"""Weight-normalized layers against the papers' equations, one filter at a time."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from layer_cases import LAYERS, filters, make_input, make_layer, normalized_oracle
+from torch import nn
+
+from normreg_plugins import layers
+from normreg_plugins.layers import RULES, normalized_class
+from normreg_plugins.layers.normalized import MIXINS, normalize_layer_, plain_layer_
+
+CASES = [(kind, rule) for kind in LAYERS for rule in RULES]
+every_case = pytest.mark.parametrize(("kind", "rule"), CASES)
+every_rule = pytest.mark.parametrize("rule", RULES)
+
+
+def normalized(kind: str, rule: str, gain: bool = False, **kwargs) -> nn.Module:
+    """A weight-normalized layer, and with a gain that differs from filter to filter."""
+    layer = make_layer(kind, **kwargs)
+    size = 1 if rule == "bwn" else len(filters(layer, layer.weight))
+    normalize_layer_(layer, rule, torch.rand(size) + 0.5 if gain else None)
+    return layer
+
+
+@every_case
+@pytest.mark.parametrize("gain", [False, True])
+def test_weight_is_that_of_the_equation(kind: str, rule: str, gain: bool) -> None:
+    layer = normalized(kind, rule, gain).double()
+    expected = normalized_oracle(layer, layer.weight, rule)
+    if gain:
+        gains = layer.gain.detach().expand(len(filters(layer, expected)))
+        for w, g in zip(filters(layer, expected), gains, strict=True):
+            w *= g
+    torch.testing.assert_close(layer.normalized_weight(), expected, rtol=1e-12, atol=1e-13)
+
+
+@every_case
+def test_output_is_the_torch_layers_with_that_weight(kind: str, rule: str) -> None:
+    layer = normalized(kind, rule)
+    plain = LAYERS[kind]()
+    with torch.no_grad():
+        plain.weight.copy_(normalized_oracle(layer, layer.weight, rule))
+        plain.bias.copy_(layer.bias)
+    x = make_input(layer)
+    torch.testing.assert_close(layer(x), plain(x), rtol=1e-4, atol=1e-5)
+
+
+def test_transposed_layer_takes_an_output_size() -> None:
+    layer = layers.WNConvTranspose2d(4, 6, 3, stride=2)
+    assert layer(torch.randn(1, 4, 8, 8), output_size=[18, 18]).shape == (1, 6, 18, 18)
+
+
+@every_case
+def test_output_forgets_the_scale_of_the_weight(kind: str, rule: str) -> None:
+    layer = normalized(kind, rule)
+    x = make_input(layer)
+    before = layer(x)
+    with torch.no_grad():
+        if rule == "bwn":  # only the whole matrix is invariant
+            layer.weight *= 8
+        else:
+            for number, w in enumerate(filters(layer, layer.weight), start=1):
+                w *= number
+    torch.testing.assert_close(layer(x), before, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["cwn", "ws"])
+def test_output_forgets_the_mean_of_the_weight(rule: str) -> None:
+    layer = normalized("conv2d", rule)
+    x = make_input(layer)
+    before = layer(x)
+    with torch.no_grad():
+        layer.weight += torch.randn(6, 1, 1, 1)
+    torch.testing.assert_close(layer(x), before, rtol=1e-4, atol=1e-4)
+
+
+@every_case
+@pytest.mark.parametrize("gain", [False, True])
+def test_gradient_is_the_numeric_one(kind: str, rule: str, gain: bool) -> None:
+    layer = normalized(kind, rule, gain).double()
+    parameters = [layer.weight] if layer.gain is None else [layer.weight, layer.gain]
+    probe = torch.randn_like(layer.weight)
+
+    def projection(*_):
+        return (layer.normalized_weight() * probe).sum()
+
+    assert torch.autograd.gradcheck(projection, parameters, fast_mode=True)
+
+
+def test_gradient_of_weight_standardization_is_that_of_the_paper() -> None:
+    """Constrained paper, eq. 18-19, written out for each filter."""
+    layer = normalized("conv2d", "ws").double()
+    outer = torch.randn_like(layer.weight)
+    (layer.normalized_weight() * outer).sum().backward()
+    unit = normalized_oracle(layer, layer.weight, "ws")
+    for w, g, w_hat, result in zip(layer.weight, outer, unit, layer.weight.grad, strict=True):
+        n, std = w.numel(), w.std(unbiased=False)
+        scaled = (g - (w_hat * g).sum() / n * w_hat) / std
+        torch.testing.assert_close(result, scaled - scaled.mean())
+
+
+@every_rule
+@pytest.mark.parametrize("value", [0.0, 1e-12, 0.1, 100.0])
+def test_filters_without_a_direction_stay_finite(rule: str, value: float) -> None:
+    """One dead or constant filter among living ones, then a whole layer of them."""
+    layer = normalized("conv2d", rule, gain=True)
+    for dead in (0, slice(None)):
+        layer.weight.data[dead] = value
+        layer.zero_grad()
+        output = layer(make_input(layer))
+        output.square().sum().backward()
+        assert output.isfinite().all()
+        assert layer.weight.grad.isfinite().all()
+        assert layer.gain.grad.isfinite().all()
+
+
+@every_rule
+def test_a_dead_filter_has_the_gradient_of_an_ordinary_layer(rule: str) -> None:
+    layer = normalized("linear", rule)
+    layer.weight.data.zero_()
+    outer = torch.randn_like(layer.weight)
+    (layer.normalized_weight() * outer).sum().backward()
+    mean = outer.mean(1, keepdim=True) if RULES[rule].centred else 0
+    torch.testing.assert_close(layer.weight.grad, outer - mean)
+
+
+@every_rule
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 8e-3)]
+)
+def test_dtypes(rule: str, dtype: torch.dtype, tolerance: float) -> None:
+    layer = normalized("grouped", rule, gain=True).to(dtype)
+    result = layer.normalized_weight()
+    gains = layer.gain.detach().double().view(-1, 1, 1, 1)
+    expected = normalized_oracle(layer, layer.weight.double(), rule) * gains
+    assert result.dtype == dtype
+    assert layer(make_input(layer, dtype=dtype)).dtype == dtype
+    torch.testing.assert_close(result.double(), expected, rtol=tolerance, atol=tolerance)
+
+
+@every_rule
+def test_half_precision_weights_are_summed_in_float32(rule: str) -> None:
+    """The squares of this filter overflow in float16, and its sum does."""
+    layer = normalized("conv2d", rule).half()
+    layer.weight.data.mul_(3000)
+    assert layer.normalized_weight().isfinite().all()
+    assert (
+        0.5
+        < layer.normalized_weight().float().norm() / normalized_oracle(layer, layer.weight.double(), rule).norm()
+        < 2
+    )
+
+
+@every_case
+def test_channels_last_changes_nothing(kind: str, rule: str) -> None:
+    layer = normalized(kind, rule)
+    x = make_input(layer)
+    before = layer(x)
+    if x.ndim == 4:
+        layer = layer.to(memory_format=torch.channels_last)
+        x = x.to(memory_format=torch.channels_last)
+        result = layer.normalized_weight()
+        assert result.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(layer(x), before, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("plain_class", MIXINS)
+@every_rule
+def test_checkpoints_load_both_ways(plain_class: type[nn.Module], rule: str) -> None:
+    arguments = (4, 6) if plain_class is nn.Linear else (4, 6, 3)
+    plain, ours = plain_class(*arguments), normalized_class(plain_class, rule)(*arguments)
+    assert ours.load_state_dict(plain.state_dict()).missing_keys == []
+    torch.testing.assert_close(ours.weight, plain.weight)
+    assert plain.load_state_dict(ours.state_dict()).unexpected_keys == []
+    with_gain = normalized_class(plain_class, rule)(*arguments, gain=True)
+    assert set(with_gain.state_dict()) - set(plain.state_dict()) == {"gain"}
+
+
+@every_case
+@pytest.mark.parametrize("gain", [False, True])
+def test_plain_layer_computes_the_same(kind: str, rule: str, gain: bool) -> None:
+    layer = normalized(kind, rule, gain)
+    x = make_input(layer)
+    before = layer(x)
+    plain_layer_(layer)
+    assert type(layer) is type(LAYERS[kind]())
+    assert set(layer.state_dict()) == {"weight", "bias"}
+    torch.testing.assert_close(layer(x), before, rtol=1e-5, atol=1e-6)
+
+
+def test_wn_is_torchs_weight_norm() -> None:
+    plain = make_layer("conv2d")
+    ours = copy.deepcopy(plain)
+    normalize_layer_(ours, "wn", torch.rand(6) + 0.5)
+    theirs = torch.nn.utils.parametrizations.weight_norm(plain)
+    theirs.parametrizations.weight.original0.data.copy_(ours.gain.view(6, 1, 1, 1))
+    x = make_input(ours)
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+@pytest.mark.mm
+def test_ws_beside_mmcvs() -> None:
+    """mmcv divides by (unbiased std + 1e-5), the papers by the biased std: a factor near 1."""
+    from mmcv.cnn.bricks.conv_ws import ConvWS2d
+
+    theirs = ConvWS2d(4, 6, 3, bias=False)
+    ours = layers.WSConv2d(4, 6, 3, bias=False)
+    ours.load_state_dict(theirs.state_dict())
+    x, n = torch.randn(2, 4, 8, 8), 4 * 3 * 3
+    unbiased = theirs.weight.flatten(1).std(dim=1)
+    factor = (((n - 1) / n) ** 0.5 * unbiased / (unbiased + 1e-5)).view(1, -1, 1, 1)
+    torch.testing.assert_close(theirs(x), factor * ours(x), rtol=1e-5, atol=1e-5)
+    ratio = (theirs(x).norm() / ours(x).norm()).item()
+    assert 0.98 < ratio < 0.99  # sqrt(35 / 36) = 0.986
+    theirs.weight.data *= 1e-5  # where the std nears mmcv's eps, its output shrinks and ours does not
+    before = ours(x)
+    ours.load_state_dict(theirs.state_dict())
+    ours.eps = 0.0
+    torch.testing.assert_close(ours(x), before, rtol=1e-3, atol=1e-3)
+    assert theirs(x).norm() < 0.5 * ours(x).norm()
+
+
+def test_pickle_and_deepcopy() -> None:
+    for name in ("WNConv2d", "CWNConvTranspose3d", "WSLinear", "BWNConv1d"):
+        arguments = (4, 6) if name.endswith("Linear") else (4, 6, 3)
+        layer = getattr(layers, name)(*arguments, gain=True, eps=1e-4)
+        for twin in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+            assert repr(twin) == repr(layer)
+            torch.testing.assert_close(twin.normalized_weight(), layer.normalized_weight())
+
+
+def test_compiles() -> None:
+    layer = normalized("conv2d", "ws", gain=True)
+    x = make_input(layer)
+    compiled = torch.compile(layer, backend="eager")
+    torch.testing.assert_close(compiled(x), layer(x))
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="unknown weight normalization 'wx'"):
+        normalized_class(nn.Conv2d, "wx")
+    with pytest.raises(ValueError, match="Bilinear has no weight-normalized form"):
+        normalized_class(nn.Bilinear, "wn")
+    for eps in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="eps"):
+            layers.WNConv2d(4, 6, 3, eps=eps)
