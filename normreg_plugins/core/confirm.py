@@ -1,0 +1,142 @@
+"""Hold what the structure promised against the first real forward, before the first update acts on it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from normreg_plugins.core.discover import judge
+from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
+from normreg_plugins.core.flow import Flow
+from normreg_plugins.core.parts import layers_of
+from normreg_plugins.core.structure import Claim
+from normreg_plugins.core.targets import Target
+from normreg_plugins.core.verdict import Kind
+
+SCALE_BLIND = (Kind.INVARIANT, Kind.COMPENSATED)
+RADIAL_LIMIT = 0.25
+"""Of a random gradient's share along the weight. An invariant weight's share is its rounding error: 1e-5 or so in
+float32, below 0.1 under bfloat16 autocast."""
+
+
+class FirstForward:
+    """Watches the first training forward of a model, then takes itself off."""
+
+    def __init__(self, model: nn.Module, done: Callable[[list[Claim]], None]) -> None:
+        self._done = done
+        self._flow: Flow | None = None
+        self._watch: Any = None
+        self._model = model
+        self._handles = [
+            model.register_forward_pre_hook(self._begin, prepend=True),
+            model.register_forward_hook(self._finish, always_call=True),
+        ]
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._handles)
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _begin(self, model: nn.Module, args: Any) -> None:
+        if not model.training or _compiling() or self._watch is not None:
+            return
+        self._flow = Flow(model, layers_of(model))
+        self._watch = self._flow.watching()
+        self._watch.__enter__()
+
+    def _finish(self, model: nn.Module, args: Any, output: Any) -> None:
+        if self._watch is None or _compiling():
+            return
+        self._watch.__exit__(None, None, None)
+        flow, self._flow, self._watch = self._flow, None, None
+        if output is not None and flow is not None:
+            self.remove()
+            self._done(judge(flow.finish(output)))
+
+
+def compare(promised: Sequence[Claim], seen: Sequence[Claim], targets: Sequence[Target]) -> None:
+    """Raise where a target turns out to be something else; tell of weights that could have been taken too.
+
+    Args:
+        promised: by structure.
+        seen: on a forward.
+        targets: what a method already acts on.
+    """
+    found = {claim.layer.name: claim for claim in seen}
+    for target in targets:
+        claim = found[target.name]
+        if not claim.seen:
+            continue  # this forward left it out, as stochastic depth may
+        if target.claim.kind in SCALE_BLIND and not _keeps(target.claim, claim):
+            raise StructureMismatchError(
+                f"{target.name}: the structure promised {target.claim.kind} ({target.claim.reason}), but the first "
+                f"forward shows {claim.kind} ({claim.reason}). Nothing was updated yet. Pass forward= to attach() so that "
+                "the model is looked at while it runs, or name the weights with select=."
+            )
+    _tell_of_missed(promised, found)
+
+
+def _keeps(promised: Claim, seen: Claim) -> bool:
+    """Whether acting on the promise keeps the function: still blind to scale, and the same statistics repaired."""
+    if seen.kind not in SCALE_BLIND:
+        return False
+    kept = {id(read.norm) for read in promised.reads}
+    return all(id(read.norm) in kept and read.channels is None for read in seen.reads)
+
+
+def _tell_of_missed(promised: Sequence[Claim], found: dict[str, Claim]) -> None:
+    missed = [
+        claim.layer.name
+        for claim in promised
+        if claim.kind not in SCALE_BLIND and found[claim.layer.name].kind in SCALE_BLIND and not claim.layer.spoiled
+    ]
+    if missed:
+        warnings.warn(
+            f"The first forward shows {len(missed)} more scale invariant weights than the structure told: "
+            f"{', '.join(missed[:5])}{', ...' if len(missed) > 5 else ''}. They are left alone; pass forward= to attach() "
+            "to take them too.",
+            UnconfirmedWarning,
+            stacklevel=2,
+        )
+
+
+@torch.no_grad()
+def check_gradients(targets: Sequence[Target]) -> None:
+    """Lemma 3.1 of the WRS paper as a test: the gradient of a scale invariant filter is orthogonal to it.
+
+    For a model whose forward could not be watched (it is compiled, or not called as a whole). Waits for the device; done
+    once. Frozen norms break the lemma, so compensated weights are not tested.
+    """
+    tested = [t for t in targets if t.claim.kind is Kind.INVARIANT and t.weight.grad is not None]
+    if not tested:
+        return
+    shares = torch.stack([_radial_share(t).to("cpu", torch.float32) for t in tested]).tolist()
+    for target, share in zip(tested, shares):
+        if math.isfinite(share) and share > RADIAL_LIMIT:
+            raise StructureMismatchError(
+                f"{target.name}: the structure promised {target.claim.kind} ({target.claim.reason}), but its gradient has "
+                f"a part along the weight, {share:.2f} of that of a random direction, so the loss sees its scale. Pass "
+                "forward= to attach(), or name the weights with select=."
+            )
+
+
+def _radial_share(target: Target) -> torch.Tensor:
+    """|<g, w>| / (||g|| ||w||) over all filters, in units of what a random gradient has: 1 / sqrt(fan-in)."""
+    weight, grad = (target.whole.view(x).float() for x in (target.weight, target.weight.grad))  # type: ignore[union-attr]
+    unit = weight / target.whole.norms(weight).clamp_min(1e-30)
+    radial = (grad * unit).sum(target.whole.dims)
+    return radial.norm() / grad.norm().clamp_min(1e-30) * math.sqrt(target.whole.fan_in)
+
+
+def _compiling() -> bool:
+    compiler = getattr(torch.compiler, "is_compiling", None) or torch._dynamo.is_compiling
+    return bool(compiler())

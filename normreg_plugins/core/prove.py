@@ -1,0 +1,304 @@
+"""The numeric truth about scale invariance: scale filters, run the training forward again, compare.
+
+Nothing is assumed about how the model is built. Factors are powers of two, so that a scale that the network takes away
+is taken away without rounding; norms' eps is set to nearly nothing; and parameters that are constant (zero biases, zero
+gammas of residual branches, tiny layer scales) are made random for the time of the proof, so that what is invisible
+only by today's values does not pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
+
+from normreg_plugins.core.errors import ProofError
+from normreg_plugins.core.filters import filters_of
+from normreg_plugins.core.parts import Layer, is_frozen, is_norm, layers_of
+from normreg_plugins.core.preserve import untouched
+from normreg_plugins.core.reads import NormRead
+from normreg_plugins.core.targets import repair_statistics_
+from normreg_plugins.core.verdict import Kind, Verdict, Verdicts
+
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
+HALF_TOLERANCE = 3e-2
+ALMOST_NO_EPS = 1e-30
+CODE = (1.0, 0.25, 4.0, 16.0)
+"""Factors that serve as digits; a norm that no layer feeds directly reads all ones, which is no layer's number."""
+
+
+def prove_scale_invariant(model: nn.Module, forward: Callable[[nn.Module], Any]) -> Verdicts:
+    """The same verdicts as `find_scale_invariant`, by numbers alone; the model comes back as it was.
+
+    Args:
+        forward: a callable that runs one training forward of the model it is given and returns what depends on it
+            (outputs or losses). It must compute the same again under the same random state.
+    """
+    layers = layers_of(model)
+    with untouched(model), torch.no_grad(), _generic_point(model):
+        return _Proof(model, forward, layers).verdicts()
+
+
+class _Proof:
+    def __init__(self, model: nn.Module, forward: Callable[[nn.Module], Any], layers: list[Layer]) -> None:
+        self._model, self._forward, self._layers = model, forward, layers
+        self._norms = {name: m for name, m in model.named_modules() if is_norm(m)}
+        self._plain = _Run(model, forward, layers, self._norms)
+        if not self._plain.outputs:
+            raise ProofError(
+                "forward returned nothing that holds a floating point tensor: return the outputs or losses"
+            )
+        if not self._same(_Run(model, forward, layers, self._norms)):
+            raise ProofError("forward computed something else the second time, under the same random state")
+
+    def verdicts(self) -> Verdicts:
+        called = [layer for layer in self._layers if layer.module in self._plain.called]
+        blind = self._pass(called, self._per_filter)
+        rest = [layer for layer in called if layer not in blind]
+        repaired = self._pass(rest, self._repaired) if any(map(is_frozen, self._norms.values())) else set()
+        rest = [layer for layer in rest if layer not in repaired]
+        alike = self._pass(rest, self._whole_layers)
+        readers = self._readers_of_all([layer for layer in called if layer in blind])
+        return Verdicts(self._verdict(layer, blind, repaired, alike, readers) for layer in self._layers)
+
+    def _verdict(
+        self, layer: Layer, blind: set[Layer], repaired: set[Layer], alike: set[Layer], readers: dict[Layer, list[str]]
+    ) -> Verdict:
+        if layer.module not in self._plain.called:
+            return Verdict(layer.name, Kind.FREE, (), "this forward never called it")
+        norms = tuple(readers.get(layer, ()) if layer in blind else self._readers(layer))
+        if layer.spoiled:
+            return Verdict(layer.name, Kind.UNSAFE, norms, layer.spoiled)
+        if layer in blind:
+            return Verdict(layer.name, Kind.INVARIANT, norms, "scaled filter by filter, the forward stays the same")
+        if layer in repaired:
+            return Verdict(layer.name, Kind.COMPENSATED, norms, "scaled with its frozen statistics, the forward stays")
+        if layer in alike:
+            kind, reason = self._grouping(layer)
+            return Verdict(layer.name, kind, norms, reason)
+        if norms:
+            reason = f"{norms[0]} takes its scale away, but the forward changes with it all the same"
+            return Verdict(layer.name, Kind.UNSAFE, norms, reason)
+        return Verdict(layer.name, Kind.FREE, (), "the forward changes with its scale")
+
+    def _pass(self, layers: Sequence[Layer], same: Callable[[Sequence[Layer]], bool]) -> set[Layer]:
+        """The layers that pass a test, found by halving: many pass together or fail alone."""
+        if not layers:
+            return set()
+        if same(layers):
+            return set(layers)
+        if len(layers) == 1:
+            return set()
+        half = len(layers) // 2
+        return self._pass(layers[:half], same) | self._pass(layers[half:], same)
+
+    def _per_filter(self, layers: Sequence[Layer]) -> bool:
+        return self._same(self._run({layer: _random_factors(layer, layer.channels) for layer in layers}))
+
+    def _whole_layers(self, layers: Sequence[Layer]) -> bool:
+        factors = {layer: _random_factors(layer, 1).expand(layer.channels) for layer in layers}
+        return self._same(self._run(factors, biases=True))
+
+    def _repaired(self, layers: Sequence[Layer]) -> bool:
+        """Scale, and let the frozen norms behind follow: those that see each filter scaled by its factor."""
+        factors = {layer: _random_factors(layer, layer.channels) for layer in layers}
+        scaled = self._run(factors)
+        repairs = []
+        for name, norm in self._norms.items():
+            if not is_frozen(norm) or name not in scaled.spreads:
+                continue
+            ratio = (scaled.spreads[name] / self._plain.spreads[name]).nan_to_num(1.0)
+            for layer, factor in factors.items():
+                if ratio.shape == factor.shape and torch.allclose(ratio.to(factor), factor, rtol=1e-2):
+                    repairs.append((NormRead(name, norm, Kind.COMPENSATED), layer.bias, factor))
+        return bool(repairs) and self._same(self._run(factors, repairs=repairs))
+
+    def _grouping(self, layer: Layer) -> tuple[Kind, str]:
+        counts = {m.num_groups for m in self._norms.values() if isinstance(m, nn.GroupNorm)}
+        for groups in sorted(counts):
+            if 1 < groups < layer.channels and layer.channels % groups == 0:
+                factor = _random_factors(layer, groups).repeat_interleave(layer.channels // groups)
+                if self._same(self._run({layer: factor}, biases=True)):
+                    return Kind.PER_GROUP, f"scaled alike in {groups} groups, the forward stays the same"
+        return Kind.PER_LAYER, "scaled as a whole, the forward stays the same"
+
+    def _readers(self, layer: Layer) -> list[str]:
+        """The norms whose input scales with the layer and whose output, unless they are frozen, does not change."""
+        scaled = self._run({layer: torch.full((layer.channels,), 4.0, device=layer.weight.device)}, biases=True)
+        found = []
+        for name, (before, after) in self._plain.sizes.items():
+            if name in scaled.sizes and _close(scaled.sizes[name][0], 4 * before, 1e-3):
+                if is_frozen(self._norms[name]) or _close(scaled.sizes[name][1], after, 1e-3):
+                    found.append(name)
+        return found
+
+    def _readers_of_all(self, blind: Sequence[Layer]) -> dict[Layer, list[str]]:
+        """The channel norms behind each layer, all at once: every layer is scaled by a code of its own over a few runs,
+        and each channel that enters a norm shows the code of the layer it comes from."""
+        digits = max(1, math.ceil(math.log(len(blind) + 2, len(CODE))))
+        codes = {layer: _code(number + 1, digits) for number, layer in enumerate(blind)}
+        runs = [
+            self._run({layer: torch.full((layer.channels,), code[d]).to(layer.weight) for layer, code in codes.items()})
+            for d in range(digits)
+        ]
+        layer_of = {code: layer for layer, code in codes.items()}
+        found: dict[Layer, list[str]] = {layer: [] for layer in blind}
+        for name, spread in self._plain.spreads.items():
+            ratios = torch.stack([run.spreads[name] / spread for run in runs if name in run.spreads], dim=-1)
+            for read in {tuple(2.0 ** round(x) for x in row) for row in ratios.log2().nan_to_num(0, 0, 0).tolist()}:
+                if read in layer_of:
+                    found[layer_of[read]].append(name)
+        return found
+
+    def _run(
+        self,
+        factors: dict[Layer, Tensor],
+        biases: bool = False,
+        repairs: Sequence[tuple[NormRead, Tensor | None, Tensor]] = (),
+    ) -> _Run:
+        with _scaled(factors, biases), _statistics_kept(read.norm for read, _, _ in repairs):
+            repair_statistics_(repairs)
+            return _Run(self._model, self._forward, self._layers, self._norms)
+
+    def _same(self, run: _Run) -> bool:
+        pairs = zip(run.outputs, self._plain.outputs)
+        return len(run.outputs) == len(self._plain.outputs) and all(_close(a, b, _tolerance(b)) for a, b in pairs)
+
+
+class _Run:
+    """One forward: its outputs, which layers were called, and what went in and out of each norm, in a few numbers."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: Callable[[nn.Module], Any],
+        layers: Sequence[Layer],
+        norms: dict[str, nn.Module],
+    ) -> None:
+        self.called: set[nn.Module] = set()
+        self.sizes: dict[str, tuple[Tensor, Tensor]] = {}
+        self.spreads: dict[str, Tensor] = {}
+        hooks = [layer.module.register_forward_hook(self._saw_layer) for layer in layers]
+        hooks += [norm.register_forward_hook(self._saw_norm(name)) for name, norm in norms.items()]
+        try:
+            with untouched(model):
+                outputs = forward(model)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        flat = tree_flatten(outputs)[0]
+        self.outputs = [t.detach().clone() for t in flat if isinstance(t, Tensor) and t.is_floating_point()]
+        self.outputs += [torch.tensor(t, dtype=torch.float64) for t in flat if isinstance(t, float)]
+
+    def _saw_layer(self, module: nn.Module, args: Any, output: Any) -> None:
+        self.called.add(module)
+
+    def _saw_norm(self, name: str) -> Callable:
+        def saw(module: nn.Module, args: Any, output: Any) -> None:
+            if not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
+                return
+            entering = args[0].detach().double()
+            before, after = entering.norm(), _fingerprint(output)
+            kept = self.sizes.get(name)  # a norm that is called more than once
+            self.sizes[name] = (before, after) if kept is None else (before + kept[0], after + kept[1])
+            if not isinstance(module, nn.LayerNorm) and entering.ndim > 1:
+                self.spreads[name] = entering.transpose(0, 1).flatten(1).std(1)
+
+        return saw
+
+
+@contextmanager
+def _scaled(factors: dict[Layer, Tensor], biases: bool) -> Iterator[None]:
+    changed = {id(layer.weight): layer.weight for layer in factors}
+    if biases:
+        changed |= {id(layer.bias): layer.bias for layer in factors if layer.bias is not None}
+    kept = [(tensor, tensor.clone()) for tensor in changed.values()]
+    try:
+        for layer, factor in factors.items():
+            if not layer.spoiled:
+                filters = filters_of(layer.module)
+                filters.scale_(layer.weight, factor.to(layer.weight).view_as(filters.norms(layer.weight)))
+                if biases and layer.bias is not None:
+                    layer.bias.mul_(factor.to(layer.bias))
+        yield
+    finally:
+        for tensor, value in kept:
+            tensor.copy_(value)
+
+
+@contextmanager
+def _statistics_kept(norms: Iterable[nn.Module]) -> Iterator[None]:
+    kept = [(b, b.clone()) for norm in norms for b in (norm.running_mean, norm.running_var)]  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)  # type: ignore[operator]
+
+
+@contextmanager
+def _generic_point(model: nn.Module) -> Iterator[None]:
+    """Parameters in general position, statistics of norms filled, and next to no eps; everything as it was afterwards."""
+    parameters = [p for p in model.parameters() if p.is_floating_point()]
+    kept = [p.detach().clone() for p in parameters]
+    eps = [(m, m.eps) for m in model.modules() if is_norm(m) and isinstance(getattr(m, "eps", None), float)]
+    generator = torch.Generator().manual_seed(0)
+    for p in parameters:
+        if p.numel() and bool((p == p.flatten()[0]).all()):
+            spread = 0.1 if p.ndim < 2 else 1 / math.sqrt(max(1, p[0].numel()))
+            p.add_(spread * torch.randn(p.shape, generator=generator).to(p))
+    for module in model.modules():
+        if is_norm(module) and torch.is_tensor(getattr(module, "running_var", None)):
+            for buffer, low in ((module.running_mean, -0.1), (module.running_var, 0.5)):
+                buffer.copy_(low + (0.2 if low < 0 else 1.0) * torch.rand(buffer.shape, generator=generator).to(buffer))  # type: ignore
+    for module, _ in eps:
+        module.eps = ALMOST_NO_EPS
+    try:
+        yield
+    finally:
+        for p, value in zip(parameters, kept):
+            p.copy_(value)
+        for module, value in eps:
+            module.eps = value
+
+
+def _random_factors(layer: Layer, count: int) -> Tensor:
+    """1/4 or 4 each, and not all alike where there are several."""
+    generator = torch.Generator().manual_seed(layer.order + 1)
+    signs = torch.randint(0, 2, (count,), generator=generator)
+    if count > 1:
+        signs[0], signs[-1] = 0, 1
+    return (0.25 * 16.0**signs).to(layer.weight.device)
+
+
+def _code(number: int, digits: int) -> tuple[float, ...]:
+    """A number in the positional system whose digits are the factors of CODE."""
+    return tuple(CODE[number // len(CODE) ** d % len(CODE)] for d in range(digits))
+
+
+def _fingerprint(x: Tensor) -> Tensor:
+    """A few numbers that tell two outputs of a norm apart; their length alone would not."""
+    x = x.detach().double().flatten()
+    return torch.stack(
+        [x @ torch.arange(len(x), dtype=torch.float64, device=x.device).mul_(k).cos_() for k in (1, 2, 3)]
+    )
+
+
+def _tolerance(like: Tensor) -> float:
+    return TOLERANCE.get(like.dtype, HALF_TOLERANCE)
+
+
+def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    if a.shape != b.shape:
+        return False
+    a, b = a.double(), b.double()
+    finite = b.isfinite()
+    if not torch.equal(finite, a.isfinite()):
+        return False
+    difference = (a - b)[finite].norm()
+    return bool(difference <= tolerance * b[finite].norm() + 1e-30)
