@@ -1,0 +1,120 @@
+"""Bayesian loss (Ma et al., ICCV 2019): the density that belongs to each person must sum to one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from normreg_plugins.crowd.checks import as_loss, checked_maps, checked_points, checked_targets
+from normreg_plugins.crowd.grid import nearest_distances
+from normreg_plugins.crowd.posterior import Posterior
+
+
+def margin_distance(nearest: Tensor, reach: float) -> Tensor:
+    """Squared distance of the background, (reach - |x - z_near|)^2: the paper and the first release.
+
+    The background is as likely as the nearest person at half of `reach`.
+    """
+    return (reach - nearest.sqrt()).square()
+
+
+def ratio_distance(nearest: Tensor, reach: float) -> Tensor:
+    """Squared distance of the background, reach^2 / (|x - z_near|^2 + 1e-5): the later releases.
+
+    The background is as likely as the nearest person where |x - z_near|^2 = reach.
+    """
+    return reach**2 / (nearest + 1e-5)
+
+
+Background = Callable[[Tensor, float], Tensor]
+BACKGROUNDS: dict[str, tuple[Background, float]] = {
+    "margin": (margin_distance, 0.15),  # with the default reach, per shorter side of the image
+    "ratio": (ratio_distance, 1.0),
+}
+
+
+class BayesianLoss(nn.Module):
+    """Mean over images of sum_n |t_n - <p_n, D>| + |<p_0, D>|; see `Posterior` for p_n.
+
+    p_0 is the background's posterior, one more row of the softmax. An image without points has
+    nothing but background: its loss is |sum D|. Gradients flow to the density only.
+
+    Args:
+        sigma: width of the Gaussians in pixels.
+        stride: pixels per cell of the density map.
+        background: 'margin', 'ratio' or None; two very different losses, see docs/crowd.md.
+        background_ratio: reach of the background, as a share of the image's shorter side.
+    """
+
+    def __init__(
+        self,
+        sigma: float = 8.0,
+        stride: int = 8,
+        background: str | None = "margin",
+        background_ratio: float | None = None,
+    ) -> None:
+        super().__init__()
+        if not sigma > 0 or stride < 1:
+            raise ValueError(f"sigma and stride must be positive, got {sigma} and {stride}")
+        if background is not None and background not in BACKGROUNDS:
+            raise ValueError(f"background {background!r} is none of {[*BACKGROUNDS, None]}")
+        if background_ratio is not None and not background_ratio > 0:
+            raise ValueError(f"background_ratio must be positive, got {background_ratio}")
+        self.sigma = sigma
+        self.stride = stride
+        self.background = background
+        self.background_ratio = background_ratio
+
+    def forward(
+        self,
+        density: Tensor,
+        points: Sequence[Tensor],
+        targets: Sequence[Tensor | None] | None = None,
+        shorter_sides: Sequence[float] | None = None,
+    ) -> Tensor:
+        """
+        Args:
+            density: [B, 1, H, W] or [B, H, W].
+            points: (x, y) of each image in pixels of the crop, [N, 2]; they may lie outside.
+            targets: what each point counts, [N]; 1 when not given.
+            shorter_sides: shorter side of each whole image, which sets the background's reach;
+                that of the map when not given.
+        """
+        maps = checked_maps(density, points)
+        sides = shorter_sides or [self.stride * min(maps.shape[1:])] * len(maps)
+        losses = [
+            self._loss_of_image(*image)
+            for image in zip(maps, points, targets or [None] * len(maps), sides, strict=True)
+        ]
+        return as_loss(torch.stack(losses).mean(), density)
+
+    def _loss_of_image(self, density: Tensor, points: Tensor, targets: Tensor | None, shorter_side: float) -> Tensor:
+        if len(points) == 0:
+            return density.sum().abs()
+        points = checked_points(points, density)
+        targets = checked_targets(targets, points)
+        posterior = Posterior(points, density.shape, self.stride, self.sigma)
+        if self.background is None:
+            return (targets - posterior.assign(density)).abs().sum()
+        empty = density * self._background_share(posterior, points, shorter_side)
+        people = posterior.assign(density - empty)
+        return (targets - people).abs().sum() + empty.sum().abs()
+
+    def _background_share(self, posterior: Posterior, points: Tensor, shorter_side: float) -> Tensor:
+        """p_0 [H, W]. What it leaves, 1 - p_0, the points share as they would without it."""
+        pseudo_distance, default_ratio = BACKGROUNDS[str(self.background)]
+        reach = (self.background_ratio or default_ratio) * shorter_side
+        # The mass of a cell is at most N exp(-nearest / 2 sigma^2): a bound on the nearest point.
+        within = 2 * self.sigma**2 * (math.log(len(points)) - posterior.log_mass)
+        nearest = nearest_distances(points, within, self.stride)
+        log_weight = -pseudo_distance(nearest, reach) / (2 * self.sigma**2)
+        return torch.sigmoid(log_weight - posterior.log_mass)
+
+    def extra_repr(self) -> str:
+        return (
+            f"sigma={self.sigma}, stride={self.stride}, background={self.background!r}, "
+            f"background_ratio={self.background_ratio}"
+        )

@@ -1,0 +1,52 @@
+"""The grid of a density map: cells of `stride` image pixels, and Gaussians on them, axis by axis.
+
+A Gaussian of two dimensions is the product of one per axis. So a sum over points is a matrix
+product of two thin factors, [points, width] and [points, height], and no tensor of points by cells
+is ever built. Points are (x, y) in image pixels everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Shape = Sequence[int]  # height and width
+
+
+def cell_centres(cells: int, stride: int, like: Tensor) -> Tensor:
+    """Pixel coordinates of the centres of `cells` cells in a row: stride * (i + 1/2)."""
+    return (torch.arange(cells, dtype=like.dtype, device=like.device) + 0.5) * stride
+
+
+def axis_distances(points: Tensor, shape: Shape, stride: int) -> tuple[Tensor, Tensor]:
+    """Squared distances of N points to the cell centres along each axis: x [N, W] and y [N, H]."""
+    height, width = shape
+    x, y = points.unbind(1)
+    return (
+        (x[:, None] - cell_centres(width, stride, points)).square(),
+        (y[:, None] - cell_centres(height, stride, points)).square(),
+    )
+
+
+def nearest_distances(points: Tensor, within: Tensor, stride: int) -> Tensor:
+    """Squared distance [H, W] of every cell centre to its nearest point.
+
+    A minimum does not factor over the axes, so this goes row by row, through the points that are
+    close enough to the row to be the nearest of any of its cells.
+
+    Args:
+        within: upper bounds of the result, [H, W]; loose ones cost time only.
+    """
+    points = points[points[:, 1].argsort()]
+    x_distances, y_distances = axis_distances(points, within.shape, stride)
+    rows = cell_centres(len(within), stride, points)
+    reach = within.amax(1).sqrt() * (1 + 1e-6) + 1e-6  # never short by rounding
+    y = points[:, 1].contiguous()
+    first = torch.searchsorted(y, rows - reach).tolist()
+    last = torch.searchsorted(y, rows + reach, right=True).tolist()
+    y_distances = y_distances.T.contiguous()[:, :, None]
+    return torch.stack(
+        [(x_distances[a:b] + of_row[a:b]).amin(0) for of_row, a, b in zip(y_distances, first, last, strict=True)]
+    )
