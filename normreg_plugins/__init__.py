@@ -1,4 +1,4 @@
-"""Weight norm control for networks whose scale cannot be seen: WRS, AWS and constrained PGD, for any torch optimizer."""
+"""Weight norm control for weights whose scale a network cannot see: WRS, AWS and constrained PGD."""
 
 from normreg_plugins.core import (
     AdaptiveWeightShrink,

@@ -36,9 +36,9 @@ def correct_average_(averaged: nn.Module, model: nn.Module, names: Iterable[str]
                 f"{name!r} is not in both models: pass the average of this model (AveragedModel.module)"
             )
         filters = filters_of(ours[owner])
-        lengths = filters.norms(theirs[owner].weight)  # type: ignore[arg-type]
+        lengths = filters.norms(theirs[owner].weight)
         weight = ours[owner].weight
-        filters.scale_(weight, safe_factors(lengths, filters.norms(weight)).nan_to_num(1, 1, 1))  # type: ignore[arg-type]
+        filters.scale_(weight, safe_factors(lengths, filters.norms(weight)).nan_to_num(1, 1, 1))
     for name, norm in ours.items():
         if keeps_channel_statistics(norm) and norm.running_mean is not None:
             for statistic in ("running_mean", "running_var"):

@@ -36,7 +36,8 @@ class UpdateClock:
 
     @property
     def _settled(self) -> int:
-        return int(self._optimizer.state.get(STATE_KEY, {}).get("updates", 0))
+        state: dict[Any, Any] = self._optimizer.state
+        return int(state.get(STATE_KEY, {}).get("updates", 0))
 
     def skipped(self) -> Tensor | None:
         """Above 0 where the step now running skips inside; None where that cannot be."""
@@ -58,7 +59,8 @@ class UpdateClock:
         if not any(_on(t, interval, begin, end) for t in range(first, last + 1)):
             return False
         skipped = bool(self._unread[-1])
-        return self._settle() and not skipped and _on(self._settled, interval, begin, end)
+        self._settle()
+        return not skipped and _on(self._settled, interval, begin, end)
 
     def forget(self) -> None:
         """Leave a plain optimizer."""
@@ -66,14 +68,13 @@ class UpdateClock:
             handle.remove()
         self._optimizer.state.pop(STATE_KEY, None)  # type: ignore[call-overload]
 
-    def _settle(self, more: int = 0) -> bool:
+    def _settle(self, more: int = 0) -> None:
         if self._unread:
             more += int((torch.stack([t.reshape(()) for t in self._unread]) == 0).sum())
             self._unread.clear()
         if more:
             state: Any = self._optimizer.state
             state[STATE_KEY] = {"updates": self._settled + more}
-        return True
 
 
 def _on(update: int, interval: int, begin: float, end: float) -> bool:

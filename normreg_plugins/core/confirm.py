@@ -79,8 +79,8 @@ def compare(promised: Sequence[Claim], seen: Sequence[Claim], targets: Sequence[
         if target.claim.kind in SCALE_BLIND and not _keeps(target.claim, claim):
             raise StructureMismatchError(
                 f"{target.name}: the structure promised {target.claim.kind} ({target.claim.reason}), but the first "
-                f"forward shows {claim.kind} ({claim.reason}). Nothing was updated yet. Pass forward= to attach() so that "
-                "the model is looked at while it runs, or name the weights with select=."
+                f"forward shows {claim.kind} ({claim.reason}). Nothing was updated yet. Pass forward= to attach() so "
+                "that the model is looked at while it runs, or name the weights with select=."
             )
     _tell_of_missed(promised, found)
 
@@ -102,8 +102,8 @@ def _tell_of_missed(promised: Sequence[Claim], found: dict[str, Claim]) -> None:
     if missed:
         warnings.warn(
             f"The first forward shows {len(missed)} more scale invariant weights than the structure told: "
-            f"{', '.join(missed[:5])}{', ...' if len(missed) > 5 else ''}. They are left alone; pass forward= to attach() "
-            "to take them too.",
+            f"{', '.join(missed[:5])}{', ...' if len(missed) > 5 else ''}. They are left alone; pass forward= to "
+            "attach() to take them too.",
             UnconfirmedWarning,
             stacklevel=2,
         )
@@ -113,8 +113,8 @@ def _tell_of_missed(promised: Sequence[Claim], found: dict[str, Claim]) -> None:
 def check_gradients(targets: Sequence[Target]) -> None:
     """Lemma 3.1 of the WRS paper as a test: the gradient of a scale invariant filter is orthogonal to it.
 
-    For a model whose forward could not be watched (it is compiled, or not called as a whole). Waits for the device; done
-    once. Frozen norms break the lemma, so compensated weights are not tested.
+    For a model whose forward could not be watched (it is compiled, or not called as a whole). Waits for the device;
+    done once. Frozen norms break the lemma, so compensated weights are not tested.
     """
     tested = [t for t in targets if t.claim.kind is Kind.INVARIANT and t.weight.grad is not None]
     if not tested:
@@ -123,15 +123,16 @@ def check_gradients(targets: Sequence[Target]) -> None:
     for target, share in zip(tested, shares):
         if math.isfinite(share) and share > RADIAL_LIMIT:
             raise StructureMismatchError(
-                f"{target.name}: the structure promised {target.claim.kind} ({target.claim.reason}), but its gradient has "
-                f"a part along the weight, {share:.2f} of that of a random direction, so the loss sees its scale. Pass "
-                "forward= to attach(), or name the weights with select=."
+                f"{target.name}: the structure promised {target.claim.kind} ({target.claim.reason}), but its gradient "
+                f"has a part along the weight, {share:.2f} of that of a random direction, so the loss sees its scale. "
+                "Pass forward= to attach(), or name the weights with select=."
             )
 
 
 def _radial_share(target: Target) -> torch.Tensor:
     """|<g, w>| / (||g|| ||w||) over all filters, in units of what a random gradient has: 1 / sqrt(fan-in)."""
-    weight, grad = (target.whole.view(x).float() for x in (target.weight, target.weight.grad))  # type: ignore[union-attr]
+    assert target.weight.grad is not None
+    weight, grad = (target.whole.view(x).float() for x in (target.weight, target.weight.grad))
     unit = weight / target.whole.norms(weight).clamp_min(1e-30)
     radial = (grad * unit).sum(target.whole.dims)
     return radial.norm() / grad.norm().clamp_min(1e-30) * math.sqrt(target.whole.fan_in)

@@ -37,9 +37,9 @@ class WeightDecayOff:
         """Move our weights of a group that also holds others to a group of their own."""
         if "initial_lr" in group:
             raise AttachError(
-                f"parameter group {place} holds targets and other weights, its weight decay {group['weight_decay']} must "
-                "go from the targets alone, and a learning rate scheduler already counts the groups. Attach before you "
-                "make the scheduler, or group the weights yourself, or use keep_weight_decay=True."
+                f"parameter group {place} holds targets and other weights, its weight decay {group['weight_decay']} "
+                "must go from the targets alone, and a learning rate scheduler already counts the groups. Attach "
+                "before you make the scheduler, or group the weights yourself, or use keep_weight_decay=True."
             )
         share = set(self._share(group))
         self._before.append({key: list(group[key]) for key in _listed(group)})

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.weak import WeakIdKeyDictionary
 
 from normreg_plugins.core.parts import Layer, is_norm, is_scale_bias, weight_rule
-from normreg_plugins.core.reads import NOT_OURS, NormRead, Unreadable, read
+from normreg_plugins.core.reads import NOT_OURS, NormRead, UnreadableError, read
 
 KEEPS_SHAPE = frozenset({"clone", "_to_copy", "detach", "alias", "contiguous", "lift_fresh"})
 # fmt: off
@@ -146,7 +146,7 @@ class Flow(TorchDispatchMode):
                 continue
             try:
                 tag.trace.reads.append(read(name, module, tag.index, tag.trace.layer.channels))
-            except Unreadable as why:
+            except UnreadableError as why:
                 tag.trace.leaks[str(why)] = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
-from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.filters import Unit, filters_of
+from normreg_plugins.core.options import check_phase, is_count, is_number, is_positive, names, require
 from normreg_plugins.core.rules import center_gradients_, project_to_sphere_, rescale_to_norm_, shrink_
 from normreg_plugins.core.structure import Claim
 from normreg_plugins.core.targets import Rescaled, Target
@@ -109,11 +109,11 @@ class WeightRescaling(Method):
     keep_weight_decay: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "output_layers", _names("output_layers", self.output_layers))
-        _require(_is_count(self.interval, 1), "interval", self.interval, "a whole number of updates, 1 or more")
-        _require(_is_positive(self.radius), "radius", self.radius, "a finite number above 0")
-        _require(self.per in ("filter", "position"), "per", self.per, "'filter' or 'position'")
-        _check_phase(self.begin, self.end, self.unit)
+        object.__setattr__(self, "output_layers", names("output_layers", self.output_layers))
+        require(is_count(self.interval, 1), "interval", self.interval, "a whole number of updates, 1 or more")
+        require(is_positive(self.radius), "radius", self.radius, "a finite number above 0")
+        require(self.per in ("filter", "position"), "per", self.per, "'filter' or 'position'")
+        check_phase(self.begin, self.end, self.unit)
 
     @property
     def phase(self) -> tuple[int, float, str]:
@@ -146,8 +146,8 @@ class WeightRescaling(Method):
 class AdaptiveWeightShrink(Method):
     """Adaptive Weight Shrink: before each step, w <- (1 - eta alpha m(w)) w (AWS paper, eq. 20-21).
 
-    Made for layers that normalize their own weight (WN, CWN, WS). Do not use it on weights whose scale the network sees:
-    there it is a regularizer towards zero, the gradient of (alpha / 3) ||w||^3.
+    Made for layers that normalize their own weight (WN, CWN, WS). Do not use it on weights whose scale the network
+    sees: there it is a regularizer towards zero, the gradient of (alpha / 3) ||w||^3.
 
     Args:
         alpha: the strength. The paper's Table 2 spans 1e-5 to 1e-1; 2.5e-3 is what it settles on for WS.
@@ -164,9 +164,9 @@ class AdaptiveWeightShrink(Method):
     keep_weight_decay: bool = False
 
     def __post_init__(self) -> None:
-        _require(_is_number(self.alpha) and self.alpha >= 0, "alpha", self.alpha, "a finite number, 0 or more")
-        _require(self.measure in ("auto", "norm", "std"), "measure", self.measure, "'auto', 'norm' or 'std'")
-        _check_phase(self.begin, self.end, self.unit)
+        require(is_number(self.alpha) and self.alpha >= 0, "alpha", self.alpha, "a finite number, 0 or more")
+        require(self.measure in ("auto", "norm", "std"), "measure", self.measure, "'auto', 'norm' or 'std'")
+        check_phase(self.begin, self.end, self.unit)
 
     @property
     def phase(self) -> tuple[int, float, str]:
@@ -194,7 +194,8 @@ class SphereDescent(Method):
     Args:
         c: the squared norm of each filter; 2 in the paper, which keeps the variance through a ReLU (eq. 3-4).
         center: the zero-mean constraint; off only for the paper's ablation (Table 3).
-        keep_weight_decay: the paper keeps weight decay on the weights, where it only changes the learning rate (eq. 12).
+        keep_weight_decay: the paper keeps weight decay on the weights, where it only changes the learning rate
+            (eq. 12).
     """
 
     c: float = 2.0
@@ -202,7 +203,7 @@ class SphereDescent(Method):
     keep_weight_decay: bool = True
 
     def __post_init__(self) -> None:
-        _require(_is_positive(self.c), "c", self.c, "a finite number above 0")
+        require(is_positive(self.c), "c", self.c, "a finite number above 0")
 
     @property
     def drops_weight_decay(self) -> bool:
@@ -227,35 +228,3 @@ class SphereDescent(Method):
 
     def after_update(self, targets: Sequence[Target]) -> list[Rescaled]:
         return project_to_sphere_(targets, self.c, self.center)
-
-
-def _require(holds: bool, name: str, value: Any, wanted: str) -> None:
-    if not holds:
-        raise NormRegError(f"{name}={value!r}: must be {wanted}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _names(option: str, value: Any) -> tuple[str, ...]:
-    """A tuple of names; a lone string is one name, not many letters."""
-    names = (value,) if isinstance(value, str) else tuple(value)
-    _require(all(isinstance(name, str) and name for name in names), option, value, "names of layers or weights")
-    return names
-
-
-def _check_phase(begin: Any, end: Any, unit: Any) -> None:
-    _require(_is_count(begin, 0), "begin", begin, "a whole number, 0 or more")
-    _require(
-        end is None or (_is_count(end, 1) and end > begin), "end", end, f"None or a whole number above begin={begin}"
-    )
-    _require(unit in ("update", "epoch"), "unit", unit, "'update' or 'epoch'")

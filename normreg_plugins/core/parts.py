@@ -165,12 +165,12 @@ def _probe_rule(module: nn.Module) -> str | None:
 
 
 def _with_weight(module: nn.Module, weight: Tensor, x: Tensor) -> Tensor:
-    module.weight.detach().copy_(weight)  # type: ignore[union-attr, operator]
+    module.weight.detach().copy_(weight)  # type: ignore[operator]
     return module.forward(x)
 
 
 def _smallest_input(module: nn.Module) -> tuple[int, ...]:
     if isinstance(module, nn.Linear):
         return (2, module.in_features)
-    spatial = (2 * d * (k - 1) + 2 for d, k in zip(module.dilation, module.kernel_size, strict=True))  # type: ignore
+    spatial = (2 * d * (k - 1) + 2 for d, k in zip(module.dilation, module.kernel_size, strict=True))  # type: ignore[arg-type]
     return (2, int(module.in_channels), *spatial)  # type: ignore[arg-type]

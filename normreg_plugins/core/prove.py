@@ -9,25 +9,22 @@ only by today's values does not pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from normreg_plugins.core.errors import ProofError
-from normreg_plugins.core.filters import filters_of
 from normreg_plugins.core.parts import Layer, is_frozen, is_norm, layers_of
 from normreg_plugins.core.preserve import untouched
 from normreg_plugins.core.reads import NormRead
+from normreg_plugins.core.runs import Run, generic_point, scaled, statistics_kept
 from normreg_plugins.core.targets import repair_statistics_
 from normreg_plugins.core.verdict import Kind, Verdict, Verdicts
 
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 HALF_TOLERANCE = 3e-2
-ALMOST_NO_EPS = 1e-30
 CODE = (1.0, 0.25, 4.0, 16.0)
 """Factors that serve as digits; a norm that no layer feeds directly reads all ones, which is no layer's number."""
 
@@ -40,7 +37,7 @@ def prove_scale_invariant(model: nn.Module, forward: Callable[[nn.Module], Any])
             (outputs or losses). It must compute the same again under the same random state.
     """
     layers = layers_of(model)
-    with untouched(model), torch.no_grad(), _generic_point(model):
+    with untouched(model), torch.no_grad(), generic_point(model):
         return _Proof(model, forward, layers).verdicts()
 
 
@@ -48,12 +45,12 @@ class _Proof:
     def __init__(self, model: nn.Module, forward: Callable[[nn.Module], Any], layers: list[Layer]) -> None:
         self._model, self._forward, self._layers = model, forward, layers
         self._norms = {name: m for name, m in model.named_modules() if is_norm(m)}
-        self._plain = _Run(model, forward, layers, self._norms)
+        self._plain = Run(model, forward, layers, self._norms)
         if not self._plain.outputs:
             raise ProofError(
                 "forward returned nothing that holds a floating point tensor: return the outputs or losses"
             )
-        if not self._same(_Run(model, forward, layers, self._norms)):
+        if not self._same(Run(model, forward, layers, self._norms)):
             raise ProofError("forward computed something else the second time, under the same random state")
 
     def verdicts(self) -> Verdicts:
@@ -107,12 +104,12 @@ class _Proof:
     def _repaired(self, layers: Sequence[Layer]) -> bool:
         """Scale, and let the frozen norms behind follow: those that see each filter scaled by its factor."""
         factors = {layer: _random_factors(layer, layer.channels) for layer in layers}
-        scaled = self._run(factors)
+        seen = self._run(factors)
         repairs = []
         for name, norm in self._norms.items():
-            if not is_frozen(norm) or name not in scaled.spreads:
+            if not is_frozen(norm) or name not in seen.spreads:
                 continue
-            ratio = (scaled.spreads[name] / self._plain.spreads[name]).nan_to_num(1.0)
+            ratio = (seen.spreads[name] / self._plain.spreads[name]).nan_to_num(1.0)
             for layer, factor in factors.items():
                 if ratio.shape == factor.shape and torch.allclose(ratio.to(factor), factor, rtol=1e-2):
                     repairs.append((NormRead(name, norm, Kind.COMPENSATED), layer.bias, factor))
@@ -129,12 +126,13 @@ class _Proof:
 
     def _readers(self, layer: Layer) -> list[str]:
         """The norms whose input scales with the layer and whose output, unless they are frozen, does not change."""
-        scaled = self._run({layer: torch.full((layer.channels,), 4.0, device=layer.weight.device)}, biases=True)
+        four = self._run({layer: torch.full((layer.channels,), 4.0, device=layer.weight.device)}, biases=True)
         found = []
         for name, (before, after) in self._plain.sizes.items():
-            if name in scaled.sizes and _close(scaled.sizes[name][0], 4 * before, 1e-3):
-                if is_frozen(self._norms[name]) or _close(scaled.sizes[name][1], after, 1e-3):
-                    found.append(name)
+            now_before, now_after = four.sizes.get(name, (before, after))
+            keeps = is_frozen(self._norms[name]) or _close(now_after, after, 1e-3)
+            if keeps and _close(now_before, 4 * before, 1e-3):
+                found.append(name)
         return found
 
     def _readers_of_all(self, blind: Sequence[Layer]) -> dict[Layer, list[str]]:
@@ -160,111 +158,14 @@ class _Proof:
         factors: dict[Layer, Tensor],
         biases: bool = False,
         repairs: Sequence[tuple[NormRead, Tensor | None, Tensor]] = (),
-    ) -> _Run:
-        with _scaled(factors, biases), _statistics_kept(read.norm for read, _, _ in repairs):
+    ) -> Run:
+        with scaled(factors, biases), statistics_kept(read.norm for read, _, _ in repairs):
             repair_statistics_(repairs)
-            return _Run(self._model, self._forward, self._layers, self._norms)
+            return Run(self._model, self._forward, self._layers, self._norms)
 
-    def _same(self, run: _Run) -> bool:
+    def _same(self, run: Run) -> bool:
         pairs = zip(run.outputs, self._plain.outputs)
         return len(run.outputs) == len(self._plain.outputs) and all(_close(a, b, _tolerance(b)) for a, b in pairs)
-
-
-class _Run:
-    """One forward: its outputs, which layers were called, and what went in and out of each norm, in a few numbers."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        forward: Callable[[nn.Module], Any],
-        layers: Sequence[Layer],
-        norms: dict[str, nn.Module],
-    ) -> None:
-        self.called: set[nn.Module] = set()
-        self.sizes: dict[str, tuple[Tensor, Tensor]] = {}
-        self.spreads: dict[str, Tensor] = {}
-        hooks = [layer.module.register_forward_hook(self._saw_layer) for layer in layers]
-        hooks += [norm.register_forward_hook(self._saw_norm(name)) for name, norm in norms.items()]
-        try:
-            with untouched(model):
-                outputs = forward(model)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        flat = tree_flatten(outputs)[0]
-        self.outputs = [t.detach().clone() for t in flat if isinstance(t, Tensor) and t.is_floating_point()]
-        self.outputs += [torch.tensor(t, dtype=torch.float64) for t in flat if isinstance(t, float)]
-
-    def _saw_layer(self, module: nn.Module, args: Any, output: Any) -> None:
-        self.called.add(module)
-
-    def _saw_norm(self, name: str) -> Callable:
-        def saw(module: nn.Module, args: Any, output: Any) -> None:
-            if not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
-                return
-            entering = args[0].detach().double()
-            before, after = entering.norm(), _fingerprint(output)
-            kept = self.sizes.get(name)  # a norm that is called more than once
-            self.sizes[name] = (before, after) if kept is None else (before + kept[0], after + kept[1])
-            if not isinstance(module, nn.LayerNorm) and entering.ndim > 1:
-                self.spreads[name] = entering.transpose(0, 1).flatten(1).std(1)
-
-        return saw
-
-
-@contextmanager
-def _scaled(factors: dict[Layer, Tensor], biases: bool) -> Iterator[None]:
-    changed = {id(layer.weight): layer.weight for layer in factors}
-    if biases:
-        changed |= {id(layer.bias): layer.bias for layer in factors if layer.bias is not None}
-    kept = [(tensor, tensor.clone()) for tensor in changed.values()]
-    try:
-        for layer, factor in factors.items():
-            if not layer.spoiled:
-                filters = filters_of(layer.module)
-                filters.scale_(layer.weight, factor.to(layer.weight).view_as(filters.norms(layer.weight)))
-                if biases and layer.bias is not None:
-                    layer.bias.mul_(factor.to(layer.bias))
-        yield
-    finally:
-        for tensor, value in kept:
-            tensor.copy_(value)
-
-
-@contextmanager
-def _statistics_kept(norms: Iterable[nn.Module]) -> Iterator[None]:
-    kept = [(b, b.clone()) for norm in norms for b in (norm.running_mean, norm.running_var)]  # type: ignore[union-attr]
-    try:
-        yield
-    finally:
-        for buffer, value in kept:
-            buffer.copy_(value)  # type: ignore[operator]
-
-
-@contextmanager
-def _generic_point(model: nn.Module) -> Iterator[None]:
-    """Parameters in general position, statistics of norms filled, and next to no eps; everything as it was afterwards."""
-    parameters = [p for p in model.parameters() if p.is_floating_point()]
-    kept = [p.detach().clone() for p in parameters]
-    eps = [(m, m.eps) for m in model.modules() if is_norm(m) and isinstance(getattr(m, "eps", None), float)]
-    generator = torch.Generator().manual_seed(0)
-    for p in parameters:
-        if p.numel() and bool((p == p.flatten()[0]).all()):
-            spread = 0.1 if p.ndim < 2 else 1 / math.sqrt(max(1, p[0].numel()))
-            p.add_(spread * torch.randn(p.shape, generator=generator).to(p))
-    for module in model.modules():
-        if is_norm(module) and torch.is_tensor(getattr(module, "running_var", None)):
-            for buffer, low in ((module.running_mean, -0.1), (module.running_var, 0.5)):
-                buffer.copy_(low + (0.2 if low < 0 else 1.0) * torch.rand(buffer.shape, generator=generator).to(buffer))  # type: ignore
-    for module, _ in eps:
-        module.eps = ALMOST_NO_EPS
-    try:
-        yield
-    finally:
-        for p, value in zip(parameters, kept):
-            p.copy_(value)
-        for module, value in eps:
-            module.eps = value
 
 
 def _random_factors(layer: Layer, count: int) -> Tensor:
@@ -279,14 +180,6 @@ def _random_factors(layer: Layer, count: int) -> Tensor:
 def _code(number: int, digits: int) -> tuple[float, ...]:
     """A number in the positional system whose digits are the factors of CODE."""
     return tuple(CODE[number // len(CODE) ** d % len(CODE)] for d in range(digits))
-
-
-def _fingerprint(x: Tensor) -> Tensor:
-    """A few numbers that tell two outputs of a norm apart; their length alone would not."""
-    x = x.detach().double().flatten()
-    return torch.stack(
-        [x @ torch.arange(len(x), dtype=torch.float64, device=x.device).mul_(k).cos_() for k in (1, 2, 3)]
-    )
 
 
 def _tolerance(like: Tensor) -> float:

@@ -27,7 +27,7 @@ class NormRead:
     """For PER_GROUP: into how many runs of neighbouring filters the layer falls."""
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A norm reads the filters in a way that no rescale can undo; the message says why."""
 
 
@@ -41,7 +41,7 @@ def read(name: str, norm: nn.Module, index: Tensor, filters: int) -> NormRead:
     if (owned == owned[:, :1]).all():
         return NormRead(name, norm, Kind.INVARIANT)
     if (owned == NOT_OURS).any():
-        raise Unreadable(f"{name} mixes its filters with those of other layers in one statistic")
+        raise UnreadableError(f"{name} mixes its filters with those of other layers in one statistic")
     distinct = torch.unique(owned.sort(1).values, dim=0)
     return _grouped(name, norm, [torch.unique(row) for row in distinct], filters)
 
@@ -64,9 +64,9 @@ def _read_channels(name: str, norm: nn.Module, index: Tensor, filters: int) -> N
     if is_instance_norm(norm) and not is_frozen(norm):
         per_sample = index.flatten(2) if index.ndim > 2 else index.unsqueeze(-1)
         if not (per_sample == per_sample[..., :1]).all():
-            raise Unreadable(f"{name} mixes filters in one statistic")
+            raise UnreadableError(f"{name} mixes filters in one statistic")
     elif not (channels_first == channels_first[:, :1]).all():
-        raise Unreadable(f"{name} mixes filters in one statistic")
+        raise UnreadableError(f"{name} mixes filters in one statistic")
     kind = Kind.COMPENSATED if is_frozen(norm) else Kind.INVARIANT
     channels = channels_first[:, 0].long().clone()
     one_to_one = torch.equal(channels, torch.arange(filters, device=channels.device))

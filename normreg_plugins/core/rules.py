@@ -1,4 +1,4 @@
-"""The papers' updates as in-place functions on targets. Equation numbers stand beside the code that is that equation."""
+"""The papers' updates as in-place functions on targets, with their equation numbers."""
 
 from __future__ import annotations
 

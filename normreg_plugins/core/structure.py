@@ -6,6 +6,7 @@ This is a promise, not a proof. `attach` holds it against the first real forward
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import nn
 
@@ -47,10 +48,10 @@ def claims_by_structure(model: nn.Module) -> list[Claim]:
 
 def _followers(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
     """For each layer, the next child of the same parent."""
-    followers = {}
+    followers: dict[int, tuple[str, nn.Module]] = {}
     for parent_name, parent in model.named_modules():
         children = list(parent.named_children())
-        for (_, child), (next_name, following) in zip(children, children[1:]):
+        for (_, child), (next_name, following) in pairwise(children):
             if is_layer(child):
                 name = f"{parent_name}.{next_name}" if parent_name else next_name
                 followers.setdefault(id(child), (name, following))

@@ -32,8 +32,8 @@ def check_transportable(optimizer: Optimizer, targets: Sequence[Target]) -> None
         for key, value in optimizer.state.get(target.weight, {}).items():
             if torch.is_tensor(value) and value.shape == target.weight.shape and key not in POWERS:
                 raise AttachError(
-                    f"transport_state: {type(optimizer).__name__} keeps {key!r} for {target.name}, and how it follows a "
-                    f"rescale is unknown (known: {', '.join(POWERS)}). Use transport_state=False, as the paper does."
+                    f"transport_state: {type(optimizer).__name__} keeps {key!r} for {target.name}, and how it follows "
+                    f"a rescale is unknown (known: {', '.join(POWERS)}). Use transport_state=False, as the paper does."
                 )
 
 

@@ -1,0 +1,199 @@
+"""A method at work on an optimizer."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from normreg_plugins.core.average import correct_average_
+from normreg_plugins.core.clock import UpdateClock
+from normreg_plugins.core.confirm import FirstForward, check_gradients, compare
+from normreg_plugins.core.copies import forget, remember
+from normreg_plugins.core.decay import WeightDecayOff
+from normreg_plugins.core.discover import as_verdict
+from normreg_plugins.core.errors import AttachError, UnconfirmedWarning
+from normreg_plugins.core.health import Health
+from normreg_plugins.core.methods import Method
+from normreg_plugins.core.structure import Claim
+from normreg_plugins.core.targets import Rescaled, Target
+from normreg_plugins.core.transport import check_transportable, transport_
+from normreg_plugins.core.verdict import Verdicts
+
+logger = logging.getLogger("normreg_plugins")
+
+
+class Handle:
+    """A method at work on an optimizer. Use it as a context manager to detach at the end of a block."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        model: nn.Module,
+        method: Method,
+        claims: Sequence[Claim],
+        targets: Sequence[Target],
+        left_alone: dict[str, str],
+        promised_only: bool,
+        updates_per_epoch: int | None,
+    ) -> None:
+        self.method = method
+        self.left_alone = left_alone
+        """Each conv/linear weight that is no target, with the reason."""
+        self._optimizer = optimizer
+        self._model = model
+        self._claims = tuple(claims)
+        self._targets = tuple(targets)
+        self._begin, self._end = _phase_in_updates(method, updates_per_epoch)
+        self._health = Health()
+        if method.transports_state:
+            check_transportable(optimizer, targets)
+        self._decay = WeightDecayOff(optimizer, [t.weight for t in targets]) if method.drops_weight_decay else None
+        self._clock = UpdateClock(optimizer)
+        self._first = FirstForward(model, self._on_first_forward) if promised_only else None
+        self._hooks = [
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        ]
+        remember(optimizer, self)
+        self._did(method.start(self._active()))
+        logger.info("%s acts on %d of %d conv/linear weights", method, len(targets), len(claims))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of the weights it acts on."""
+        return tuple(target.name for target in self._targets)
+
+    @property
+    def updates(self) -> int:
+        """Parameter updates made so far, those before a resume included."""
+        return self._clock.updates
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """What was found of every conv and linear weight."""
+        return Verdicts(map(as_verdict, self._claims))
+
+    @property
+    def zero_filters(self) -> dict[str, int]:
+        """How many filters of each target are zero now, where any are. They stay as they are."""
+        return self._health.count(self._targets, lambda norms: norms == 0)
+
+    @property
+    def broken_filters(self) -> dict[str, int]:
+        """How many filters of each target hold NaN or Inf now, where any do. They stay as they are."""
+        return self._health.count(self._targets, lambda norms: ~norms.isfinite())
+
+    def correct_average(self, averaged: nn.Module) -> None:
+        """Make an averaged copy of the model a correct network: see `correct_average_`."""
+        correct_average_(averaged, self._model, self.targets)
+
+    def detach(self) -> None:
+        """Leave a plain optimizer and a plain model; the weights stay as they are."""
+        for hook in self._hooks:
+            hook.remove()
+        if self._first is not None:
+            self._first.remove()
+        if self._decay is not None:
+            self._decay.restore()
+        if forget(self._optimizer):
+            self._clock.forget()
+        self._hooks, self._first, self._decay = [], None, None
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.detach()
+
+    def __repr__(self) -> str:
+        return f"<{self.method!r} on {len(self._targets)} of {len(self._claims)} weights, {self.updates} updates>"
+
+    def _active(self) -> Sequence[Target]:
+        """Without those frozen since: a weight with `requires_grad=False` is never touched."""
+        return [t for t in self._targets if t.weight.requires_grad]
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
+        if closure is None:
+            self._gradients_ready()
+            return None
+        # A closure computes the gradients inside the step, so ours must come right after it.
+        wrapped = _then_once(closure, self._gradients_ready)
+        return (*args[:1], wrapped, *args[2:]), {key: value for key, value in kwargs.items() if key != "closure"}
+
+    def _gradients_ready(self) -> None:
+        if self._first is not None and self._first.waiting:
+            self._confirm_by_gradients()
+        if self._acts_on_next():
+            skipped = self._clock.skipped()
+            self._did(self.method.before_update(self._active(), self._rates(skipped)))
+
+    def _acts_on_next(self) -> bool:
+        always = self._begin == 0 and self._end == float("inf")
+        return always or self._begin < self._clock.updates + 1 <= self._end
+
+    def _rates(self, skipped: torch.Tensor | None) -> Callable[[], list[Any]]:
+        """The learning rate of each target, 0 where a fused optimizer will skip the step."""
+
+        def rates() -> list[Any]:
+            by_weight = {id(p): g["lr"] for g in self._optimizer.param_groups for p in g["params"]}
+            found = [by_weight[id(t.weight)] for t in self._active()]
+            return found if skipped is None else [torch.where(skipped > 0, 0.0, rate) for rate in found]
+
+        return rates
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._clock.tick()
+        if self._clock.due(self.method.interval, self._begin, self._end):
+            self._did(self.method.after_update(self._active()))
+
+    def _did(self, rescaled: list[Rescaled]) -> None:
+        if rescaled:
+            self._health.look(rescaled)
+            if self.method.transports_state:
+                transport_(self._optimizer, rescaled)
+
+    def _on_first_forward(self, seen: list[Claim]) -> None:
+        compare(self._claims, seen, self._targets)
+
+    def _confirm_by_gradients(self) -> None:
+        assert self._first is not None
+        self._first.remove()
+        check_gradients(self._targets)
+        warnings.warn(
+            "The model's first training forward could not be watched (it is compiled, or not called as a whole), so "
+            "what its structure promised was tested by its gradients only. Pass forward= to attach() for a full look.",
+            UnconfirmedWarning,
+            stacklevel=2,
+        )
+
+
+def _phase_in_updates(method: Method, updates_per_epoch: int | None) -> tuple[float, float]:
+    begin, end, unit = method.phase
+    if unit == "update":
+        return begin, end
+    if not updates_per_epoch:
+        raise AttachError(f"{method!r} gives its phase in epochs: pass updates_per_epoch (got {updates_per_epoch!r})")
+    return begin * updates_per_epoch, end * updates_per_epoch
+
+
+def _then_once(closure: Callable[[], Any], after: Callable[[], None]) -> Callable[[], Any]:
+    """`closure`, followed by `after` the first time it is called."""
+    done = False
+
+    def both() -> Any:
+        nonlocal done
+        loss = closure()
+        if not done:
+            done = True
+            with torch.no_grad():
+                after()
+        return loss
+
+    return both

@@ -1,0 +1,138 @@
+"""One training forward as evidence, and the conditions under which it is taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
+
+from normreg_plugins.core.filters import filters_of
+from normreg_plugins.core.parts import Layer, is_norm, norm_eps
+from normreg_plugins.core.preserve import untouched
+
+ALMOST_NO_EPS = 1e-30
+
+
+class Run:
+    """One forward: its outputs, which layers were called, and what went in and out of each norm, in a few numbers."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: Callable[[nn.Module], Any],
+        layers: Sequence[Layer],
+        norms: dict[str, nn.Module],
+    ) -> None:
+        self.called: set[nn.Module] = set()
+        self.sizes: dict[str, tuple[Tensor, Tensor]] = {}
+        self.spreads: dict[str, Tensor] = {}
+        hooks = [layer.module.register_forward_hook(self._saw_layer) for layer in layers]
+        hooks += [norm.register_forward_hook(self._saw_norm(name)) for name, norm in norms.items()]
+        try:
+            with untouched(model):
+                outputs = forward(model)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        flat = tree_flatten(outputs)[0]
+        self.outputs = [t.detach().clone() for t in flat if isinstance(t, Tensor) and t.is_floating_point()]
+        self.outputs += [torch.tensor(t, dtype=torch.float64) for t in flat if isinstance(t, float)]
+
+    def _saw_layer(self, module: nn.Module, args: Any, output: Any) -> None:
+        self.called.add(module)
+
+    def _saw_norm(self, name: str) -> Callable:
+        def saw(module: nn.Module, args: Any, output: Any) -> None:
+            if not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
+                return
+            entering = args[0].detach().double()
+            before, after = entering.norm(), _fingerprint(output)
+            kept = self.sizes.get(name)  # a norm that is called more than once
+            self.sizes[name] = (before, after) if kept is None else (before + kept[0], after + kept[1])
+            if not isinstance(module, nn.LayerNorm) and entering.ndim > 1:
+                self.spreads[name] = entering.transpose(0, 1).flatten(1).std(1)
+
+        return saw
+
+
+@contextmanager
+def scaled(factors: dict[Layer, Tensor], biases: bool) -> Iterator[None]:
+    changed: dict[int, Tensor] = {id(layer.weight): layer.weight for layer in factors}
+    if biases:
+        changed |= {id(layer.bias): layer.bias for layer in factors if layer.bias is not None}
+    kept = [(tensor, tensor.clone()) for tensor in changed.values()]
+    try:
+        for layer, factor in factors.items():
+            if not layer.spoiled:
+                filters = filters_of(layer.module)
+                filters.scale_(layer.weight, factor.to(layer.weight).view_as(filters.norms(layer.weight)))
+                if biases and layer.bias is not None:
+                    layer.bias.mul_(factor.to(layer.bias))
+        yield
+    finally:
+        for tensor, value in kept:
+            tensor.copy_(value)
+
+
+@contextmanager
+def statistics_kept(norms: Iterable[nn.Module]) -> Iterator[None]:
+    buffers: list[Tensor] = [getattr(norm, f"running_{which}") for norm in norms for which in ("mean", "var")]
+    kept = [(buffer, buffer.clone()) for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+
+
+@contextmanager
+def generic_point(model: nn.Module) -> Iterator[None]:
+    """Parameters in general position and next to no eps, and back. Buffers are the caller's to restore."""
+    kept = [(p, p.detach().clone()) for p in model.parameters()]
+    norms = [module for module in model.modules() if is_norm(module)]
+    eps = {norm: norm_eps(norm) for norm in norms if norm_eps(norm) > 0}
+    generator = torch.Generator().manual_seed(0)
+    for parameter, _ in kept:
+        _leave_constant_(parameter, generator)
+    for norm in norms:
+        _fill_statistics_(norm, generator)
+    for norm in eps:
+        _set_eps(norm, ALMOST_NO_EPS)
+    try:
+        yield
+    finally:
+        for parameter, value in kept:
+            parameter.copy_(value)
+        for norm, before in eps.items():
+            _set_eps(norm, before)
+
+
+def _leave_constant_(parameter: Tensor, generator: torch.Generator) -> None:
+    """A constant (zero bias, zero gamma, tiny layer scale) may hide what scale does; weights have their usual spread."""
+    if parameter.is_floating_point() and parameter.numel() and bool((parameter == parameter.flatten()[0]).all()):
+        spread = 0.1 if parameter.ndim < 2 else 1 / math.sqrt(max(1, parameter[0].numel()))
+        parameter.add_(spread * torch.randn(parameter.shape, generator=generator).to(parameter))
+
+
+def _fill_statistics_(norm: nn.Module, generator: torch.Generator) -> None:
+    mean, var = getattr(norm, "running_mean", None), getattr(norm, "running_var", None)
+    if mean is not None and var is not None:
+        mean.copy_(0.2 * torch.rand(mean.shape, generator=generator) - 0.1)
+        var.copy_(torch.rand(var.shape, generator=generator) + 0.5)
+
+
+def _set_eps(norm: nn.Module, eps: float) -> None:
+    norm.eps = eps  # type: ignore[assignment]
+
+
+def _fingerprint(x: Tensor) -> Tensor:
+    """A few numbers that tell two outputs of a norm apart; their length alone would not."""
+    x = x.detach().double().flatten()
+    return torch.stack(
+        [x @ torch.arange(len(x), dtype=torch.float64, device=x.device).mul_(k).cos_() for k in (1, 2, 3)]
+    )
