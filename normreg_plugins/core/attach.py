@@ -43,7 +43,7 @@ def attach(
     refuse_unsound(optimizer, model, method)
     claims = find_claims(model, forward)
     if proof is not None:
-        claims = overruled(claims, proof, model)
+        claims = overruled(claims, proof)
     targets, left_alone = choose(claims, method, select, optimizer)
     return Handle(
         optimizer, model, method, claims, targets, left_alone, forward is None and proof is None, updates_per_epoch

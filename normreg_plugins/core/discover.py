@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from normreg_plugins.core.errors import SelectionError
 from normreg_plugins.core.flow import Flow, Trace
 from normreg_plugins.core.parts import layers_of
 from normreg_plugins.core.preserve import training_mode, untouched
-from normreg_plugins.core.reads import NormRead
+from normreg_plugins.core.reads import NormRead, weakest
 from normreg_plugins.core.structure import Claim, claims_by_structure, self_normalized
 from normreg_plugins.core.verdict import Kind, Verdict, Verdicts
 
@@ -40,19 +40,27 @@ def find_claims(model: nn.Module, forward: Callable[[nn.Module], Any] | None = N
         return judge(flow.finish(outputs))
 
 
-def overruled(claims: list[Claim], proof: Verdicts, model: nn.Module) -> list[Claim]:
-    """The claims, corrected where numbers say otherwise."""
+def overruled(claims: list[Claim], proof: Verdicts) -> list[Claim]:
+    """The claims, corrected where numbers say otherwise.
+
+    Numbers may always take a weight out. They may only put one in whose norms a watched forward has shown: to keep the
+    evaluated function, the statistics to repair must be known channel by channel.
+    """
     numbers = {verdict.name: verdict for verdict in proof}
-    modules = dict(model.named_modules())
+    shared = _shared_norms((claim, claim.reads) for claim in claims)
     corrected = []
     for claim in claims:
         verdict = numbers.get(claim.layer.name)
         if verdict is None:
             raise SelectionError(f"the proof says nothing of {claim.layer.name!r}: it is of another model")
         if verdict.kind != claim.kind:
-            reads = tuple(NormRead(name, modules[name], verdict.kind) for name in verdict.norms)
-            reason = f"overruled by proof ({verdict.reason}); it looked {claim.kind}: {claim.reason}"
-            claim = replace(claim, kind=verdict.kind, reason=reason, reads=claim.reads or reads)
+            looked = f"it looked {claim.kind}: {claim.reason}"
+            known = claim.reads and not any(id(read.norm) in shared for read in claim.reads)
+            if verdict.kind in (Kind.FREE, Kind.UNSAFE) or known:
+                claim = replace(claim, kind=verdict.kind, reason=f"overruled by proof ({verdict.reason}); {looked}")
+            else:
+                unknown = f"the proof says {verdict.kind}, but not which statistics would have to follow"
+                claim = replace(claim, kind=Kind.UNSAFE, reason=f"{unknown}; {looked}", reads=())
         corrected.append(claim)
     return corrected
 
@@ -64,13 +72,18 @@ def as_verdict(claim: Claim) -> Verdict:
 
 def judge(traces: list[Trace]) -> list[Claim]:
     """Turn what was seen into claims."""
-    served: dict[int, set[Trace]] = defaultdict(set)
-    for trace in traces:
-        for read in trace.reads:
-            if read.channels is None:
-                served[id(read.norm)].add(trace)
-    shared = {norm for norm, layers in served.items() if len(layers) > 1}
+    shared = _shared_norms((trace, trace.reads) for trace in traces)
     return [_judge(trace, shared) for trace in traces]
+
+
+def _shared_norms(readings: Iterable[tuple[object, Iterable[NormRead]]]) -> set[int]:
+    """The norms that read several layers one to one: their statistics cannot follow any one of them."""
+    served: dict[int, set[int]] = defaultdict(set)
+    for reader, reads in readings:
+        for read in reads:
+            if read.channels is None:
+                served[id(read.norm)].add(id(reader))
+    return {norm for norm, layers in served.items() if len(layers) > 1}
 
 
 def _judge(trace: Trace, shared_norms: set[int]) -> Claim:
@@ -95,7 +108,7 @@ def _verdict_on(trace: Trace, reads: tuple[NormRead, ...], shared_norms: set[int
     for read in reads:
         if id(read.norm) in shared_norms:
             return Kind.UNSAFE, f"{read.norm_name} also serves other layers: one statistic, many scales"
-    kind = _weakest([read.kind for read in reads])
+    kind = weakest([read.kind for read in reads])
     return kind, _why(kind, names, layer.bias is not None)
 
 
@@ -105,14 +118,6 @@ def _merged(reads: list[NormRead]) -> list[NormRead]:
     for read in reads:
         first.setdefault((id(read.norm), read.kind), read)
     return list(first.values())
-
-
-def _weakest(kinds: list[Kind]) -> Kind:
-    """What holds for every norm that reads the weight."""
-    grouped = [kind for kind in kinds if kind in (Kind.PER_GROUP, Kind.PER_LAYER)]
-    if grouped:
-        return Kind.PER_LAYER if Kind.PER_LAYER in grouped else Kind.PER_GROUP
-    return Kind.COMPENSATED if Kind.COMPENSATED in kinds else Kind.INVARIANT
 
 
 def _why(kind: Kind, names: str, biased: bool) -> str:

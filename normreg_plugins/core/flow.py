@@ -129,6 +129,8 @@ class Flow(TorchDispatchMode):
     def _through_layer(self, trace: Trace, incoming: list[Tag], output: Any) -> None:
         for tag in incoming:
             tag.trace.leaks[f"{trace.layer.module_name} ({type(trace.layer.module).__name__})"] = None
+        if isinstance(output, Tensor) and not output.numel():
+            return  # no boxes, no evidence
         trace.calls += 1
         if trace.rule is None and isinstance(output, Tensor):
             layer = trace.layer

@@ -46,6 +46,14 @@ def read(name: str, norm: nn.Module, index: Tensor, filters: int) -> NormRead:
     return _grouped(name, norm, [torch.unique(row) for row in distinct], filters)
 
 
+def weakest(kinds: list[Kind]) -> Kind:
+    """What holds for every norm that reads the weight."""
+    grouped = [kind for kind in kinds if kind in (Kind.PER_GROUP, Kind.PER_LAYER)]
+    if grouped:
+        return Kind.PER_LAYER if Kind.PER_LAYER in grouped else Kind.PER_GROUP
+    return Kind.COMPENSATED if Kind.COMPENSATED in kinds else Kind.INVARIANT
+
+
 def _grouped(name: str, norm: nn.Module, members: list[Tensor], filters: int) -> NormRead:
     size = filters // len(members)
     runs = (torch.arange(i * size, (i + 1) * size) for i in range(len(members)))

@@ -113,7 +113,7 @@ def generic_point(model: nn.Module) -> Iterator[None]:
 
 
 def _leave_constant_(parameter: Tensor, generator: torch.Generator) -> None:
-    """A constant (zero bias, zero gamma, tiny layer scale) may hide what scale does; weights have their usual spread."""
+    """A constant (zero bias, zero gamma, tiny layer scale) may hide what scale does; weights vary as usual."""
     if parameter.is_floating_point() and parameter.numel() and bool((parameter == parameter.flatten()[0]).all()):
         spread = 0.1 if parameter.ndim < 2 else 1 / math.sqrt(max(1, parameter[0].numel()))
         parameter.add_(spread * torch.randn(parameter.shape, generator=generator).to(parameter))

@@ -5,6 +5,7 @@ This is a promise, not a proof. `attach` holds it against the first real forward
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +21,7 @@ from normreg_plugins.core.parts import (
     layers_of,
     weight_rule,
 )
-from normreg_plugins.core.reads import NormRead
+from normreg_plugins.core.reads import NormRead, weakest
 from normreg_plugins.core.verdict import Kind
 
 UNSEEN = "no norm is registered right behind it (structure only; pass forward= to look closer)"
@@ -43,36 +44,45 @@ class Claim:
 def claims_by_structure(model: nn.Module) -> list[Claim]:
     """One claim per conv and linear weight, from the order in which modules are registered."""
     followers = _followers(model)
-    return [_claim(layer, followers.get(id(layer.module))) for layer in layers_of(model)]
+    return [_claim(layer, followers[id(layer.module)]) for layer in layers_of(model)]
 
 
-def _followers(model: nn.Module) -> dict[int, tuple[str, nn.Module]]:
-    """For each layer, the next child of the same parent."""
-    followers: dict[int, tuple[str, nn.Module]] = {}
+def _followers(model: nn.Module) -> dict[int, list[tuple[str, nn.Module]]]:
+    """For each layer, the next child of every parent it has: a shared convolution may have a norm in each."""
+    followers: dict[int, list[tuple[str, nn.Module]]] = defaultdict(list)
     for parent_name, parent in model.named_modules():
-        children = list(parent.named_children())
-        for (_, child), (next_name, following) in pairwise(children):
+        prefix = f"{parent_name}." if parent_name else ""
+        for (_, child), (next_name, following) in pairwise(parent.named_children()):
             if is_layer(child):
-                name = f"{parent_name}.{next_name}" if parent_name else next_name
-                followers.setdefault(id(child), (name, following))
+                followers[id(child)].append((f"{prefix}{next_name}", following))
+            elif _parallel(child, following):
+                for place, (each, norm) in enumerate(zip(child.children(), following.children())):
+                    followers[id(each)].append((f"{prefix}{next_name}.{place}", norm))
     return followers
 
 
-def _claim(layer: Layer, follower: tuple[str, nn.Module] | None) -> Claim:
+def _parallel(some: nn.Module, others: nn.Module) -> bool:
+    """A list of layers beside a list of as many norms."""
+    lists = isinstance(some, nn.ModuleList) and isinstance(others, nn.ModuleList) and len(some) == len(others)
+    return lists and all(map(is_layer, some.children())) and all(map(is_norm, others.children()))
+
+
+def _claim(layer: Layer, followers: list[tuple[str, nn.Module]]) -> Claim:
     if layer.spoiled:
         return Claim(layer, Kind.UNSAFE, layer.spoiled)
     rule = weight_rule(layer.module)
     if rule is not None:
         return Claim(layer, *self_normalized(rule), rule=rule)
-    if follower is None:
+    for name, module in followers:
+        if is_scale_bias(module):
+            return Claim(layer, Kind.FREE, f"{name} is a scale-bias layer, no norm", feeds_scale_bias=True)
+        if not is_norm(module) or _width(module) != layer.channels:
+            return Claim(layer, Kind.FREE, UNSEEN)
+    reads = tuple(_read(name, module, layer) for name, module in followers)
+    if not reads:
         return Claim(layer, Kind.FREE, UNSEEN)
-    name, module = follower
-    if is_scale_bias(module):
-        return Claim(layer, Kind.FREE, f"{name} is a scale-bias layer, no norm", feeds_scale_bias=True)
-    if not is_norm(module) or _width(module) != layer.channels:
-        return Claim(layer, Kind.FREE, UNSEEN)
-    read = NormRead(name, module, *_reading(module, layer))
-    return Claim(layer, read.kind, f"{name} is registered right behind it", (read,))
+    names = ", ".join(read.norm_name for read in reads)
+    return Claim(layer, weakest([read.kind for read in reads]), f"{names} registered right behind it", reads)
 
 
 def self_normalized(rule: str) -> tuple[Kind, str]:
@@ -82,13 +92,13 @@ def self_normalized(rule: str) -> tuple[Kind, str]:
     return kind, f"its own forward normalizes {whole} ({rule})"
 
 
-def _reading(norm: nn.Module, layer: Layer) -> tuple[Kind, None, int]:
+def _read(name: str, norm: nn.Module, layer: Layer) -> NormRead:
     if keeps_channel_statistics(norm):
-        return (Kind.COMPENSATED if is_frozen(norm) else Kind.INVARIANT), None, 1
+        return NormRead(name, norm, Kind.COMPENSATED if is_frozen(norm) else Kind.INVARIANT)
     if isinstance(norm, nn.GroupNorm) and norm.num_groups > 1:
         one_each = norm.num_groups == layer.channels
-        return (Kind.INVARIANT if one_each else Kind.PER_GROUP), None, norm.num_groups
-    return Kind.PER_LAYER, None, 1
+        return NormRead(name, norm, Kind.INVARIANT if one_each else Kind.PER_GROUP, groups=norm.num_groups)
+    return NormRead(name, norm, Kind.PER_LAYER)
 
 
 def _width(norm: nn.Module) -> int | None:
