@@ -1,0 +1,115 @@
+"""What tools/convert_checkpoint.py and tools/fold_checkpoint.py share: read, check, write anew."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mm_cli import refuse
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+from torch.utils._pytree import tree_flatten
+
+import normreg_plugins.hosts.mmengine.layers  # noqa: F401  (it registers them)
+
+MARK = "normreg"
+"""The key of `meta` under which a checkpoint says what was done to it."""
+TOLERANCE = 1e-4
+"""Of float32 through a hundred layers. What algebra keeps, measured: 1e-6."""
+
+
+class Inert:
+    """Stands for whatever is no weight in a training checkpoint (mmengine's log), and does nothing."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, _: Any) -> None: ...
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("config", help="config of the net that the checkpoint belongs to")
+    add("checkpoint", type=Path, help="checkpoint to read; it is not changed")
+    add("out", type=Path, help="checkpoint to write; it must not exist")
+    add("--keep", nargs="+", default=[], metavar="NAME", help="modules to leave as they are")
+    add("--size", type=int, default=128, help="side of the random images that try the net")
+    return parser
+
+
+def read(args: argparse.Namespace) -> tuple[nn.Module, dict[str, Any]]:
+    """The net of the config with the weights of the checkpoint, and the checkpoint's meta."""
+    for path in (Path(args.config), args.checkpoint):
+        if not path.is_file():
+            refuse(f"there is no file {path} (in {Path.cwd()})")
+    if args.out.exists():
+        refuse(f"{args.out} exists; remove it or choose another name")
+    cfg = Config.fromfile(args.config)
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    model = MODELS.build(cfg.model)
+    checkpoint = _load(args.checkpoint)
+    try:
+        model.load_state_dict(checkpoint.get("state_dict", checkpoint))
+    except (AttributeError, RuntimeError) as error:
+        refuse(f"{args.checkpoint} does not belong to the net of {args.config}:\n{error}")
+    meta = checkpoint.get("meta") or {}
+    return model, {key: value for key, value in meta.items() if not _holds_inert(value)}
+
+
+def _load(path: Path) -> Any:
+    """Weights only. What else a training checkpoint holds is read as `Inert` where torch can."""
+    serialization: Any = torch.serialization
+    try:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            if not hasattr(serialization, "get_unsafe_globals_in_checkpoint"):  # torch < 2.6
+                raise
+        foreign = serialization.get_unsafe_globals_in_checkpoint(path)
+        with serialization.safe_globals([(Inert, name) for name in foreign]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, OSError, RuntimeError, ValueError) as error:
+        refuse(
+            f"{path} cannot be read as weights only:\n{error}\nA training checkpoint needs "
+            "torch >= 2.6 here; or keep of it only dict(state_dict=..., meta=...)."
+        )
+
+
+def _holds_inert(value: Any) -> bool:
+    return any(isinstance(leaf, Inert) for leaf in tree_flatten(value)[0])
+
+
+def forward_of(size: int) -> Callable[[nn.Module], list[Any]]:
+    """Everything that a training forward runs, on the same random images at each call."""
+    images = torch.randn(2, 3, size, size)
+
+    def forward(model: Any) -> list[Any]:
+        outputs = [model(images, mode="tensor")]
+        head = getattr(model, "auxiliary_head", None)  # mmseg leaves it out of 'tensor'
+        if head is not None:
+            features = model.extract_feat(images)
+            outputs += [h(features) for h in (head if isinstance(head, nn.ModuleList) else [head])]
+        return outputs
+
+    return forward
+
+
+def check_change(change: float, exact: bool) -> None:
+    """Say how far the function has moved, and end here if it should not have."""
+    print(f"relative change of the evaluated outputs on random images: {change:.1e}")
+    if exact and not change < TOLERANCE:
+        refuse(f"that is more than rounding ({TOLERANCE}): nothing was written")
+
+
+def write(args: argparse.Namespace, model: nn.Module, meta: dict[str, Any], to: str, **options: Any) -> None:
+    """A checkpoint with the weights, the old meta and a mark; never a half-written one."""
+    mark = {"to": to, "source": args.checkpoint.name, "keep": args.keep, **options}
+    unfinished = args.out.with_name(f".unfinished-{args.out.name}")
+    torch.save({"meta": {**meta, MARK: mark}, "state_dict": model.state_dict()}, unfinished)
+    unfinished.replace(args.out)
+    print(f"written: {args.out} (weights and meta; what a resumed run would need is left out)")
