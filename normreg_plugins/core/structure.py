@@ -53,7 +53,7 @@ def _followers(model: nn.Module) -> dict[int, list[tuple[str, nn.Module]]]:
     for parent_name, parent in model.named_modules():
         prefix = f"{parent_name}." if parent_name else ""
         for (_, child), (next_name, following) in pairwise(parent.named_children()):
-            if is_layer(child):
+            if is_layer(child) and not (isinstance(parent, nn.ModuleList) and is_layer(following)):
                 followers[id(child)].append((f"{prefix}{next_name}", following))
             elif _parallel(child, following):
                 for place, (each, norm) in enumerate(zip(child.children(), following.children())):
