@@ -62,6 +62,7 @@ def _use_gloo_without_gpus(cfg: Config) -> None:
     if cfg.launcher == "pytorch" and not torch.cuda.is_available():
         torch.distributed.init_process_group("gloo")
         cfg.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel"})
+        cfg.model_wrapper_cfg.device_ids = None
 
 
 def refuse(message: str) -> NoReturn:
@@ -89,7 +90,5 @@ def _mini_run(config_file: Path) -> str:
     if mini is None or mini == config_file.resolve():
         return ""
     kind = Path(Config.fromfile(mini).data_root).name
-    commands = (
-        f"python tools/make_mini_data.py {kind} && python tools/train.py {mini.relative_to(ROOT)}"
-    )
+    commands = f"python tools/make_mini_data.py {kind} && python tools/train.py {mini.relative_to(ROOT)}"
     return f"\nThis runs at once, on a small drawn set:\n  cd {ROOT} && {commands}"

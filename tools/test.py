@@ -10,10 +10,10 @@ from pathlib import Path
 from mm_cli import build_runner, check_or_refuse, common_parser, load_config, refuse
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.registry import HOOKS, METRICS, init_default_scope
+from mmengine.registry import HOOKS, METRICS
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = common_parser(__doc__)
     add = parser.add_argument
     add("checkpoint", help="checkpoint file")
@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
     add("--show", action="store_true", help="show the predictions in a window")
     add("--show-dir", help="draw the predictions into this folder, under the work dir")
     add("--wait-time", type=float, default=2, help="seconds per shown image")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
@@ -29,18 +29,18 @@ def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
     hook = cfg.default_hooks.get("visualization")
     if hook is None:
         refuse(f"--show and --show-dir: {args.config} has no default_hooks.visualization")
-    init_default_scope(cfg.get("default_scope", "mmengine"))
     hook.update(draw=True, interval=1, show=args.show, wait_time=args.wait_time)
     if args.show_dir:
-        accepted = inspect.signature(HOOKS.get(hook["type"])).parameters
+        with HOOKS.switch_scope_and_registry(cfg.get("default_scope")) as hooks:
+            accepted = inspect.signature(hooks.get(hook["type"])).parameters
         if "test_out_dir" in accepted:  # mmdet's
             hook["test_out_dir"] = args.show_dir
         else:  # mmseg's
             cfg.visualizer["save_dir"] = args.show_dir
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     if args.out is not None and args.out.suffix not in (".pkl", ".pickle"):
         refuse(f"--out: {args.out} must end in .pkl or .pickle")
     if args.out is not None and args.out.exists():

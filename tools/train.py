@@ -13,7 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = common_parser(__doc__)
     add = parser.add_argument
     add("--amp", action="store_true", help="train in mixed precision")
@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         metavar="CHECKPOINT",
         help="go on from this checkpoint, or from the latest in the work dir",
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
@@ -52,8 +52,8 @@ def say_where(runner: Runner) -> None:
         print(f"picture: {picture}")
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     cfg = load_config(args)
     apply_flags(cfg, args)
     check_or_refuse(cfg, args.config, ("train", "val"))

@@ -11,19 +11,13 @@ SMALL = ("--train", 6, "--val", 3, "--size", 96)
 
 
 def everything_in(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_same_settings_draw_the_same_bytes_and_a_seed_changes_them(run_tool, tmp_path):
     folders = {}
     for name, seed in (("one", 0), ("two", 0), ("other", 1)):
-        done = run_tool(
-            "make_mini_data.py", "detection", *SMALL, "--seed", seed, "--out", tmp_path / name
-        )
+        done = run_tool("make_mini_data.py", "detection", *SMALL, "--seed", seed, "--out", tmp_path / name)
         assert done.returncode == 0, done.stderr
         folders[name] = everything_in(tmp_path / name)
     assert folders["one"] == folders["two"]

@@ -10,8 +10,8 @@ from PIL import Image
 
 SHAPES = ("circle", "square", "triangle")
 MOST_THINGS = 5
-RADIUS = (0.08, 0.25)  # of the image side
-CONTRAST = 60.0  # least distance of a shape's colour from the ground it covers, in grey levels
+RADIUS = (0.1, 0.25)  # of the image side
+CONTRAST = 80.0  # least distance of a shape's colour from the ground it covers, in grey levels
 TRIES = 30  # places tried for one shape before the scene goes without it
 
 Mask = NDArray[np.bool_]
@@ -57,7 +57,7 @@ def _ground(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
     """Soft blotches: a few random colours on a coarse grid, enlarged."""
     cells = int(rng.integers(2, 7))
     coarse = rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
-    calm = (0.4 * coarse + 0.6 * coarse.mean((0, 1))).astype(np.uint8)
+    calm = (0.3 * coarse + 0.7 * coarse.mean((0, 1))).astype(np.uint8)
     smooth = Image.fromarray(calm).resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(smooth, dtype=np.float64).copy()
 

@@ -1,5 +1,5 @@
 # The same Darknet-53 YOLOv3, all 75 convolutions of it, for the drawn set: three classes, anchors
-# for shapes of 18 to 80 px in images of 160 px, and no ImageNet weights.
+# for shapes of 22 to 80 px in images of 160 px, and no ImageNet weights.
 _base_ = "./yolov3_d53.py"
 
 model = dict(
@@ -8,9 +8,9 @@ model = dict(
         num_classes=3,
         anchor_generator=dict(
             base_sizes=[
-                [(54, 54), (66, 66), (78, 78)],
-                [(30, 30), (36, 36), (44, 44)],
-                [(16, 16), (20, 20), (25, 25)],
+                [(54, 54), (64, 64), (78, 78)],
+                [(35, 35), (40, 40), (46, 46)],
+                [(24, 24), (27, 27), (31, 31)],
             ]
         ),
     ),

@@ -1,0 +1,176 @@
+"""tools/train.py and tools/test.py as a user runs them: on what is missing, and on a small set."""
+
+import importlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.mm
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALL = """
+_base_ = {bases!r}
+data_root = {data!r}
+model = dict(
+    backbone=dict(
+        _delete_=True, type="MobileNetV2", widen_factor=0.25, out_indices=(2, 4, 6)
+    ),
+    neck=dict(in_channels=[80, 24, 8], out_channels=[16, 16, 16]),
+    bbox_head=dict(in_channels=[16, 16, 16], out_channels=[16, 16, 16]),
+)
+train_dataloader = dict(num_workers=0, persistent_workers=False, batch_size=4,
+    dataset=dict(data_root=data_root, filter_cfg=None))
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + "annotations/val.json")
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1, val_interval=1)
+optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.001))
+# The few boxes that an untrained net puts out are enough to see them saved.
+model["test_cfg"] = dict(score_thr=0.0, conf_thr=0.0)
+default_hooks = dict(checkpoint=dict(save_best=None))
+work_dir = {work!r}
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A detector of a few thousand weights on twelve drawn images; its config file."""
+    folder = tmp_path_factory.mktemp("small")
+    make = [sys.executable, ROOT / "tools" / "make_mini_data.py", "detection"]
+    options = ["--out", folder / "data", "--train", "8", "--val", "4", "--size", "96"]
+    subprocess.run([*map(str, make + options)], check=True, capture_output=True)
+    base = ROOT / "configs" / "_base_"
+    parts = ("models/mini_yolov3_d53", "datasets/mini_detection", "schedules/mini_200")
+    bases = [str(base / f"{part}.py") for part in (*parts, "regularizers/wd")]
+    bases.append(str(base / "runtimes" / "mini_detection.py"))
+    config = folder / "small.py"
+    config.write_text(SMALL.format(bases=bases, data=f"{folder / 'data'}/", work=str(folder / "work")))
+    return config
+
+
+@pytest.mark.slow
+def test_it_trains_resumes_tests_and_scores(run_tool, small, tmp_path):
+    work = small.parent / "work"
+    trained = run_tool("train.py", small)
+    assert trained.returncode == 0, trained.stderr
+    assert f"work dir: {work}" in trained.stdout
+    assert (work / "epoch_1.pth").is_file()
+    pictures = [line for line in trained.stdout.splitlines() if line.startswith("picture: ")]
+    assert pictures
+    assert Path(pictures[0].removeprefix("picture: ")).is_file()
+
+    resumed = run_tool("train.py", small, "--resume", "--cfg-options", "train_cfg.max_epochs=2")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Epoch(train) [1]" not in resumed.stdout
+    assert (work / "epoch_2.pth").is_file()
+
+    drawn = tmp_path / "drawn"
+    predictions = tmp_path / "p.pkl"
+    flags = ("--out", predictions, "--show-dir", drawn, "--work-dir", tmp_path / "work")
+    tested = run_tool("test.py", small, work / "epoch_2.pth", *flags)
+    assert tested.returncode == 0, tested.stderr
+    assert len(pickle.loads(predictions.read_bytes())) == 4
+    drawings = [path for path in tmp_path.rglob("*.png") if "drawn" in path.parts]
+    assert len(drawings) == 4
+    assert not list(tmp_path.glob(".unfinished*"))
+
+    annotations = small.parent / "data" / "annotations" / "val.json"
+    scored = run_tool("eval_map.py", annotations, predictions, "--out", tmp_path / "eval")
+    assert scored.returncode == 0, scored.stderr
+    (row,) = json.loads((tmp_path / "eval" / "detection_metrics.json").read_text()).values()
+    told = [line for line in tested.stdout.splitlines() if "bbox_mAP_50:" in line][-1]
+    said = float(told.split("bbox_mAP_50:")[1].split()[0])
+    assert row["mAP50"] == pytest.approx(said, abs=6e-4)  # mm prints three digits
+
+
+@pytest.mark.slow
+def test_two_ranks_on_cpus_train_and_score_through_the_launchers(small, tmp_path):
+    env = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PORT": "29611"}
+    work = ("--work-dir", tmp_path / "work")
+    commands = (
+        ("dist_train.sh", small, 2, *work),
+        ("dist_test.sh", small, tmp_path / "work" / "epoch_1.pth", 2, "--out", tmp_path / "p.pkl"),
+    )
+    for script, *args in commands:
+        done = subprocess.run(
+            [*map(str, (ROOT / "tools" / script, *args))],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert len(pickle.loads((tmp_path / "p.pkl").read_bytes())) == 4
+
+
+@pytest.fixture
+def refused(capsys, monkeypatch, tmp_path):
+    """Run a tool in this process, in an empty folder; it must end with code 2. What it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+
+    def run(tool, *args):
+        module = importlib.import_module(tool)
+        with pytest.raises(SystemExit) as ended:
+            module.main([str(arg) for arg in args])
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize("config", ["yolov3_wrs.py", "yolov3_wrs_stock.py"])
+def test_without_data_and_weights_it_says_what_to_do_and_builds_nothing(refused, tmp_path, config):
+    said = refused("train", ROOT / "configs" / config)
+    assert "data/coco does not exist" in said
+    assert "https://cocodataset.org/#download" in said
+    assert "darknet53-a628ea1b.pth" in said
+    assert "curl" in said
+    command = "python tools/make_mini_data.py detection && python tools/train.py configs/mini/"
+    assert f"{command}yolov3_wrs.py" in said
+    assert (ROOT / "configs" / "mini" / "yolov3_wrs.py").is_file()
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_ends_without_a_traceback(run_tool, tmp_path):
+    done = run_tool("train.py", ROOT / "configs" / "yolov3_wrs.py", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "cannot run here yet" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("tool", "args", "words"),
+    [
+        ("train", ("nowhere.py",), "there is no config nowhere.py"),
+        ("train", ("SMALL", "--auto-scale-lr"), "has no auto_scale_lr.base_batch_size"),
+        ("train", ("SMALL", "--resume", "gone.pth"), "the weights gone.pth are not at"),
+        ("test", ("SMALL", "gone.pth"), "the weights gone.pth are not at"),
+        ("test", ("SMALL", "gone.pth", "--out", "p.json"), "must end in .pkl"),
+        ("test", ("SMALL", "gone.pth", "--out", "there.pkl"), "there.pkl exists"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(refused, small, tmp_path, tool, args, words):
+    (tmp_path / "there.pkl").write_text("precious")
+    assert words in refused(tool, *(small if arg == "SMALL" else arg for arg in args))
+    assert (tmp_path / "there.pkl").read_text() == "precious"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_mixed_precision_without_a_gpu_is_refused(refused, small):
+    assert "needs a GPU" in refused("train", small, "--amp")
+
+
+def test_a_broken_annotation_file_is_named_before_anything_is_built(refused, small, tmp_path):
+    broken = tmp_path / "broken.json"
+    text = (small.parent / "data" / "annotations" / "train.json").read_text()
+    broken.write_text(text[: len(text) // 2])
+    said = refused("train", small, "--cfg-options", f"train_dataloader.dataset.ann_file={broken}")
+    assert "broken.json is no valid JSON, perhaps cut off" in said

@@ -1,0 +1,146 @@
+#!/usr/bin/env python
+"""Score saved detections against COCO annotations; no model is needed.
+
+  python tools/eval_map.py data/coco/annotations/instances_val2017.json wd.pkl wrs.pkl --out eval
+
+Prints, for each file of detections (COCO's .json, or the .pkl of tools/test.py --out): COCO's mAP
+(IoU .5 to .95) and mAP@.5, and precision, recall and F1 (IoU .5, means over classes) at the
+confidence with the best F1 and at --confidence. With --out it also draws the three over every
+confidence, as the WRS paper's Fig. 9, and writes all numbers as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from normreg_plugins.analysis.detection import Curves, curves, match
+from normreg_plugins.analysis.detection_plot import plot_curves
+from normreg_plugins.analysis.predictions import PredictionsError, load_predictions
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("annotations", type=Path, help="COCO annotation file")
+    add("predictions", type=Path, nargs="+", help=".json or .pkl files of detections")
+    add("--names", nargs="+", help="what to call them (default: the names of the files)")
+    add("--confidence", type=float, default=0.3, help="threshold to report at (%(default)s)")
+    add("--classes", nargs="+", help="the classes of the model, if not all of the file")
+    add("--out", type=Path, help="folder for detection_curves.png and detection_metrics.json")
+    args = parser.parse_args(argv)
+    args.names = args.names or [str(path) for path in args.predictions]
+    if len(set(args.names)) != len(args.predictions):
+        parser.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
+    if not 0 <= args.confidence <= 1:
+        parser.error(f"--confidence: must lie between 0 and 1, got {args.confidence}")
+    return args
+
+
+def load_annotations(path: Path) -> COCO:
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = COCO(str(path))
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise PredictionsError(f"{path} is no COCO annotation file, or was cut off") from error
+    if lacking := [k for k in ("images", "annotations", "categories") if k not in coco.dataset]:
+        raise PredictionsError(f"{path} is no COCO annotation file: it lacks {', '.join(lacking)}")
+    return coco
+
+
+def category_ids(coco: COCO, classes: Sequence[str] | None) -> list[int]:
+    """What the labels 0, 1, ... of an mm model stand for: the order of the file, not of `classes`."""
+    names = [category["name"] for category in coco.dataset["categories"]]
+    if unknown := [name for name in classes or () if name not in names]:
+        raise PredictionsError(f"--classes: the annotations have no {', '.join(unknown)}")
+    kept = [c for c in coco.dataset["categories"] if classes is None or c["name"] in classes]
+    return [category["id"] for category in kept]
+
+
+def refuse_strangers(path: Path, detections: list[dict[str, Any]], coco: COCO) -> None:
+    for key, known in (("image_id", coco.imgs), ("category_id", coco.cats)):
+        if strangers := {d[key] for d in detections} - set(known):
+            raise PredictionsError(
+                f"{path} has {len(strangers)} values of {key} that the annotations do not have, "
+                f"e.g. {min(strangers)}: they do not belong together"
+            )
+
+
+def coco_map(coco: COCO, detections: list[dict[str, Any]], ids: list[int]) -> dict[str, float]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(coco, coco.loadRes(detections), "bbox")
+        evaluation.params.catIds = ids
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {"mAP": float(evaluation.stats[0]), "mAP50": float(evaluation.stats[1])}
+
+
+def table(metrics: dict[str, dict[str, Any]], confidence: float) -> str:
+    width = max(map(len, metrics))
+    head = f"{'':{width}}  {'mAP':>6} {'mAP50':>6}"
+    columns = ("precision", "recall", "f1")
+    head += "".join(f"   {'conf':>5}" + "".join(f" {name:>9}" for name in columns) for _ in "ab")
+    lines = [f"{'':{width + 16}}{'best F1':^38}{f'conf {confidence}':^38}", head]
+    for name, row in metrics.items():
+        line = f"{name:{width}}  {row['mAP']:6.3f} {row['mAP50']:6.3f}"
+        for point in (row["best_f1"], row["at_confidence"]):
+            line += f"   {point['confidence']:5.3f}"
+            line += "".join(f" {point[column]:9.3f}" for column in columns)
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def write(out: Path, metrics: dict[str, dict[str, Any]], runs: dict[str, Curves]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    plot_curves(runs, out / "detection_curves.png")
+    unfinished = out / ".unfinished-detection_metrics.json"
+    unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
+    unfinished.replace(out / "detection_metrics.json")
+    print(f"wrote {out / 'detection_curves.png'} and {out / 'detection_metrics.json'}")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    names = ("detection_curves.png", "detection_metrics.json")
+    if there := [args.out / name for name in names if args.out and (args.out / name).exists()]:
+        raise PredictionsError(f"{there[0]} exists: choose another --out, or remove it")
+    coco = load_annotations(args.annotations)
+    ids = category_ids(coco, args.classes)
+    metrics: dict[str, dict[str, Any]] = {}
+    runs: dict[str, Curves] = {}
+    for name, path in zip(args.names, args.predictions, strict=True):
+        print(f"scoring {path} ...", file=sys.stderr)
+        detections = load_predictions(path, ids)
+        refuse_strangers(path, detections, coco)
+        truth = [a for a in coco.dataset["annotations"] if a["category_id"] in ids]
+        runs[name] = curves(match(truth, detections))
+        metrics[name] = {
+            **coco_map(coco, detections, ids),
+            "best_f1": runs[name].best(),
+            "at_confidence": runs[name].at(args.confidence),
+        }
+    print(table(metrics, args.confidence))
+    if args.out:
+        write(args.out, metrics, runs)
+
+
+def main(argv: list[str] | None = None) -> int:
+    try:
+        evaluate(parse_args(argv))
+    except (ValueError, OSError) as error:
+        print(f"eval_map.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
