@@ -2,6 +2,8 @@
 # while training, in place of every batch norm. The paper does not try detection. Protocol and
 # rate: see yolov3_wd.py. The ImageNet weights come from a net with batch norm: their directions
 # are kept, their scales and their norms' statistics are not.
+#
+# Darknet is residual, so the noise grows with depth to sigma (eq. 8). The paper tries 0.2 to 1.0.
 _base_ = [
     "_base_/models/yolov3_d53.py",
     "_base_/datasets/coco2017_yolov3.py",
@@ -14,9 +16,10 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=35, norm_type=2),
 )
 auto_scale_lr = dict(enable=False, base_batch_size=8)
-scale_bias = dict(type="NormRegScaleBias", sigma=0.1)
+scale_bias = dict(type="NormRegScaleBias")
 model = dict(
     backbone=dict(norm_cfg=scale_bias),
     neck=dict(norm_cfg=scale_bias),
     bbox_head=dict(norm_cfg=scale_bias),
 )
+custom_hooks = [dict(type="NormRegLinearNoiseHook", sigma=0.4)]

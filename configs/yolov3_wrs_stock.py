@@ -6,6 +6,4 @@
 _base_ = "mmdet::yolo/yolov3_d53_8xb8-ms-608-273e_coco.py"
 
 custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(
-    constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="WRS", interval=10)
-)
+optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="WRS", interval=10))

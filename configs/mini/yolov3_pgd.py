@@ -10,10 +10,11 @@ optim_wrapper = dict(
     optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=35, norm_type=2),
 )
-scale_bias = dict(type="NormRegScaleBias", sigma=0.1)
+scale_bias = dict(type="NormRegScaleBias")
 model = dict(
     backbone=dict(norm_cfg=scale_bias),
     neck=dict(norm_cfg=scale_bias),
     bbox_head=dict(norm_cfg=scale_bias),
 )
+custom_hooks = [dict(type="NormRegLinearNoiseHook", sigma=0.4)]
 work_dir = "work_dirs/mini/yolov3_pgd"  # configs/yolov3_pgd.py writes to work_dirs/yolov3_pgd

@@ -10,6 +10,4 @@ optim_wrapper = dict(
     optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=35, norm_type=2),
 )
-work_dir = (
-    "work_dirs/mini/yolov3_wrs_ic"  # configs/yolov3_wrs_ic.py writes to work_dirs/yolov3_wrs_ic
-)
+work_dir = "work_dirs/mini/yolov3_wrs_ic"  # configs/yolov3_wrs_ic.py writes to work_dirs/yolov3_wrs_ic

@@ -5,4 +5,5 @@ optim_wrapper = dict(
     type="OptimWrapper",
     constructor="NormRegOptimWrapperConstructor",
     regularizer=dict(type="PGD"),
+    paramwise_cfg=dict(flat_decay_mult=0.0),  # no decay on scales and biases (section 4.1.1)
 )

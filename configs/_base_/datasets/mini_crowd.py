@@ -1,0 +1,28 @@
+# The drawn crowds of tools/make_mini_data.py, after tools/prepare_qnrf.py: heads are 4 to 9 pixels wide,
+# so everything that is measured in pixels is smaller than in QNRF.
+_base_ = "./qnrf_crowd.py"
+
+data_root = "data/mini/crowd/prepared/"
+crop = 96
+train_pipeline = [
+    dict(type="CrowdLoad"),
+    dict(type="CrowdRandomCrop", size=crop, head=(4, 16), least_visible=0.3),
+    dict(type="CrowdFlip"),
+    dict(type="CrowdPack"),
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(data_root=data_root, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
+)
+test_dataloader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
+)
+custom_hooks = [
+    dict(type="CrowdMemoryHook", crop=crop),
+    dict(type="CrowdVisualizationHook", interval=6),
+]

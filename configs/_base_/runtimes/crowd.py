@@ -1,0 +1,28 @@
+default_scope = "mmengine"
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=10),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(
+        type="CheckpointHook",
+        interval=5,
+        max_keep_ckpts=3,
+        save_best="count/MAE",
+        rule="less",
+        # After training, the best is saved once more with its weights and config only: a small file
+        # that tools/infer_crowd.py can read without trusting it.
+        published_keys=["meta", "state_dict"],
+    ),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+)
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+vis_backends = [dict(type="LocalVisBackend")]
+visualizer = dict(type="CrowdVisualizer", vis_backends=vis_backends, name="visualizer")
+log_processor = dict(type="LogProcessor", window_size=10, by_epoch=True)
+log_level = "INFO"
+load_from = None
+resume = False

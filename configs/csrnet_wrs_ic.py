@@ -1,0 +1,9 @@
+# CSRNet on UCF-QNRF with weight rescaling per kernel position, WRS(IC), after every update.
+_base_ = [
+    "_base_/models/csrnet.py",
+    "_base_/datasets/qnrf_crowd.py",
+    "_base_/schedules/csrnet_300e.py",
+    "_base_/regularizers/wrs_ic.py",
+    "_base_/runtimes/crowd.py",
+]
+optim_wrapper = dict(regularizer=dict(interval=1))

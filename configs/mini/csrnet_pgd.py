@@ -1,0 +1,11 @@
+# CSRNet with constrained weights on the drawn crowds, from random weights.
+_base_ = [
+    "../_base_/models/mini_csrnet.py",
+    "../_base_/datasets/mini_crowd.py",
+    "../_base_/schedules/mini_csrnet.py",
+    "../_base_/regularizers/pgd.py",
+    "../_base_/runtimes/mini_crowd.py",
+]
+model = dict(
+    backbone=dict(norm_cfg=dict(type="NormRegScaleBias", sigma=0.1)),
+)

@@ -1,0 +1,8 @@
+# CSRNet with weight decay on the drawn crowds, from random weights.
+_base_ = [
+    "../_base_/models/mini_csrnet.py",
+    "../_base_/datasets/mini_crowd.py",
+    "../_base_/schedules/mini_csrnet.py",
+    "../_base_/regularizers/wd.py",
+    "../_base_/runtimes/mini_crowd.py",
+]

@@ -1,0 +1,9 @@
+# CSRNet with weight rescaling per kernel position on the drawn crowds, from random weights.
+_base_ = [
+    "../_base_/models/mini_csrnet.py",
+    "../_base_/datasets/mini_crowd.py",
+    "../_base_/schedules/mini_csrnet.py",
+    "../_base_/regularizers/wrs_ic.py",
+    "../_base_/runtimes/mini_crowd.py",
+]
+optim_wrapper = dict(regularizer=dict(interval=1))
