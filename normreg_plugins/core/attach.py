@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import nn
@@ -11,7 +11,7 @@ from torch.optim import LBFGS, Optimizer
 from normreg_plugins.core.copies import handle_of
 from normreg_plugins.core.discover import find_claims, overruled
 from normreg_plugins.core.errors import AttachError
-from normreg_plugins.core.handle import Handle
+from normreg_plugins.core.handle import Handle, PerEpoch
 from normreg_plugins.core.methods import Method
 from normreg_plugins.core.select import choose
 from normreg_plugins.core.verdict import Verdicts
@@ -25,12 +25,13 @@ def attach(
     *,
     forward: Callable[[nn.Module], Any] | None = None,
     proof: Verdicts | None = None,
-    updates_per_epoch: int | None = None,
+    updates_per_epoch: PerEpoch = None,
+    schedulers: Sequence[Any] = (),
 ) -> Handle:
     """Let `method` act around every update of `optimizer` until `handle.detach()`.
 
-    Call it before making a learning rate scheduler (weight decay may need a parameter group of its own) and, on resume,
-    before or after `optimizer.load_state_dict`: the update count is in the optimizer's state.
+    Call it before making a learning rate scheduler (weight decay may need a parameter group of its own), and on resume
+    before `optimizer.load_state_dict`, which wants the same groups; the update count is in the optimizer's state.
 
     Args:
         select: names or patterns of weights or layers; replaces the choice the method would make.
@@ -38,16 +39,17 @@ def attach(
             what that forward shows. Without it they are chosen by structure, and the first real training forward is
             watched; if it contradicts the structure, an error names the weight before anything is updated.
         proof: what `prove_scale_invariant` found of this model; where it differs, numbers overrule what was seen.
-        updates_per_epoch: needed by a method whose phase is given in epochs.
+        updates_per_epoch: needed by a method whose phase is given in epochs; a callable is asked at the first update.
+        schedulers: learning rate schedulers that exist already. Where a parameter group must be split, the lists they
+            keep beside the groups grow with them.
     """
     refuse_unsound(optimizer, model, method)
     claims = find_claims(model, forward)
     if proof is not None:
         claims = overruled(claims, proof)
-    targets, left_alone = choose(claims, method, select, optimizer)
-    return Handle(
-        optimizer, model, method, claims, targets, left_alone, forward is None and proof is None, updates_per_epoch
-    )
+    choice = choose(claims, method, select, optimizer)
+    promised_only = forward is None and proof is None
+    return Handle(optimizer, model, method, choice, promised_only, updates_per_epoch, schedulers)
 
 
 def refuse_unsound(optimizer: Any, model: nn.Module, method: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -51,16 +52,19 @@ class UpdateClock:
         else:
             self._unread.append(found_inf)
 
-    def due(self, interval: int, begin: float, end: float) -> bool:
-        """Whether the step just made was an update, whose number is a multiple of `interval` in (begin, end]."""
-        first, last = self._settled + 1, self._settled + len(self._unread)
+    def due(self, interval: int, phase: Callable[[int], bool]) -> bool:
+        """Whether the step just made was an update, whose number is a multiple of `interval` and lies in the phase."""
+
+        def on(update: int) -> bool:
+            return update % interval == 0 and phase(update)
+
         if not self._unread:
-            return _on(last, interval, begin, end)
-        if not any(_on(t, interval, begin, end) for t in range(first, last + 1)):
+            return on(self._settled)
+        if not any(on(self._settled + more) for more in range(1, len(self._unread) + 1)):
             return False
         skipped = bool(self._unread[-1])
         self._settle()
-        return not skipped and _on(self._settled, interval, begin, end)
+        return not skipped and on(self._settled)
 
     def forget(self) -> None:
         """Leave a plain optimizer."""
@@ -75,7 +79,3 @@ class UpdateClock:
         if more:
             state: Any = self._optimizer.state
             state[STATE_KEY] = {"updates": self._settled + more}
-
-
-def _on(update: int, interval: int, begin: float, end: float) -> bool:
-    return update % interval == 0 and begin < update <= end

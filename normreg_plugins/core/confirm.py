@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -25,21 +26,26 @@ float32, below 0.1 under bfloat16 autocast."""
 
 
 class FirstForward:
-    """Watches the first training forward of a model, then takes itself off."""
+    """Watches the first training forward of a model, then takes itself off.
 
-    def __init__(self, model: nn.Module, done: Callable[[list[Claim]], None]) -> None:
-        self._done = done
+    Args:
+        begin: called before that forward.
+        done: called after it with what was seen; None if there is nothing to see.
+    """
+
+    def __init__(self, model: nn.Module, begin: Callable[[], None], done: Callable[[list[Claim]], None] | None) -> None:
+        self._begin_with, self._done = begin, done
         self._flow: Flow | None = None
-        self._watch: Any = None
-        self._model = model
+        self._watch: AbstractContextManager | None = None
         self._handles = [
             model.register_forward_pre_hook(self._begin, prepend=True),
             model.register_forward_hook(self._finish, always_call=True),
         ]
 
     @property
-    def waiting(self) -> bool:
-        return bool(self._handles)
+    def unseen(self) -> bool:
+        """Whether there is still something to see."""
+        return bool(self._handles) and self._done is not None
 
     def remove(self) -> None:
         for handle in self._handles:
@@ -48,6 +54,10 @@ class FirstForward:
 
     def _begin(self, model: nn.Module, args: Any) -> None:
         if not model.training or _compiling() or self._watch is not None:
+            return
+        self._begin_with()
+        if self._done is None:
+            self.remove()
             return
         self._flow = Flow(model, layers_of(model))
         self._watch = self._flow.watching()
@@ -58,7 +68,7 @@ class FirstForward:
             return
         self._watch.__exit__(None, None, None)
         flow, self._flow, self._watch = self._flow, None, None
-        if output is not None and flow is not None:
+        if output is not None and flow is not None and self._done is not None:
             self.remove()
             self._done(judge(flow.finish(output)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -12,10 +12,15 @@ from normreg_plugins.core.errors import AttachError
 
 
 class WeightDecayOff:
-    """Weight decay 0 for `weights`, in as few parameter groups as it takes."""
+    """Weight decay 0 for `weights`, in as few parameter groups as it takes.
 
-    def __init__(self, optimizer: Optimizer, weights: Iterable[Tensor]) -> None:
+    Args:
+        schedulers: those that count the groups already; what they keep for a group is kept for both its parts.
+    """
+
+    def __init__(self, optimizer: Optimizer, weights: Iterable[Tensor], schedulers: Sequence[Any] = ()) -> None:
         self._optimizer = optimizer
+        self._schedulers = schedulers
         self._weights = {id(weight) for weight in weights}
         self._before: list[dict[str, Any]] = []
         self._decays: dict[int, Any] = {}
@@ -35,11 +40,11 @@ class WeightDecayOff:
 
     def _take_out(self, place: int, group: dict[str, Any]) -> None:
         """Move our weights of a group that also holds others to a group of their own."""
-        if "initial_lr" in group:
+        if "initial_lr" in group and not self._schedulers:
             raise AttachError(
                 f"parameter group {place} holds targets and other weights, its weight decay {group['weight_decay']} "
                 "must go from the targets alone, and a learning rate scheduler already counts the groups. Attach "
-                "before you make the scheduler, or group the weights yourself, or use keep_weight_decay=True."
+                "before you make the scheduler, or pass it as schedulers=[...], or use keep_weight_decay=True."
             )
         share = set(self._share(group))
         self._before.append({key: list(group[key]) for key in _listed(group)})
@@ -47,6 +52,8 @@ class WeightDecayOff:
         for key in _listed(group):
             group[key] = [v for i, v in enumerate(group[key]) if i not in share]
         added = {**group, **ours, "weight_decay": type(group["weight_decay"])(0)}
+        for scheduler in self._schedulers:
+            _grow(scheduler, place, len(self._optimizer.param_groups))
         self._optimizer.param_groups.append(added)
         self._split.append(place)
 
@@ -66,6 +73,15 @@ class WeightDecayOff:
             groups[place].update(before)
         for place, decay in self._decays.items():
             groups[place]["weight_decay"] = decay
+
+
+def _grow(scheduler: Any, place: int, groups: int) -> None:
+    """Lists of a scheduler that run parallel to the groups (base rates, lambdas, last rates) get one entry more."""
+    for name, value in vars(scheduler).items():
+        if isinstance(value, list) and len(value) == groups and name != "_schedulers":
+            value.append(value[place])
+    for inner in getattr(scheduler, "_schedulers", ()):
+        _grow(inner, place, groups)
 
 
 def _listed(group: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,12 +21,15 @@ from normreg_plugins.core.discover import as_verdict
 from normreg_plugins.core.errors import AttachError, UnconfirmedWarning
 from normreg_plugins.core.health import Health
 from normreg_plugins.core.methods import Method
+from normreg_plugins.core.select import Choice
 from normreg_plugins.core.structure import Claim
 from normreg_plugins.core.targets import Rescaled, Target
 from normreg_plugins.core.transport import check_transportable, transport_
 from normreg_plugins.core.verdict import Verdicts
 
 logger = logging.getLogger("normreg_plugins")
+PerEpoch = float | Callable[[], float] | None
+"""Updates per epoch, or how to learn it when the first update comes."""
 
 
 class Handle:
@@ -36,33 +40,33 @@ class Handle:
         optimizer: Optimizer,
         model: nn.Module,
         method: Method,
-        claims: Sequence[Claim],
-        targets: Sequence[Target],
-        left_alone: dict[str, str],
+        choice: Choice,
         promised_only: bool,
-        updates_per_epoch: int | None,
+        updates_per_epoch: PerEpoch,
+        schedulers: Sequence[Any],
     ) -> None:
         self.method = method
-        self.left_alone = left_alone
+        self.left_alone = choice.left_alone
         """Each conv/linear weight that is no target, with the reason."""
         self._optimizer = optimizer
         self._model = model
-        self._claims = tuple(claims)
-        self._targets = tuple(targets)
-        self._begin, self._end = _phase_in_updates(method, updates_per_epoch)
+        self._claims = choice.claims
+        self._targets = choice.targets
+        self._phase = Phase(method, updates_per_epoch)
         self._health = Health()
         if method.transports_state:
-            check_transportable(optimizer, targets)
-        self._decay = WeightDecayOff(optimizer, [t.weight for t in targets]) if method.drops_weight_decay else None
+            check_transportable(optimizer, choice.targets)
+        weights = [target.weight for target in choice.targets]
+        self._decay = WeightDecayOff(optimizer, weights, schedulers) if method.drops_weight_decay else None
         self._clock = UpdateClock(optimizer)
-        self._first = FirstForward(model, self._on_first_forward) if promised_only else None
+        self._first = FirstForward(model, self._start, self._on_first_forward if promised_only else None)
         self._hooks = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
         ]
         remember(optimizer, self)
-        self._did(method.start(self._active()))
-        logger.info("%s acts on %d of %d conv/linear weights", method, len(targets), len(claims))
+        self._start()
+        logger.info("%s acts on %d of %d conv/linear weights", method, len(choice.targets), len(choice.claims))
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -97,13 +101,12 @@ class Handle:
         """Leave a plain optimizer and a plain model; the weights stay as they are."""
         for hook in self._hooks:
             hook.remove()
-        if self._first is not None:
-            self._first.remove()
+        self._hooks.clear()
+        self._first.remove()
         if self._decay is not None:
             self._decay.restore()
         if forget(self._optimizer):
             self._clock.forget()
-        self._hooks, self._first, self._decay = [], None, None
 
     def __enter__(self) -> Handle:
         return self
@@ -128,15 +131,11 @@ class Handle:
         return (*args[:1], wrapped, *args[2:]), {key: value for key, value in kwargs.items() if key != "closure"}
 
     def _gradients_ready(self) -> None:
-        if self._first is not None and self._first.waiting:
+        if self._first.unseen:
             self._confirm_by_gradients()
-        if self._acts_on_next():
+        if self._phase.always or self._phase.holds(self._clock.updates + 1):
             skipped = self._clock.skipped()
             self._did(self.method.before_update(self._active(), self._rates(skipped)))
-
-    def _acts_on_next(self) -> bool:
-        always = self._begin == 0 and self._end == float("inf")
-        return always or self._begin < self._clock.updates + 1 <= self._end
 
     def _rates(self, skipped: torch.Tensor | None) -> Callable[[], list[Any]]:
         """The learning rate of each target, 0 where a fused optimizer will skip the step."""
@@ -150,7 +149,7 @@ class Handle:
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._clock.tick()
-        if self._clock.due(self.method.interval, self._begin, self._end):
+        if self._clock.due(self.method.interval, self._phase.holds):
             self._did(self.method.after_update(self._active()))
 
     def _did(self, rescaled: list[Rescaled]) -> None:
@@ -159,11 +158,15 @@ class Handle:
             if self.method.transports_state:
                 transport_(self._optimizer, rescaled)
 
+    def _start(self) -> None:
+        """At attach and again before the first forward, for weights may be loaded in between; not on resume."""
+        if self.updates == 0:
+            self._did(self.method.start(self._active()))
+
     def _on_first_forward(self, seen: list[Claim]) -> None:
         compare(self._claims, seen, self._targets)
 
     def _confirm_by_gradients(self) -> None:
-        assert self._first is not None
         self._first.remove()
         check_gradients(self._targets)
         warnings.warn(
@@ -174,13 +177,23 @@ class Handle:
         )
 
 
-def _phase_in_updates(method: Method, updates_per_epoch: int | None) -> tuple[float, float]:
-    begin, end, unit = method.phase
-    if unit == "update":
-        return begin, end
-    if not updates_per_epoch:
-        raise AttachError(f"{method!r} gives its phase in epochs: pass updates_per_epoch (got {updates_per_epoch!r})")
-    return begin * updates_per_epoch, end * updates_per_epoch
+class Phase:
+    """From which update to which a method acts. How long an epoch is may be known only once training runs."""
+
+    def __init__(self, method: Method, updates_per_epoch: PerEpoch) -> None:
+        self._begin, self._end, self._unit = method.phase
+        self._per_epoch = updates_per_epoch
+        self.always = self._begin == 0 and self._end == math.inf
+        if self._unit == "epoch" and not updates_per_epoch:
+            raise AttachError(
+                f"{method!r} gives its phase in epochs: pass updates_per_epoch (got {updates_per_epoch!r})"
+            )
+
+    def holds(self, update: int) -> bool:
+        if self._unit == "epoch" and callable(self._per_epoch):
+            self._per_epoch = self._per_epoch()
+        length = self._per_epoch if self._unit == "epoch" else 1
+        return self._begin * length < update <= self._end * length  # type: ignore[operator]
 
 
 def _then_once(closure: Callable[[], Any], after: Callable[[], None]) -> Callable[[], Any]:

@@ -19,12 +19,14 @@ from normreg_plugins.core.errors import ProofError
 from normreg_plugins.core.parts import Layer, is_frozen, is_norm, layers_of
 from normreg_plugins.core.preserve import untouched
 from normreg_plugins.core.reads import NormRead
-from normreg_plugins.core.runs import Run, generic_point, scaled, statistics_kept
+from normreg_plugins.core.runs import NormCall, Run, generic_point, scaled, statistics_kept
 from normreg_plugins.core.targets import repair_statistics_
 from normreg_plugins.core.verdict import Kind, Verdict, Verdicts
 
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 HALF_TOLERANCE = 3e-2
+DRAWS = 3
+"""How many draws of factors a group of layers must pass."""
 CODE = (1.0, 0.25, 4.0, 16.0)
 """Factors that serve as digits; a norm that no layer feeds directly reads all ones, which is no layer's number."""
 
@@ -83,35 +85,35 @@ class _Proof:
             return Verdict(layer.name, Kind.UNSAFE, norms, reason)
         return Verdict(layer.name, Kind.FREE, (), "the forward changes with its scale")
 
-    def _pass(self, layers: Sequence[Layer], same: Callable[[Sequence[Layer]], bool]) -> set[Layer]:
-        """The layers that pass a test, found by halving: many pass together or fail alone."""
+    def _pass(self, layers: Sequence[Layer], same: Callable[[Sequence[Layer], int], bool]) -> set[Layer]:
+        """The layers that pass a test, found by halving: many pass together or fail alone.
+
+        Layers tested together must not hide each other, so a group is tested under several draws of factors.
+        """
         if not layers:
             return set()
-        if same(layers):
+        if all(same(layers, draw) for draw in range(DRAWS if len(layers) > 1 else 1)):
             return set(layers)
         if len(layers) == 1:
             return set()
         half = len(layers) // 2
         return self._pass(layers[:half], same) | self._pass(layers[half:], same)
 
-    def _per_filter(self, layers: Sequence[Layer]) -> bool:
-        return self._same(self._run({layer: _random_factors(layer, layer.channels) for layer in layers}))
+    def _per_filter(self, layers: Sequence[Layer], draw: int) -> bool:
+        return self._same(self._run({layer: _filter_factors(layer, draw) for layer in layers}))
 
-    def _whole_layers(self, layers: Sequence[Layer]) -> bool:
-        factors = {layer: _random_factors(layer, 1).expand(layer.channels) for layer in layers}
-        return self._same(self._run(factors, biases=True))
+    def _whole_layers(self, layers: Sequence[Layer], draw: int) -> bool:
+        return self._same(self._run({layer: _layer_factors(layer, draw) for layer in layers}, biases=True))
 
-    def _repaired(self, layers: Sequence[Layer]) -> bool:
+    def _repaired(self, layers: Sequence[Layer], draw: int) -> bool:
         """Scale, and let the frozen norms behind follow: those that see each filter scaled by its factor."""
-        factors = {layer: _random_factors(layer, layer.channels) for layer in layers}
+        factors = {layer: _filter_factors(layer, draw) for layer in layers}
         seen = self._run(factors)
         repairs = []
         for name, norm in self._norms.items():
-            if not is_frozen(norm) or name not in seen.spreads:
-                continue
-            ratio = (seen.spreads[name] / self._plain.spreads[name]).nan_to_num(1.0)
+            ratio = _spread_ratio(seen, self._plain, name) if is_frozen(norm) else None
             for layer, factor in factors.items():
-                if ratio.shape == factor.shape and torch.allclose(ratio.to(factor), factor, rtol=1e-2):
+                if ratio is not None and _alike(ratio, factor):
                     repairs.append((NormRead(name, norm, Kind.COMPENSATED), layer.bias, factor))
         return bool(repairs) and self._same(self._run(factors, repairs=repairs))
 
@@ -119,7 +121,7 @@ class _Proof:
         counts = {m.num_groups for m in self._norms.values() if isinstance(m, nn.GroupNorm)}
         for groups in sorted(counts):
             if 1 < groups < layer.channels and layer.channels % groups == 0:
-                factor = _random_factors(layer, groups).repeat_interleave(layer.channels // groups)
+                factor = _draw(layer, groups, 0).repeat_interleave(layer.channels // groups)
                 if self._same(self._run({layer: factor}, biases=True)):
                     return Kind.PER_GROUP, f"scaled alike in {groups} groups, the forward stays the same"
         return Kind.PER_LAYER, "scaled as a whole, the forward stays the same"
@@ -128,30 +130,33 @@ class _Proof:
         """The norms whose input scales with the layer and whose output, unless they are frozen, does not change."""
         four = self._run({layer: torch.full((layer.channels,), 4.0, device=layer.weight.device)}, biases=True)
         found = []
-        for name, (before, after) in self._plain.sizes.items():
-            now_before, now_after = four.sizes.get(name, (before, after))
-            keeps = is_frozen(self._norms[name]) or _close(now_after, after, 1e-3)
-            if keeps and _close(now_before, 4 * before, 1e-3):
-                found.append(name)
-        return found
+        for name, calls in self._plain.norm_calls.items():
+            frozen = is_frozen(self._norms[name])
+            for then, now in zip(calls, four.norm_calls[name]):
+                kept = frozen or _close(now.fingerprint, then.fingerprint, 1e-3)
+                if kept and _close(now.size, 4 * then.size, 1e-3):
+                    found.append(name)
+        return list(dict.fromkeys(found))
 
     def _readers_of_all(self, blind: Sequence[Layer]) -> dict[Layer, list[str]]:
-        """The channel norms behind each layer, all at once: every layer is scaled by a code of its own over a few runs,
-        and each channel that enters a norm shows the code of the layer it comes from."""
+        """The norms behind each layer, nearly all at once.
+
+        Every layer is scaled by a code of its own over a few runs, and each channel that enters a norm shows the code
+        of the layer it comes from. A layer whose code shows nowhere is asked alone.
+        """
         digits = max(1, math.ceil(math.log(len(blind) + 2, len(CODE))))
-        codes = {layer: _code(number + 1, digits) for number, layer in enumerate(blind)}
+        codes = {_code(number + 1, digits): layer for number, layer in enumerate(blind)}
         runs = [
-            self._run({layer: torch.full((layer.channels,), code[d]).to(layer.weight) for layer, code in codes.items()})
+            self._run({layer: torch.full((layer.channels,), code[d]).to(layer.weight) for code, layer in codes.items()})
             for d in range(digits)
         ]
-        layer_of = {code: layer for layer, code in codes.items()}
-        found: dict[Layer, list[str]] = {layer: [] for layer in blind}
-        for name, spread in self._plain.spreads.items():
-            ratios = torch.stack([run.spreads[name] / spread for run in runs if name in run.spreads], dim=-1)
-            for read in {tuple(2.0 ** round(x) for x in row) for row in ratios.log2().nan_to_num(0, 0, 0).tolist()}:
-                if read in layer_of:
-                    found[layer_of[read]].append(name)
-        return found
+        found: dict[Layer, dict[str, None]] = {layer: {} for layer in blind}
+        for name in self._norms:
+            for then, *now in zip(*(run.norm_calls[name] for run in (self._plain, *runs))):
+                for row in _channel_codes(then, now):
+                    if row in codes:
+                        found[codes[row]][name] = None
+        return {layer: list(names) or self._readers(layer) for layer, names in found.items()}
 
     def _run(
         self,
@@ -168,13 +173,42 @@ class _Proof:
         return len(run.outputs) == len(self._plain.outputs) and all(_close(a, b, _tolerance(b)) for a, b in pairs)
 
 
-def _random_factors(layer: Layer, count: int) -> Tensor:
-    """1/4 or 4 each, and not all alike where there are several."""
-    generator = torch.Generator().manual_seed(layer.order + 1)
-    signs = torch.randint(0, 2, (count,), generator=generator)
+def _filter_factors(layer: Layer, draw: int) -> Tensor:
+    return _draw(layer, layer.channels, draw)
+
+
+def _layer_factors(layer: Layer, draw: int) -> Tensor:
+    """One factor for the whole layer, another one than its neighbours' in one draw at least."""
+    power = 1 + layer.order // 4**draw % 4
+    return torch.full((layer.channels,), 2.0**power, device=layer.weight.device)
+
+
+def _draw(layer: Layer, count: int, draw: int) -> Tensor:
+    """2, 4, 8 or 16 each, not all alike where there are several. All above 1, so that no product of them cancels."""
+    generator = torch.Generator().manual_seed(layer.order * DRAWS + draw)
+    powers = torch.randint(1, 5, (count,), generator=generator)
     if count > 1:
-        signs[0], signs[-1] = 0, 1
-    return (0.25 * 16.0**signs).to(layer.weight.device)
+        powers[0], powers[-1] = 1, 4
+    return (2.0**powers).to(layer.weight.device)
+
+
+def _channel_codes(then: NormCall, now: Sequence[NormCall]) -> set[tuple[float, ...]]:
+    """How much each channel that enters a norm was scaled in each run."""
+    if then.spreads is None:
+        return set()
+    ratios = torch.stack([call.spreads / then.spreads for call in now if call.spreads is not None], dim=-1)
+    return {tuple(row) for row in ratios.log2().nan_to_num(0, 0, 0).round().exp2().tolist()}
+
+
+def _spread_ratio(run: Run, plain: Run, name: str) -> Tensor | None:
+    """How much each channel that enters a norm was scaled, if the norm works by channel and all its calls agree."""
+    pairs = list(zip(run.norm_calls[name], plain.norm_calls[name]))
+    ratios = [now.spreads / then.spreads for now, then in pairs if now.spreads is not None and then.spreads is not None]
+    return ratios[0] if ratios and all(_alike(ratio, ratios[0]) for ratio in ratios) else None
+
+
+def _alike(ratio: Tensor, factor: Tensor) -> bool:
+    return ratio.shape == factor.shape and torch.allclose(ratio.nan_to_num(1.0), factor.to(ratio), rtol=1e-2)
 
 
 def _code(number: int, digits: int) -> tuple[float, ...]:

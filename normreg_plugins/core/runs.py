@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,17 @@ from normreg_plugins.core.parts import Layer, is_norm, norm_eps
 from normreg_plugins.core.preserve import untouched
 
 ALMOST_NO_EPS = 1e-30
+
+
+class NormCall(NamedTuple):
+    """One call of a norm."""
+
+    size: Tensor
+    """The length of its input."""
+    fingerprint: Tensor
+    """A few numbers that tell its output from another."""
+    spreads: Tensor | None
+    """The standard deviation of each channel of its input."""
 
 
 class Run:
@@ -29,8 +41,7 @@ class Run:
         norms: dict[str, nn.Module],
     ) -> None:
         self.called: set[nn.Module] = set()
-        self.sizes: dict[str, tuple[Tensor, Tensor]] = {}
-        self.spreads: dict[str, Tensor] = {}
+        self.norm_calls: dict[str, list[NormCall]] = defaultdict(list)
         hooks = [layer.module.register_forward_hook(self._saw_layer) for layer in layers]
         hooks += [norm.register_forward_hook(self._saw_norm(name)) for name, norm in norms.items()]
         try:
@@ -51,11 +62,9 @@ class Run:
             if not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
                 return
             entering = args[0].detach().double()
-            before, after = entering.norm(), _fingerprint(output)
-            kept = self.sizes.get(name)  # a norm that is called more than once
-            self.sizes[name] = (before, after) if kept is None else (before + kept[0], after + kept[1])
-            if not isinstance(module, nn.LayerNorm) and entering.ndim > 1:
-                self.spreads[name] = entering.transpose(0, 1).flatten(1).std(1)
+            by_channel = not isinstance(module, nn.LayerNorm) and entering.ndim > 1
+            spreads = entering.transpose(0, 1).flatten(1).std(1) if by_channel else None
+            self.norm_calls[name].append(NormCall(entering.norm(), _fingerprint(output), spreads))
 
         return saw
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from torch.optim import Optimizer
 
@@ -14,10 +15,17 @@ from normreg_plugins.core.structure import Claim
 from normreg_plugins.core.targets import Target, target_of
 
 
-def choose(
-    claims: Sequence[Claim], method: Method, select: str | Iterable[str] | None, optimizer: Optimizer
-) -> tuple[list[Target], dict[str, str]]:
-    """The targets of a method, and each weight left alone with the reason.
+class Choice(NamedTuple):
+    """The weights a method acts on, out of all, and why not on the others."""
+
+    claims: Sequence[Claim]
+    targets: Sequence[Target]
+    left_alone: dict[str, str]
+    """The name of each weight that is no target, with the reason."""
+
+
+def choose(claims: Sequence[Claim], method: Method, select: str | Iterable[str] | None, optimizer: Optimizer) -> Choice:
+    """Choose the targets of a method.
 
     Args:
         select: names or patterns (`fnmatch`) of weights or of the modules that own them; replaces the method's choice.
@@ -33,7 +41,7 @@ def choose(
     if not targets:
         raise SelectionError(_nothing_chosen(claims, method, why_not))
     left = {c.layer.name: why_not.get(c) or f"{c.kind}: {c.reason}" for c in claims if why_not.get(c) != ""}
-    return targets, left
+    return Choice(claims, targets, left)
 
 
 def _as_patterns(select: str | Iterable[str] | None) -> tuple[str, ...] | None:
