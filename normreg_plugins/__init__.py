@@ -1,5 +1,7 @@
 """Weight norm control for weights whose scale a network cannot see: WRS, AWS and constrained PGD."""
 
+import sys
+
 from normreg_plugins.core import (
     AdaptiveWeightShrink,
     Handle,
@@ -29,3 +31,6 @@ __all__ = [
     "find_scale_invariant",
     "prove_scale_invariant",
 ]
+
+if "mmengine" in sys.modules:  # so that custom_imports = dict(imports=["normreg_plugins"]) is all an mm config needs
+    import normreg_plugins.hosts.mmengine  # noqa: F401

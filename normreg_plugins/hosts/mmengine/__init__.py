@@ -1,0 +1,16 @@
+"""mmengine and all that trains on it: importing this registers everything of ours."""
+
+from normreg_plugins.hosts.mmengine import layers, optimizers
+from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
+from normreg_plugins.hosts.mmengine.hooks import EMAHook, NormLogHook, NormRegHook
+from normreg_plugins.hosts.mmengine.regularizers import REGULARIZERS
+
+__all__ = [
+    "REGULARIZERS",
+    "EMAHook",
+    "NormLogHook",
+    "NormRegHook",
+    "NormRegOptimWrapperConstructor",
+    "layers",
+    "optimizers",
+]

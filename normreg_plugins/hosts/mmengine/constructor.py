@@ -1,0 +1,90 @@
+"""Build an optimizer with a method on it: two lines in any mm config.
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="WRS", interval=10))
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+from torch.optim import Optimizer
+
+from normreg_plugins.core import attach
+from normreg_plugins.core.attach import refuse_unsound
+from normreg_plugins.core.errors import AttachError
+from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
+from normreg_plugins.hosts.mmengine.report import report
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class NormRegOptimWrapperConstructor:
+    """Lets another constructor build the optimizer wrapper, then attaches the method that `regularizer` names.
+
+    The weights it acts on are known by structure before training, and held against the first training forward before
+    anything is updated. They get no weight decay (unless the method keeps it); all else keeps what the config says.
+
+    Args in `optim_wrapper`:
+        regularizer: dict(type='WRS' | 'AWS' | 'PGD', ...), with the method's options and `select`.
+        base_constructor: the constructor that builds the wrapper; mmengine's default one, with every paramwise_cfg
+            feature, or for instance a layer decay constructor.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        config = dict(optim_wrapper_cfg)
+        self._method, self._select = build_regularizer(config.pop("regularizer", None))
+        base = config.pop("base_constructor", "DefaultOptimWrapperConstructor")
+        self._base = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            {"type": base, "optim_wrapper_cfg": config, "paramwise_cfg": paramwise_cfg}
+        )
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        wrapper = self._base(model)
+        if isinstance(wrapper, OptimWrapperDict):
+            raise AttachError(
+                "several optimizers: use custom_hooks=[dict(type='NormRegHook', regularizer=...)] instead"
+            )
+        merge_groups(wrapper.optimizer)
+        refuse_unsound(wrapper.optimizer, model, self._method)  # with its wrapper, which tells how it is sharded
+        bare = getattr(model, "module", model)
+        per_epoch = updates_per_epoch(wrapper)
+        report(attach(wrapper.optimizer, bare, self._method, self._select, updates_per_epoch=per_epoch))
+        return wrapper
+
+
+def merge_groups(optimizer: Optimizer) -> None:
+    """One parameter group for all parameters with the same options.
+
+    mmengine makes a group per parameter as soon as `paramwise_cfg` says anything, and an optimizer works through its
+    groups one by one.
+    """
+    merged: list[dict[str, Any]] = []
+    for group in optimizer.param_groups:
+        options = {key: value for key, value in group.items() if key != "params"}
+        for other in merged:
+            if options == {key: value for key, value in other.items() if key != "params"}:
+                other["params"] = [*other["params"], *group["params"]]
+                break
+        else:
+            merged.append(group)
+    optimizer.param_groups[:] = merged
+
+
+def updates_per_epoch(wrapper: OptimWrapper) -> Any:
+    """How to learn, once training runs, how many updates an epoch has."""
+
+    def ask() -> float:
+        hub = MessageHub.get_current_instance()
+        epochs, iterations = hub.get_info("max_epochs"), hub.get_info("max_iters")
+        if not epochs or epochs == 1:
+            raise AttachError(
+                f"the method's phase is in epochs, but this loop counts {iterations} iterations in {epochs} epoch(s): "
+                "give begin and end in updates (unit='update')"
+            )
+        return iterations / epochs / wrapper._accumulative_counts
+
+    return ask

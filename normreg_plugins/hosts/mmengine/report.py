@@ -1,0 +1,40 @@
+"""Say before training what a method will do: in short in the log, in full beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger, print_log
+
+from normreg_plugins.core import Handle
+
+REASONS_SHOWN = 6
+
+
+def report(handle: Handle) -> None:
+    print_log("\n".join(_short(handle)), logger="current")
+    place = _log_dir()
+    if place is not None and is_main_process():
+        table = place / "verdicts.txt"
+        table.write_text(f"{handle!r}\n\n{handle.verdicts}\n")
+        print_log(f"the verdict on every weight: {table}", logger="current")
+
+
+def _short(handle: Handle) -> list[str]:
+    lines = [f"{handle.method!r} acts on {len(handle.targets)} weights; {handle.verdicts.summary()}"]
+    reasons = Counter(handle.left_alone.values())
+    for reason, count in reasons.most_common(REASONS_SHOWN):
+        example = next(name for name, why in handle.left_alone.items() if why == reason)
+        others = f" and {count - 1} more" if count > 1 else ""
+        lines.append(f"  left alone: {example}{others}: {reason}")
+    hidden = sum(count for _, count in reasons.most_common()[REASONS_SHOWN:])
+    return [*lines, f"  left alone: {hidden} more, for other reasons"] if hidden else lines
+
+
+def _log_dir() -> Path | None:
+    """Where the current logger writes its file, if it does."""
+    logger = MMLogger.get_current_instance()
+    files = [Path(h.baseFilename) for h in logger.handlers if hasattr(h, "baseFilename")]
+    return files[0].parent if files else None
