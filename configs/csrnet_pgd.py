@@ -7,6 +7,7 @@ _base_ = [
     "_base_/regularizers/pgd.py",
     "_base_/runtimes/crowd.py",
 ]
+optim_wrapper = dict(optimizer=dict(type="Adam", lr=1e-4, weight_decay=1e-4))
 model = dict(
     backbone=dict(norm_cfg=dict(type="NormRegScaleBias", sigma=0.1)),
     pretrained="torchvision://vgg16",

@@ -6,4 +6,7 @@ _base_ = [
     "_base_/regularizers/wrs_ic.py",
     "_base_/runtimes/crowd.py",
 ]
-optim_wrapper = dict(regularizer=dict(interval=1))
+optim_wrapper = dict(
+    optimizer=dict(type="Adam", lr=1e-4, weight_decay=1e-4),
+    regularizer=dict(interval=1),
+)

@@ -6,6 +6,7 @@ _base_ = [
     "../_base_/regularizers/pgd.py",
     "../_base_/runtimes/mini_crowd.py",
 ]
+optim_wrapper = dict(optimizer=dict(type="Adam", lr=1e-3, weight_decay=1e-4))
 model = dict(
     backbone=dict(norm_cfg=dict(type="NormRegScaleBias", sigma=0.1)),
 )

@@ -6,3 +6,4 @@ _base_ = [
     "../_base_/regularizers/wd.py",
     "../_base_/runtimes/mini_crowd.py",
 ]
+optim_wrapper = dict(optimizer=dict(type="Adam", lr=1e-3, weight_decay=1e-4))

@@ -23,9 +23,7 @@ def draw(folder: Path, recipe: Recipe) -> str:
     people = {}
     for index, (split, images) in enumerate((("Train", recipe.train), ("Test", recipe.val))):
         (folder / split).mkdir()
-        people[split] = sum(
-            _draw_image(folder / split, recipe, index, number) for number in range(images)
-        )
+        people[split] = sum(_draw_image(folder / split, recipe, index, number) for number in range(images))
     return (
         f"drew {recipe.train} + {recipe.val} images (Train + Test), shorter side {recipe.size} px, "
         f"with {people['Train']} + {people['Test']} people"
@@ -60,7 +58,7 @@ def _places(rng: np.random.Generator, width: int, height: int) -> NDArray[np.flo
 def _ground(rng: np.random.Generator, width: int, height: int) -> NDArray[np.float64]:
     """Streets and lawns: soft blotches, getting lighter or darker from top to bottom."""
     coarse = rng.uniform(60, 190, (5, 5, 3)) * 0.4 + rng.uniform(50, 170, 3) * 0.6
-    blotches = Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.BICUBIC)
+    blotches = Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
     slope = np.linspace(0, rng.uniform(-40, 40), height)[:, None, None]
     return np.asarray(blotches, dtype=float) + slope
 

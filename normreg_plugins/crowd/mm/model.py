@@ -1,0 +1,102 @@
+"""CSRNet and the crowd losses as an mmengine model."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from mmcv.cnn import build_conv_layer, build_norm_layer
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from normreg_plugins.crowd import BayesianLoss, CSRNet, DensityMapLoss, load_vgg16, predict_density
+from normreg_plugins.crowd.mm.sample import CrowdSample
+
+Config = dict[str, Any]
+
+MODELS.register_module(name="BayesianLoss", module=BayesianLoss)
+MODELS.register_module(name="DensityMapLoss", module=DensityMapLoss)
+
+
+@MODELS.register_module(name="CSRNet")
+def build_csrnet(norm_cfg: Config | None = None, conv_cfg: Config | None = None, output: str = "abs") -> CSRNet:
+    """CSRNet from mm configs: `norm_cfg=dict(type='BN')`, or None for the original without norms."""
+    return CSRNet(
+        norm=None if norm_cfg is None else partial(_norm, norm_cfg),
+        conv=partial(build_conv_layer, conv_cfg),
+        output=output,
+    )
+
+
+def _norm(cfg: Config, width: int) -> nn.Module:
+    return build_norm_layer(cfg, width)[1]
+
+
+@MODELS.register_module()
+class CrowdCounter(BaseModel):
+    """Counts people by summing a density map.
+
+    Args:
+        backbone: config of the network that makes the map; a CSRNet.
+        loss: config of a loss on maps and points.
+        data_preprocessor: config that normalizes and stacks the images.
+        pretrained: weights for the front, see `load_vgg16`; read when training begins.
+        tile: side in pixels of the tiles that large images are predicted in; the count is the same.
+    """
+
+    def __init__(
+        self,
+        backbone: Config,
+        loss: Config,
+        data_preprocessor: Config | None = None,
+        pretrained: str | None = None,
+        tile: int | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.backbone = MODELS.build(backbone)
+        self.density_loss = MODELS.build(loss)
+        self.pretrained = pretrained
+        self.tile = tile
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.pretrained is not None:
+            load_vgg16(self.backbone, self.pretrained)
+
+    def forward(
+        self, inputs: Tensor, data_samples: list[CrowdSample] | None = None, mode: str = "tensor"
+    ) -> Tensor | dict[str, Tensor] | list[CrowdSample]:
+        """The map [B, 1, H, W] ('tensor'), the losses ('loss'), or the samples with a map ('predict')."""
+        if mode == "tensor":
+            return self.backbone(inputs)
+        if data_samples is None:
+            raise ValueError(f"mode {mode!r} needs data_samples")
+        if mode == "loss":
+            return self.losses(inputs, data_samples)
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        raise ValueError(f"mode {mode!r} is none of 'tensor', 'loss', 'predict'")
+
+    def losses(self, images: Tensor, samples: list[CrowdSample]) -> dict[str, Tensor]:
+        density = self.backbone(images)
+        targets = [sample.targets for sample in samples]
+        loss = self.density_loss(
+            density,
+            [sample.points for sample in samples],
+            targets,
+            [sample.shorter_side for sample in samples],
+        )
+        counts = torch.stack([target.sum() for target in targets])
+        errors = density.detach().sum((1, 2, 3)) - counts.to(density)
+        return {"loss": loss, "mae": errors.abs().mean()}
+
+    def predict(self, images: Tensor, samples: list[CrowdSample]) -> list[CrowdSample]:
+        """Each image by itself, without what pads it to the size of the others in its batch."""
+        for image, sample in zip(images, samples, strict=True):
+            height, width = sample.img_shape
+            density = predict_density(self.backbone, image[:, :height, :width], self.tile)
+            sample.density = density.float()
+            sample.predicted_count = density.double().sum().item()
+        return samples

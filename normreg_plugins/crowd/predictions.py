@@ -1,0 +1,36 @@
+"""Saved predictions: `predictions.json`, and beside it the density maps as `NAME.npy`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normreg_plugins.crowd.prepare import replace_file, write_json
+
+FILE = "predictions.json"
+
+
+def save_map(folder: Path, name: str, density: NDArray[np.float32]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / f"{name}.npy", lambda path: np.save(path, density))
+
+
+def save_counts(folder: Path, counts: Mapping[str, float]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / FILE, {"counts": dict(counts)})
+
+
+def load_counts(folder: Path) -> dict[str, float]:
+    path = folder / FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; tools/test.py writes it, see docs/crowd.md")
+    return json.loads(path.read_text())["counts"]
+
+
+def load_map(folder: Path, name: str) -> NDArray[np.float32] | None:
+    path = folder / f"{name}.npy"
+    return np.load(path, allow_pickle=False) if path.is_file() else None

@@ -1,0 +1,31 @@
+#!/usr/bin/env python
+"""Prepare UCF-QNRF for training: `python tools/prepare_qnrf.py UCF-QNRF_ECCV18 data/qnrf`.
+
+It reads Train/ and Test/, each with img_XXXX.jpg and img_XXXX_ann.mat (key annPoints), and writes
+train, val and test. The protocol is that of the Bayesian loss: points outside the picture dropped,
+the shorter side brought to 512-2048 pixels, 120 of the 1,201 training images held out; --lists takes
+the lists of names of any published split. It can be stopped and started again.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from crowd_preparation import PreparationError, RawImage, pair, parser, run
+
+from normreg_plugins.crowd.annotations import read_qnrf_points
+
+FOLDERS = {"train": "Train", "test": "Test"}
+
+
+def find(raw: Path, split: str) -> list[RawImage]:
+    folder = raw / FOLDERS[split]
+    if not folder.is_dir():
+        raise PreparationError(f"{folder} does not exist; {raw} is not an unpacked UCF-QNRF")
+    pictures = [*folder.glob("*.jpg"), *folder.glob("*.jpeg"), *folder.glob("*.png")]
+    return pair(pictures, lambda path: path.with_name(f"{path.stem}_ann.mat"), folder)
+
+
+if __name__ == "__main__":
+    sys.exit(run(parser(__doc__, val=120).parse_args(), find, read_qnrf_points))
