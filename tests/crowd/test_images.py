@@ -1,0 +1,102 @@
+"""Pictures of every kind, and the sizes they are brought to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from normreg_plugins.crowd.images import ORIENTATION, UnreadableImageError, read_rgb, stored_rotated
+from normreg_plugins.crowd.resize import MOST_PIXELS, bounded_size, resize, resize_points
+
+RAMP = np.linspace(0, 255, 12, dtype=np.uint8).reshape(3, 4)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "1", "YCbCr"])
+def test_eight_bit_modes(tmp_path, mode):
+    grey = Image.fromarray(np.where(RAMP > 127, 255, 0).astype(np.uint8))
+    path = tmp_path / ("picture.tif" if mode in ("CMYK", "YCbCr") else "picture.png")
+    grey.convert("RGB").convert(mode).save(path)
+    image = read_rgb(path)
+    assert (image.shape, image.dtype) == ((3, 4, 3), np.uint8)
+    np.testing.assert_allclose(image[..., 0], np.asarray(grey), atol=2)
+
+
+def test_cmyk_jpeg_keeps_its_colours(tmp_path):
+    colour = Image.new("RGB", (16, 16), (200, 40, 90))
+    colour.convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    np.testing.assert_allclose(read_rgb(tmp_path / "a.jpg")[8, 8], (200, 40, 90), atol=6)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, suffix):
+    Image.fromarray(RAMP.astype(np.uint16) * 257).save(tmp_path / f"deep.{suffix}")
+    np.testing.assert_array_equal(read_rgb(tmp_path / f"deep.{suffix}")[..., 0], RAMP)
+
+
+def test_exif_orientation_only_when_asked(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # turn by 90 degrees to see it upright
+    Image.fromarray(RAMP).convert("RGB").save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    assert stored_rotated(tmp_path / "turned.jpg")
+    assert read_rgb(tmp_path / "turned.jpg").shape == (3, 4, 3)
+    upright = read_rgb(tmp_path / "turned.jpg", upright=True)
+    np.testing.assert_allclose(upright[..., 0], np.rot90(RAMP, -1), atol=12)
+
+
+def test_unreadable_pictures_are_named(tmp_path):
+    Image.fromarray(RAMP).resize((400, 300)).save(tmp_path / "whole.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:2000])
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    Image.fromarray(RAMP.astype(np.float32)).save(tmp_path / "float.tif")
+    for name in ("cut.jpg", "text.jpg", "empty.jpg", "float.tif"):
+        with pytest.raises(UnreadableImageError, match=name):
+            read_rgb(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        read_rgb(tmp_path / "missing.jpg")
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+    Image.fromarray(RAMP).save(tmp_path / "bomb.png")
+    with pytest.raises(UnreadableImageError, match="bomb"):
+        read_rgb(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1000, 800), (1000, 800)),
+        ((400, 300), (683, 512)),
+        ((300, 400), (512, 683)),
+        ((9000, 6000), (3072, 2048)),
+        ((1, 1), (512, 512)),
+    ],
+)
+def test_the_shorter_side_comes_within_bounds(size, expected):
+    assert bounded_size(*size) == expected
+
+
+@pytest.mark.parametrize("size", [(3000, 10), (1, 100_000), (50_000, 40_000)])
+def test_no_shape_makes_a_picture_too_large(size):
+    width, height = bounded_size(*size)
+    assert width * height <= 1.01 * MOST_PIXELS
+    assert min(width, height) >= 1
+    assert abs(np.log(width / height) - np.log(size[0] / size[1])) < 0.1
+
+
+def test_bad_bounds_are_refused():
+    with pytest.raises(ValueError, match="600, 500"):
+        bounded_size(10, 10, (600, 500))
+
+
+def test_points_move_with_their_picture():
+    image = np.zeros((40, 60, 3), dtype=np.uint8)
+    image[10, 30] = 255
+    large = resize(image, (120, 80))
+    spot = np.argwhere(large[..., 0] > 128)[:, ::-1] + 0.5
+    moved = resize_points(np.array([[30.5, 10.5]], dtype=np.float32), (60, 40), (120, 80))
+    np.testing.assert_allclose(spot.mean(0), moved[0], atol=0.6)
+    corner = resize_points(np.array([[60.0, 40.0]], dtype=np.float32), (60, 40), (119, 80))
+    assert (corner <= (119, 80)).all()
