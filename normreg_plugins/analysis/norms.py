@@ -15,7 +15,7 @@ def norm_summary(model: nn.Module, names: Iterable[str]) -> dict[str, float]:
     """Least, mean and greatest filter length over the named weights, the extreme layer means, and zero filters."""
     modules = dict(model.named_modules())
     owners = [modules[name.rpartition(".")[0]] for name in names]
-    lengths = [filters_of(owner).norms(owner.weight).flatten().float() for owner in owners]  # type: ignore[arg-type]
+    lengths = [filters_of(owner).norms(owner.weight).flatten().float() for owner in owners]
     layers = torch.stack([each.mean() for each in lengths])
     every = torch.cat(lengths)
     values = torch.stack(

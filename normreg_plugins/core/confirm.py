@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from normreg_plugins.core.discover import judge
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
@@ -23,6 +24,8 @@ SCALE_BLIND = (Kind.INVARIANT, Kind.COMPENSATED)
 RADIAL_LIMIT = 0.25
 """Of a random gradient's share along the weight. An invariant weight's share is its rounding error: 1e-5 or so in
 float32, below 0.1 under bfloat16 autocast."""
+NEGLIGIBLE = 1e-3
+"""Below this part of the strongest pull on any parameter, a gradient says nothing."""
 
 
 class FirstForward:
@@ -38,8 +41,8 @@ class FirstForward:
         self._flow: Flow | None = None
         self._watch: AbstractContextManager | None = None
         self._handles = [
-            model.register_forward_pre_hook(self._begin, prepend=True),
-            model.register_forward_hook(self._finish, always_call=True),
+            model.register_forward_pre_hook(_OwnHook(self._begin), prepend=True),
+            model.register_forward_hook(_OwnHook(self._finish), always_call=True),
         ]
 
     @property
@@ -71,6 +74,29 @@ class FirstForward:
         if output is not None and flow is not None and self._done is not None:
             self.remove()
             self._done(judge(flow.finish(output)))
+
+
+class _OwnHook:
+    """A hook for this one model: a copy of the model, an average of it for instance, gets one that does nothing."""
+
+    def __init__(self, method: Callable[..., None]) -> None:
+        self._method = weakref.WeakMethod(method)
+
+    def __call__(self, *args: Any) -> None:
+        method = self._method()
+        if method is not None:
+            method(*args)
+
+    def __reduce__(self) -> Any:  # copying asks for it too
+        return _inert, ()
+
+
+def _inert() -> Callable[..., None]:
+    return _do_nothing
+
+
+def _do_nothing(*_: Any) -> None:
+    pass
 
 
 def compare(promised: Sequence[Claim], seen: Sequence[Claim], targets: Sequence[Target]) -> None:
@@ -120,18 +146,22 @@ def _tell_of_missed(promised: Sequence[Claim], found: dict[str, Claim]) -> None:
 
 
 @torch.no_grad()
-def check_gradients(targets: Sequence[Target]) -> None:
+def check_gradients(targets: Sequence[Target], parameters: Iterable[Tensor]) -> None:
     """Lemma 3.1 of the WRS paper as a test: the gradient of a scale invariant filter is orthogonal to it.
 
     For a model whose forward could not be watched (it is compiled, or not called as a whole). Waits for the device;
-    done once. Frozen norms break the lemma, so compensated weights are not tested.
+    done once. Frozen norms break the lemma, so compensated weights are not tested, nor are weights whose gradient is
+    next to nothing beside those of all `parameters`: that is rounding, which points anywhere.
     """
     tested = [t for t in targets if t.claim.kind is Kind.INVARIANT and t.weight.grad is not None]
     if not tested:
         return
-    shares = torch.stack([_radial_share(t).to("cpu", torch.float32) for t in tested]).tolist()
-    for target, share in zip(tested, shares):
-        if math.isfinite(share) and share > RADIAL_LIMIT:
+    sizes = torch.stack([_pull(p).to("cpu", torch.float32) for p in parameters if p.grad is not None])
+    shares = torch.stack([_radial_share(t).to("cpu", torch.float32) for t in tested])
+    pulls = torch.stack([_pull(t.weight).to("cpu", torch.float32) for t in tested])
+    wrong = (shares > RADIAL_LIMIT) & (pulls > NEGLIGIBLE * sizes.max()) & shares.isfinite()
+    for target, share, seen in zip(tested, shares.tolist(), wrong.tolist()):
+        if seen:
             raise StructureMismatchError(
                 f"{target.name}: the structure promised {target.claim.kind} ({target.claim.reason}), but its gradient "
                 f"has a part along the weight, {share:.2f} of that of a random direction, so the loss sees its scale. "
@@ -139,13 +169,19 @@ def check_gradients(targets: Sequence[Target]) -> None:
             )
 
 
-def _radial_share(target: Target) -> torch.Tensor:
+def _radial_share(target: Target) -> Tensor:
     """|<g, w>| / (||g|| ||w||) over all filters, in units of what a random gradient has: 1 / sqrt(fan-in)."""
     assert target.weight.grad is not None
     weight, grad = (target.whole.view(x).float() for x in (target.weight, target.weight.grad))
     unit = weight / target.whole.norms(weight).clamp_min(1e-30)
     radial = (grad * unit).sum(target.whole.dims)
     return radial.norm() / grad.norm().clamp_min(1e-30) * math.sqrt(target.whole.fan_in)
+
+
+def _pull(parameter: Tensor) -> Tensor:
+    """||g|| ||w||: how much the loss depends on a parameter, whatever its scale."""
+    assert parameter.grad is not None
+    return parameter.grad.float().norm() * parameter.float().norm()
 
 
 def _compiling() -> bool:

@@ -59,7 +59,10 @@ class Handle:
         weights = [target.weight for target in choice.targets]
         self._decay = WeightDecayOff(optimizer, weights, schedulers) if method.drops_weight_decay else None
         self._clock = UpdateClock(optimizer)
-        self._first = FirstForward(model, self._start, self._on_first_forward if promised_only else None)
+        watched = promised_only or method.starts
+        self._first = (
+            FirstForward(model, self._start, self._on_first_forward if promised_only else None) if watched else None
+        )
         self._hooks = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
@@ -97,12 +100,21 @@ class Handle:
         """Make an averaged copy of the model a correct network: see `correct_average_`."""
         correct_average_(averaged, self._model, self.targets)
 
+    def reapply(self) -> None:
+        """Put the weights back where the method keeps them, after something else changed them.
+
+        A host whose checkpoints round weights to half precision, or hold an average of them, needs this on resume.
+        """
+        if self._phase.holds(max(1, self.updates)):
+            self._did(self.method.after_update(self._active()))
+
     def detach(self) -> None:
         """Leave a plain optimizer and a plain model; the weights stay as they are."""
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
-        self._first.remove()
+        if self._first is not None:
+            self._first.remove()
         if self._decay is not None:
             self._decay.restore()
         if forget(self._optimizer):
@@ -131,7 +143,8 @@ class Handle:
         return (*args[:1], wrapped, *args[2:]), {key: value for key, value in kwargs.items() if key != "closure"}
 
     def _gradients_ready(self) -> None:
-        if self._first.unseen:
+        if self._first is not None and self._first.unseen:
+            self._first.remove()
             self._confirm_by_gradients()
         if self._phase.always or self._phase.holds(self._clock.updates + 1):
             skipped = self._clock.skipped()
@@ -167,8 +180,7 @@ class Handle:
         compare(self._claims, seen, self._targets)
 
     def _confirm_by_gradients(self) -> None:
-        self._first.remove()
-        check_gradients(self._targets)
+        check_gradients(self._targets, (p for group in self._optimizer.param_groups for p in group["params"]))
         warnings.warn(
             "The model's first training forward could not be watched (it is compiled, or not called as a whole), so "
             "what its structure promised was tested by its gradients only. Pass forward= to attach() for a full look.",

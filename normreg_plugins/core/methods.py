@@ -56,6 +56,11 @@ class Method:
         """Whether the weight decay of its targets is set to 0."""
         return False
 
+    @property
+    def starts(self) -> bool:
+        """Whether `start` does anything."""
+        return False
+
     def default_claims(self, claims: Sequence[Claim]) -> list[Claim]:
         """What it takes when nothing is named: every weight whose scale the network cannot see."""
         return [c for c in claims if c.kind in (Kind.INVARIANT, Kind.COMPENSATED)]
@@ -134,6 +139,10 @@ class WeightRescaling(Method):
     @property
     def drops_weight_decay(self) -> bool:
         return not self.keep_weight_decay
+
+    @property
+    def starts(self) -> bool:
+        return self.at_start
 
     def start(self, targets: Sequence[Target]) -> list[Rescaled]:
         return rescale_to_norm_(targets, self.radius) if self.at_start else []
@@ -217,6 +226,10 @@ class SphereDescent(Method):
         if self.center and filters_of(claim.layer.module).fan_in == 1:
             return "a filter of one entry, which centring would make zero"
         return ""
+
+    @property
+    def starts(self) -> bool:
+        return True
 
     def start(self, targets: Sequence[Target]) -> list[Rescaled]:
         return project_to_sphere_(targets, self.c, self.center)
