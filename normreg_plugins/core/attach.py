@@ -11,8 +11,9 @@ from torch.optim import LBFGS, Optimizer
 from normreg_plugins.core.copies import handle_of
 from normreg_plugins.core.discover import find_claims, overruled
 from normreg_plugins.core.errors import AttachError
-from normreg_plugins.core.handle import Handle, PerEpoch
+from normreg_plugins.core.handle import Handle
 from normreg_plugins.core.methods import Method
+from normreg_plugins.core.phase import PerEpoch
 from normreg_plugins.core.select import choose
 from normreg_plugins.core.verdict import Verdicts
 

@@ -45,11 +45,6 @@ class FirstForward:
             model.register_forward_hook(_OwnHook(self._finish), always_call=True),
         ]
 
-    @property
-    def unseen(self) -> bool:
-        """Whether there is still something to see."""
-        return bool(self._handles) and self._done is not None
-
     def remove(self) -> None:
         for handle in self._handles:
             handle.remove()
@@ -99,19 +94,23 @@ def _do_nothing(*_: Any) -> None:
     pass
 
 
-def compare(promised: Sequence[Claim], seen: Sequence[Claim], targets: Sequence[Target]) -> None:
+def compare(promised: Sequence[Claim], seen: Sequence[Claim], targets: Sequence[Target]) -> list[Target]:
     """Raise where a target turns out to be something else; tell of weights that could have been taken too.
 
     Args:
         promised: by structure.
         seen: on a forward.
         targets: what a method already acts on.
+
+    Returns:
+        The targets this forward left out, as stochastic depth may; or it hid them, as a compiled part does.
     """
     found = {claim.layer.name: claim for claim in seen}
+    unseen = [target for target in targets if not found[target.name].seen]
     for target in targets:
         claim = found[target.name]
-        if not claim.seen:
-            continue  # this forward left it out, as stochastic depth may
+        if target in unseen:
+            continue
         if target.claim.kind in SCALE_BLIND and not _keeps(target.claim, claim):
             raise StructureMismatchError(
                 f"{target.name}: the structure promised {target.claim.kind} ({target.claim.reason}), but the first "
@@ -119,6 +118,7 @@ def compare(promised: Sequence[Claim], seen: Sequence[Claim], targets: Sequence[
                 "that the model is looked at while it runs, or name the weights with select=."
             )
     _tell_of_missed(promised, found)
+    return unseen
 
 
 def _keeps(promised: Claim, seen: Claim) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,9 +17,10 @@ from normreg_plugins.core.confirm import FirstForward, check_gradients, compare
 from normreg_plugins.core.copies import forget, remember
 from normreg_plugins.core.decay import WeightDecayOff
 from normreg_plugins.core.discover import as_verdict
-from normreg_plugins.core.errors import AttachError, UnconfirmedWarning
+from normreg_plugins.core.errors import UnconfirmedWarning
 from normreg_plugins.core.health import Health
 from normreg_plugins.core.methods import Method
+from normreg_plugins.core.phase import PerEpoch, Phase
 from normreg_plugins.core.select import Choice
 from normreg_plugins.core.structure import Claim
 from normreg_plugins.core.targets import Rescaled, Target
@@ -28,8 +28,6 @@ from normreg_plugins.core.transport import check_transportable, transport_
 from normreg_plugins.core.verdict import Verdicts
 
 logger = logging.getLogger("normreg_plugins")
-PerEpoch = float | Callable[[], float] | None
-"""Updates per epoch, or how to learn it when the first update comes."""
 
 
 class Handle:
@@ -59,6 +57,7 @@ class Handle:
         weights = [target.weight for target in choice.targets]
         self._decay = WeightDecayOff(optimizer, weights, schedulers) if method.drops_weight_decay else None
         self._clock = UpdateClock(optimizer)
+        self._unconfirmed = list(choice.targets) if promised_only else []
         watched = promised_only or method.starts
         self._first = (
             FirstForward(model, self._start, self._on_first_forward if promised_only else None) if watched else None
@@ -143,8 +142,7 @@ class Handle:
         return (*args[:1], wrapped, *args[2:]), {key: value for key, value in kwargs.items() if key != "closure"}
 
     def _gradients_ready(self) -> None:
-        if self._first is not None and self._first.unseen:
-            self._first.remove()
+        if self._unconfirmed:
             self._confirm_by_gradients()
         if self._phase.always or self._phase.holds(self._clock.updates + 1):
             skipped = self._clock.skipped()
@@ -177,35 +175,22 @@ class Handle:
             self._did(self.method.start(self._active()))
 
     def _on_first_forward(self, seen: list[Claim]) -> None:
-        compare(self._claims, seen, self._targets)
+        self._unconfirmed = compare(self._claims, seen, self._targets)
 
     def _confirm_by_gradients(self) -> None:
-        check_gradients(self._targets, (p for group in self._optimizer.param_groups for p in group["params"]))
+        """For targets that no watched forward has shown."""
+        ready = [target for target in self._unconfirmed if target.weight.grad is not None]
+        if not ready:
+            return
+        self._unconfirmed = [target for target in self._unconfirmed if target not in ready]
+        check_gradients(ready, (p for group in self._optimizer.param_groups for p in group["params"]))
         warnings.warn(
-            "The model's first training forward could not be watched (it is compiled, or not called as a whole), so "
-            "what its structure promised was tested by its gradients only. Pass forward= to attach() for a full look.",
+            f"The first training forward did not show {ready[0].name} and {len(ready) - 1} more targets (the model is "
+            "compiled, or not called as a whole, or left them out), so what its structure promised of them was tested "
+            "by their gradients only. Pass forward= to attach() for a full look.",
             UnconfirmedWarning,
             stacklevel=2,
         )
-
-
-class Phase:
-    """From which update to which a method acts. How long an epoch is may be known only once training runs."""
-
-    def __init__(self, method: Method, updates_per_epoch: PerEpoch) -> None:
-        self._begin, self._end, self._unit = method.phase
-        self._per_epoch = updates_per_epoch
-        self.always = self._begin == 0 and self._end == math.inf
-        if self._unit == "epoch" and not updates_per_epoch:
-            raise AttachError(
-                f"{method!r} gives its phase in epochs: pass updates_per_epoch (got {updates_per_epoch!r})"
-            )
-
-    def holds(self, update: int) -> bool:
-        if self._unit == "epoch" and callable(self._per_epoch):
-            self._per_epoch = self._per_epoch()
-        length = self._per_epoch if self._unit == "epoch" else 1
-        return self._begin * length < update <= self._end * length  # type: ignore[operator]
 
 
 def _then_once(closure: Callable[[], Any], after: Callable[[], None]) -> Callable[[], Any]:
