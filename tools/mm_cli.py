@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -89,6 +90,7 @@ def _mini_run(config_file: Path) -> str:
     mini = next((path for path in minis if path.is_file()), None)
     if mini is None or mini == config_file.resolve():
         return ""
-    kind = Path(Config.fromfile(mini).data_root).name
-    commands = f"python tools/make_mini_data.py {kind} && python tools/train.py {mini.relative_to(ROOT)}"
-    return f"\nThis runs at once, on a small drawn set:\n  cd {ROOT} && {commands}"
+    kinds = sorted(set(re.findall(r"data/mini/(\w+)", str(Config.fromfile(mini)))))
+    commands = [f"python tools/make_mini_data.py {kind}" for kind in kinds]
+    commands.append(f"python tools/train.py {mini.relative_to(ROOT)}")
+    return f"\nThis runs at once, on a small drawn set:\n  cd {ROOT} && {' && '.join(commands)}"

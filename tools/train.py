@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from normreg_plugins.analysis.norm_plot import norm_rows, plot_norms
+
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = common_parser(__doc__)
@@ -43,6 +45,14 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
         cfg.load_from = None if args.resume == "auto" else args.resume
 
 
+def draw_norms(log_dir: Path) -> None:
+    """The curves of what NormLogHook logged, if the config has it."""
+    scalars = log_dir / "vis_data" / "scalars.json"
+    rows = norm_rows(scalars) if scalars.is_file() else []
+    if rows:
+        plot_norms(rows, log_dir / "norms.png")
+
+
 def say_where(runner: Runner) -> None:
     """The last lines of a run: what it left, and where."""
     print(f"work dir: {runner.work_dir}")
@@ -60,6 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     runner = build_runner(cfg)
     runner.train()
     if is_main_process():
+        draw_norms(Path(runner.log_dir))
         say_where(runner)
 
 

@@ -16,5 +16,8 @@ model = dict(
     neck=dict(norm_cfg=scale_bias),
     bbox_head=dict(norm_cfg=scale_bias),
 )
-custom_hooks = [dict(type="NormRegLinearNoiseHook", sigma=0.4)]
+custom_hooks = [
+    dict(type="NormRegLinearNoiseHook", sigma=0.4),
+    dict(type="NormLogHook", interval=5),
+]
 work_dir = "work_dirs/mini/yolov3_pgd"  # configs/yolov3_pgd.py writes to work_dirs/yolov3_pgd

@@ -7,3 +7,4 @@ default_hooks = dict(
 )
 log_processor = dict(window_size=10)
 randomness = dict(seed=0)
+custom_hooks = [dict(type="NormLogHook", interval=5)]
