@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 from normreg_plugins.crowd.images import Pixels
 
 SHORTER_SIDE = (512, 2048)
-MOST_PIXELS = 2**25  # 33 megapixels; UCF-QNRF's largest have some 12 after bounding
+LONGEST_SIDE = 2**14  # eight times the bound of the shorter one
 
 
 def bounded_size(width: int, height: int, shorter_side: tuple[int, int] = SHORTER_SIDE) -> tuple[int, int]:
     """The size, in proportion, whose shorter side is within the bounds: width and height.
 
-    The longer side has no bound of its own. But a strip of 10 x 3000 pixels enlarged to 512 would
-    be 150,000 long, so the whole stays below MOST_PIXELS, at the price of the lower bound.
+    The protocol leaves the longer side free. But a strip of 10 x 3000 pixels, enlarged to 512,
+    would be 150,000 long; beyond LONGEST_SIDE the lower bound gives way.
     """
     least, most = shorter_side
     if not 1 <= least <= most:
         raise ValueError(f"bounds of the shorter side must be 1 <= least <= most, got {shorter_side}")
     shorter = min(width, height)
     scale = min(max(shorter, least), most) / shorter
-    scale = min(scale, (MOST_PIXELS / (width * height)) ** 0.5)
+    scale = min(scale, LONGEST_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 

@@ -1,0 +1,99 @@
+#!/usr/bin/env python
+"""Errors of saved counts: `python tools/eval_mae.py work_dirs/csrnet_wrs/predictions data/qnrf/test.json`.
+
+The predictions are a folder that CountMetric(out_dir=...) or tools/infer_crowd.py --save wrote; the
+annotations are the index of a prepared split. It prints MAE and RMSE (which crowd papers call MSE) of
+all images and by density, and, where density maps were saved, the grid average mean error GAME(L):
+the picture is cut into 4^L equal parts, whose errors are summed. GAME(0) is the MAE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from normreg_plugins.crowd.evaluate import bands, count_errors, grid_error
+from normreg_plugins.crowd.predictions import load_counts, load_map
+
+LEVELS = 4
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("predictions", type=Path, help="folder with predictions.json")
+    add("annotations", type=Path, help="index of the prepared split, such as data/qnrf/test.json")
+    add(
+        "--bands",
+        type=float,
+        nargs="+",
+        default=[100, 500, 1000, 5000],
+        help="true counts at which a new band begins (default: 100 500 1000 5000)",
+    )
+    add(
+        "--baseline",
+        type=Path,
+        metavar="TRAIN.json",
+        help="index of the training split: also the error of predicting its mean count for all",
+    )
+    return parser.parse_args()
+
+
+def read_index(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; tools/prepare_qnrf.py writes it")
+    return json.loads(path.read_text())["images"]
+
+
+def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarray:
+    """Predicted counts in the order of the records; both must be about the same images."""
+    names = {record["name"] for record in records}
+    if missing := sorted(names - counts.keys()):
+        raise ValueError(f"{len(missing)} images have no prediction, e.g. {missing[0]}")
+    if strangers := sorted(counts.keys() - names):
+        raise ValueError(f"{len(strangers)} predictions are of other images, e.g. {strangers[0]}")
+    return np.array([counts[record["name"]] for record in records])
+
+
+def grid_errors(predictions: Path, annotations: Path, records: list[dict[str, Any]]) -> np.ndarray:
+    """GAME(0), GAME(1), ... over all images; empty where any image has no saved map."""
+    errors = []
+    for record in records:
+        density = load_map(predictions, record["name"])
+        if density is None:
+            return np.zeros(0)
+        people = (annotations.parent / record["picture"]).with_suffix(".npy")
+        points = np.load(people, allow_pickle=False)[:, :2]
+        size = record["width"], record["height"]
+        errors.append([grid_error(density, points, *size, level) for level in range(LEVELS)])
+    return np.mean(errors, axis=0)
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        records = read_index(args.annotations)
+        true = np.array([record["count"] for record in records])
+        predicted = matched(load_counts(args.predictions), records)
+        print(f"all {len(true)} images: {count_errors(predicted, true)}")
+        for name, mask in bands(true, args.bands):
+            if mask.any():
+                print(f"{name}: {mask.sum()} images: {count_errors(predicted[mask], true[mask])}")
+        for level, error in enumerate(grid_errors(args.predictions, args.annotations, records)):
+            print(f"GAME({level}): {error:.2f}")
+        if args.baseline:
+            mean = np.mean([record["count"] for record in read_index(args.baseline)])
+            print(f"always {mean:.1f}: {count_errors(np.full(len(true), mean), true)}")
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
