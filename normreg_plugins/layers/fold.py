@@ -33,9 +33,7 @@ Sources = dict[nn.Module, set["nn.Module | None"]]
 
 
 @torch.no_grad()
-def fold(
-    model: nn.Module, forward: Forward, *, keep: Sequence[str] = (), inplace: bool = False
-) -> nn.Module:
+def fold(model: nn.Module, forward: Forward, *, keep: Sequence[str] = (), inplace: bool = False) -> nn.Module:
     """The plain net for inference that computes what `model` computes when evaluated; in eval mode.
 
     Weight-normalized layers become torch layers of the weight they compute with; a norm on running
@@ -59,9 +57,7 @@ def fold(
     return result.eval()
 
 
-def _pairs(
-    model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collection[str]
-) -> dict[str, str]:
+def _pairs(model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collection[str]) -> dict[str, str]:
     """For each norm the layer it can be folded into, found on a copy; or an error that names all
     norms without one."""
     scratch = copy.deepcopy(model)
@@ -133,9 +129,11 @@ def _watched_sources(model: nn.Module) -> Iterator[Sources]:
 
     handles = [m.register_forward_hook(note_output) for m in model.modules() if is_layer(m)]
     handles += [m.register_forward_pre_hook(note_input) for m in norms_of(model).values()]
-    yield sources
-    for handle in handles:
-        handle.remove()
+    try:
+        yield sources
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _fold_(layer: Any, scale: Tensor, shift: Tensor) -> None:

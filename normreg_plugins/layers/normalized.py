@@ -127,9 +127,7 @@ def normalized_class(plain_class: type[nn.Module], rule: str) -> Any:
     return CLASSES[plain_class, rule]
 
 
-def normalize_layer_(
-    layer: nn.Module, rule: str, gain: Tensor | None = None, eps: float = EPS
-) -> None:
+def normalize_layer_(layer: nn.Module, rule: str, gain: Tensor | None = None, eps: float = EPS) -> None:
     """Turn a torch layer into its weight-normalized form, parameters and hooks untouched."""
     layer.__class__ = normalized_class(type(layer), rule)
     layer.set_normalization(gain, eps)  # type: ignore[operator]

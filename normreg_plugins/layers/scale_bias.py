@@ -95,19 +95,15 @@ def assign_linear_sigma(model: nn.Module, sigma: float) -> dict[str, float]:
     return {name: layer.sigma for name, layer in layers.items()}
 
 
-def weight_decay_groups(
-    model: nn.Module, weight_decay: float, scale_bias_decay: float = 0.0
-) -> list[dict[str, Any]]:
+def weight_decay_groups(model: nn.Module, weight_decay: float, scale_bias_decay: float = 0.0) -> list[dict[str, Any]]:
     """Two parameter groups for any optimizer: gamma and beta of every ScaleBias, and the rest.
 
     The paper decays the weights and leaves gamma and beta alone (section 4.1.1).
     """
-    special = {p for m in model.modules() if isinstance(m, ScaleBias) for p in m.parameters()}
-    rest = [p for p in model.parameters() if p not in special]
+    spared = {p for m in model.modules() if isinstance(m, ScaleBias) for p in m.parameters()}
+    flat = [p for p in model.parameters() if p in spared]
+    rest = [p for p in model.parameters() if p not in spared]
     return [
         {"params": rest, "weight_decay": weight_decay},
-        {
-            "params": [p for p in model.parameters() if p in special],
-            "weight_decay": scale_bias_decay,
-        },
+        {"params": flat, "weight_decay": scale_bias_decay},
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -116,16 +117,24 @@ def replace_(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
 @torch.no_grad()
 def relative_change(before: nn.Module, after: nn.Module, forward: Forward) -> float:
     """How far apart two nets evaluate: the largest ||after - before|| / ||before|| of an output."""
-    outputs = [_evaluated(model, forward) for model in (before, after)]
-    ratios = [(b - a).norm() / a.norm() for a, b in zip(*outputs, strict=True)]
-    return float(max(ratios))
+    pairs = zip(_evaluated(before, forward), _evaluated(after, forward), strict=True)
+    distances = [((b - a).norm(), a.norm()) for a, b in pairs]
+    if not distances:
+        raise ValueError("forward returns no tensor to compare")
+    return max((float(d / n) if d else 0.0 for d, n in distances), key=_nan_is_worst)
 
 
 def _evaluated(model: nn.Module, forward: Forward) -> list[Tensor]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    with same_randomness():
-        outputs = tree_flatten(forward(model))[0]
-    for module, mode in modes:
-        module.training = mode
+    try:
+        with same_randomness():
+            outputs = tree_flatten(forward(model))[0]
+    finally:
+        for module, mode in modes:
+            module.training = mode
     return [t.detach().double() for t in outputs if isinstance(t, Tensor)]
+
+
+def _nan_is_worst(number: float) -> float:
+    return math.inf if math.isnan(number) else number

