@@ -23,13 +23,13 @@ def load(name):
     return config.fromfile(CONFIGS / f"{name}.py")
 
 
-def build(model):
-    """The model without memory for its weights: 61 million of them are soon too many."""
+def build(model, device="meta"):
+    """The model, by default without memory for its 61 million weights."""
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
 
     init_default_scope("mmdet")
-    with torch.device("meta"):
+    with torch.device(device):
         return MODELS.build(model)
 
 
@@ -165,3 +165,50 @@ def test_rate_over_k_and_decay_times_k_undo_a_loss_times_k():
             sgd.step()
         ends.append(weight.detach())
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["yolov3", "mini/yolov3"])
+@pytest.mark.parametrize(
+    ("method", "decayed", "undecayed"),
+    [
+        ("wd", 222, 0),
+        ("adamp", 222, 0),
+        ("wrs", 150, 72),  # 3 output weights and biases, 72 gammas and betas; 72 rescaled weights
+        ("wrs_ic", 150, 72),
+        ("aws", 150, 72),
+        ("pgd", 75, 147),  # all weights; gammas, betas and biases (section 4.1.1 of its paper)
+    ],
+)
+def test_the_optimizer_is_built_with_the_method_on_72_weights(name, method, decayed, undecayed):
+    from mmengine.optim import build_optim_wrapper
+
+    from normreg_plugins.hosts.mmengine.hooks import handle_of
+
+    cfg = load(f"{name}_{method}")
+    on_cpu = method == "pgd"  # it projects the weights at once, so there must be some
+    model = build(cfg.model, "cpu" if on_cpu else "meta").train()
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    handle = handle_of(optimizer)
+    assert (handle is not None) == (METHODS[method] is not None)
+    if handle is not None:
+        assert len(handle.targets) == 72
+        assert not any("convs_pred" in target for target in handle.targets)
+    decay = cfg.optim_wrapper.optimizer.weight_decay
+    counts = {
+        value: sum(len(g["params"]) for g in optimizer.param_groups if g["weight_decay"] == value)
+        for value in (decay, 0)
+    }
+    assert counts == {decay: decayed, 0: undecayed}
+    assert len(optimizer.param_groups) <= 2
+
+
+def test_in_the_stock_config_the_frozen_norms_are_compensated():
+    from mmengine.optim import build_optim_wrapper
+
+    from normreg_plugins.hosts.mmengine.hooks import handle_of
+
+    cfg = load("yolov3_wrs_stock")
+    model = build(cfg.model).train()
+    handle = handle_of(build_optim_wrapper(model, cfg.optim_wrapper).optimizer)
+    kinds = [str(verdict.kind) for verdict in handle.verdicts]
+    assert (kinds.count("invariant"), kinds.count("compensated"), kinds.count("free")) == (20, 52, 3)
