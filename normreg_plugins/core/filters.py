@@ -107,7 +107,12 @@ def layer_weight(module: nn.Module) -> nn.Parameter:
     return weight
 
 
+def is_zero(norms: Tensor) -> Tensor:
+    """Which units have no direction: nothing in them, or so little that its square underflows."""
+    return norms <= torch.finfo(norms.dtype).tiny ** 0.5
+
+
 def safe_factors(target: Tensor | float, norms: Tensor) -> Tensor:
     """target / norms, and 1 where that would revive a zero filter or spread a NaN or Inf."""
-    usable = (norms > 0) & norms.isfinite()
+    usable = ~is_zero(norms) & norms.isfinite()
     return torch.where(usable, target / norms, torch.ones_like(norms))

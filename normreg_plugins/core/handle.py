@@ -18,6 +18,7 @@ from normreg_plugins.core.copies import forget, remember
 from normreg_plugins.core.decay import WeightDecayOff
 from normreg_plugins.core.discover import as_verdict
 from normreg_plugins.core.errors import UnconfirmedWarning
+from normreg_plugins.core.filters import is_zero
 from normreg_plugins.core.health import Health
 from normreg_plugins.core.methods import Method
 from normreg_plugins.core.phase import PerEpoch, Phase
@@ -88,7 +89,7 @@ class Handle:
     @property
     def zero_filters(self) -> dict[str, int]:
         """How many filters of each target are zero now, where any are. They stay as they are."""
-        return self._health.count(self._targets, lambda norms: norms == 0)
+        return self._health.count(self._targets, is_zero)
 
     @property
     def broken_filters(self) -> dict[str, int]:

@@ -9,12 +9,13 @@ only by today's values does not pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from normreg_plugins.core.discover import find_claims
 from normreg_plugins.core.errors import ProofError
 from normreg_plugins.core.parts import Layer, is_frozen, is_norm, layers_of
 from normreg_plugins.core.preserve import untouched
@@ -39,13 +40,21 @@ def prove_scale_invariant(model: nn.Module, forward: Callable[[nn.Module], Any])
             (outputs or losses). It must compute the same again under the same random state.
     """
     layers = layers_of(model)
+    hints = {claim.layer.name: claim.kind for claim in find_claims(model, forward)}
     with untouched(model), torch.no_grad(), generic_point(model):
-        return _Proof(model, forward, layers).verdicts()
+        return _Proof(model, forward, layers, hints).verdicts()
 
 
 class _Proof:
-    def __init__(self, model: nn.Module, forward: Callable[[nn.Module], Any], layers: list[Layer]) -> None:
-        self._model, self._forward, self._layers = model, forward, layers
+    """
+    Args:
+        hints: what each weight looks like; it decides which are tested together, not what comes out.
+    """
+
+    def __init__(
+        self, model: nn.Module, forward: Callable[[nn.Module], Any], layers: list[Layer], hints: Mapping[str, Kind]
+    ) -> None:
+        self._model, self._forward, self._layers, self._hints = model, forward, layers, hints
         self._norms = {name: m for name, m in model.named_modules() if is_norm(m)}
         self._plain = Run(model, forward, layers, self._norms)
         if not self._plain.outputs:
@@ -57,33 +66,38 @@ class _Proof:
 
     def verdicts(self) -> Verdicts:
         called = [layer for layer in self._layers if layer.module in self._plain.called]
-        blind = self._pass(called, self._per_filter)
+        blind = self._blind(called, Kind.INVARIANT, self._per_filter)
         rest = [layer for layer in called if layer not in blind]
-        repaired = self._pass(rest, self._repaired) if any(map(is_frozen, self._norms.values())) else set()
-        rest = [layer for layer in rest if layer not in repaired]
-        alike = self._pass(rest, self._whole_layers)
+        frozen = any(map(is_frozen, self._norms.values()))
+        repaired = self._blind(rest, Kind.COMPENSATED, self._repaired) if frozen else set()
         readers = self._readers_of_all([layer for layer in called if layer in blind])
-        return Verdicts(self._verdict(layer, blind, repaired, alike, readers) for layer in self._layers)
+        return Verdicts(self._verdict(layer, layer in blind, layer in repaired, readers) for layer in self._layers)
 
-    def _verdict(
-        self, layer: Layer, blind: set[Layer], repaired: set[Layer], alike: set[Layer], readers: dict[Layer, list[str]]
-    ) -> Verdict:
+    def _verdict(self, layer: Layer, blind: bool, repaired: bool, readers: dict[Layer, list[str]]) -> Verdict:
         if layer.module not in self._plain.called:
             return Verdict(layer.name, Kind.FREE, (), "this forward never called it")
-        norms = tuple(readers.get(layer, ()) if layer in blind else self._readers(layer))
+        if blind and not layer.spoiled:
+            reason = "scaled filter by filter, the forward stays the same"
+            return Verdict(layer.name, Kind.INVARIANT, tuple(readers[layer]), reason)
+        four = self._four_times(layer)
+        norms = tuple(self._readers(four))
         if layer.spoiled:
             return Verdict(layer.name, Kind.UNSAFE, norms, layer.spoiled)
-        if layer in blind:
-            return Verdict(layer.name, Kind.INVARIANT, norms, "scaled filter by filter, the forward stays the same")
-        if layer in repaired:
+        if repaired:
             return Verdict(layer.name, Kind.COMPENSATED, norms, "scaled with its frozen statistics, the forward stays")
-        if layer in alike:
+        if self._same(four):
             kind, reason = self._grouping(layer)
             return Verdict(layer.name, kind, norms, reason)
         if norms:
             reason = f"{norms[0]} takes its scale away, but the forward changes with it all the same"
             return Verdict(layer.name, Kind.UNSAFE, norms, reason)
         return Verdict(layer.name, Kind.FREE, (), "the forward changes with its scale")
+
+    def _blind(self, layers: Sequence[Layer], kind: Kind, same: Callable[[Sequence[Layer], int], bool]) -> set[Layer]:
+        """The layers that pass a test: those that look like it together, the others one by one."""
+        likely = [layer for layer in layers if self._hints.get(layer.name) == kind]
+        unlikely = [layer for layer in layers if layer not in likely]
+        return self._pass(likely, same).union(*(self._pass([layer], same) for layer in unlikely))
 
     def _pass(self, layers: Sequence[Layer], same: Callable[[Sequence[Layer], int], bool]) -> set[Layer]:
         """The layers that pass a test, found by halving: many pass together or fail alone.
@@ -101,9 +115,6 @@ class _Proof:
 
     def _per_filter(self, layers: Sequence[Layer], draw: int) -> bool:
         return self._same(self._run({layer: _filter_factors(layer, draw) for layer in layers}))
-
-    def _whole_layers(self, layers: Sequence[Layer], draw: int) -> bool:
-        return self._same(self._run({layer: _layer_factors(layer, draw) for layer in layers}, biases=True))
 
     def _repaired(self, layers: Sequence[Layer], draw: int) -> bool:
         """Scale, and let the frozen norms behind follow: those that see each filter scaled by its factor."""
@@ -126,9 +137,12 @@ class _Proof:
                     return Kind.PER_GROUP, f"scaled alike in {groups} groups, the forward stays the same"
         return Kind.PER_LAYER, "scaled as a whole, the forward stays the same"
 
-    def _readers(self, layer: Layer) -> list[str]:
-        """The norms whose input scales with the layer and whose output, unless they are frozen, does not change."""
-        four = self._run({layer: torch.full((layer.channels,), 4.0, device=layer.weight.device)}, biases=True)
+    def _four_times(self, layer: Layer) -> Run:
+        """The whole layer, bias included, scaled by 4."""
+        return self._run({layer: torch.full((layer.channels,), 4.0, device=layer.weight.device)}, biases=True)
+
+    def _readers(self, four: Run) -> list[str]:
+        """The norms whose input is 4 times as long and whose output, unless they are frozen, has not changed."""
         found = []
         for name, calls in self._plain.norm_calls.items():
             frozen = is_frozen(self._norms[name])
@@ -156,7 +170,7 @@ class _Proof:
                 for row in _channel_codes(then, now):
                     if row in codes:
                         found[codes[row]][name] = None
-        return {layer: list(names) or self._readers(layer) for layer, names in found.items()}
+        return {layer: list(names) or self._readers(self._four_times(layer)) for layer, names in found.items()}
 
     def _run(
         self,
@@ -175,12 +189,6 @@ class _Proof:
 
 def _filter_factors(layer: Layer, draw: int) -> Tensor:
     return _draw(layer, layer.channels, draw)
-
-
-def _layer_factors(layer: Layer, draw: int) -> Tensor:
-    """One factor for the whole layer, another one than its neighbours' in one draw at least."""
-    power = 1 + layer.order // 4**draw % 4
-    return torch.full((layer.channels,), 2.0**power, device=layer.weight.device)
 
 
 def _draw(layer: Layer, count: int, draw: int) -> Tensor:
