@@ -31,7 +31,8 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + "annotations/val.json")
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=1, val_interval=1)
-optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.001))
+optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.001), regularizer=dict(interval=2))
+custom_hooks = [dict(type="NormLogHook", interval=1)]
 # The few boxes that an untrained net puts out are enough to see them saved.
 model["test_cfg"] = dict(score_thr=0.0, conf_thr=0.0)
 default_hooks = dict(checkpoint=dict(save_best=None))
@@ -48,7 +49,7 @@ def small(tmp_path_factory):
     subprocess.run([*map(str, make + options)], check=True, capture_output=True)
     base = ROOT / "configs" / "_base_"
     parts = ("models/mini_yolov3_d53", "datasets/mini_detection", "schedules/mini_200")
-    bases = [str(base / f"{part}.py") for part in (*parts, "regularizers/wd")]
+    bases = [str(base / f"{part}.py") for part in (*parts, "regularizers/wrs")]
     bases.append(str(base / "runtimes" / "mini_detection.py"))
     config = folder / "small.py"
     config.write_text(SMALL.format(bases=bases, data=f"{folder / 'data'}/", work=str(folder / "work")))
@@ -63,8 +64,10 @@ def test_it_trains_resumes_tests_and_scores(run_tool, small, tmp_path):
     assert f"work dir: {work}" in trained.stdout
     assert (work / "epoch_1.pth").is_file()
     pictures = [line for line in trained.stdout.splitlines() if line.startswith("picture: ")]
-    assert pictures
-    assert Path(pictures[0].removeprefix("picture: ")).is_file()
+    names = {Path(line.removeprefix("picture: ")).name for line in pictures}
+    assert "norms.png" in names
+    assert any(name.startswith("val_img") for name in names)
+    assert all(Path(line.removeprefix("picture: ")).is_file() for line in pictures)
 
     resumed = run_tool("train.py", small, "--resume", "--cfg-options", "train_cfg.max_epochs=2")
     assert resumed.returncode == 0, resumed.stderr
@@ -88,6 +91,24 @@ def test_it_trains_resumes_tests_and_scores(run_tool, small, tmp_path):
     told = [line for line in tested.stdout.splitlines() if "bbox_mAP_50:" in line][-1]
     said = float(told.split("bbox_mAP_50:")[1].split()[0])
     assert row["mAP50"] == pytest.approx(said, abs=6e-4)  # mm prints three digits
+
+
+@pytest.mark.slow
+def test_mmdets_own_train_script_runs_our_configs(small, tmp_path):
+    import mmdet
+
+    script = Path(mmdet.__file__).parent / ".mim" / "tools" / "train.py"
+    command = [sys.executable, script, small, "--work-dir", tmp_path / "work"]
+    done = subprocess.run(
+        [*map(str, command)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "WeightRescaling(interval=2" in done.stdout + done.stderr
+    assert (tmp_path / "work" / "epoch_1.pth").is_file()
 
 
 @pytest.mark.slow
