@@ -14,6 +14,7 @@ from core.nets import (
     behind_conv,
     between,
     bn,
+    changed_in_part,
     conv,
     conv_bn,
     dense,
@@ -21,6 +22,7 @@ from core.nets import (
     halves,
     pre_activation,
     read_also,
+    read_by_one_norm,
     see_images,
     see_with_autocast,
     shuffle,
@@ -81,6 +83,9 @@ CASES: dict[str, Case] = {
     "output also added to something": Case(read_also(lambda y, z: z + y.mean()), UNSAFE),
     "output also returned": Case(read_also(lambda y, z: {"out": z, "features": [y]}), UNSAFE),
     "output also penalized": Case(read_also(lambda y, z: (z, 0.1 * y.square().mean())), UNSAFE),
+    "output also read as a Python number": Case(read_also(lambda y, z: z * (2 + y.mean().item())), UNSAFE),
+    "output also changed in place": Case(between(lambda y: y.add_(1).relu()), FREE),
+    "a part of the output changed in place": Case(between(changed_in_part), UNSAFE, {"conv.weight": ("free",)}),
     "ReLU between": Case(between(F.relu), ONE),
     "ReLU in place between": Case(between(F.relu_), ONE),
     "leaky ReLU between": Case(between(lambda y: F.leaky_relu(y, 0.2)), ONE),
@@ -95,6 +100,7 @@ CASES: dict[str, Case] = {
         ),
         {"conv.weight": ("invariant", "bn"), "gate.weight": ("free",)},
     ),
+    "padding with ones between": Case(between(lambda y: F.pad(y, (1, 1, 1, 1), value=1.0)), FREE),
     "padding between": Case(between(lambda y: F.pad(y, (1, 1, 1, 1))), ONE),
     # The bias does not scale with the filter, so a ReLU mixes the two; scaled together they pass through it.
     "ReLU between, with bias": Case(between(F.relu, bias=True), FREE, {"conv.weight": ("per_layer", "bn")}),
@@ -214,6 +220,22 @@ CASES: dict[str, Case] = {
         lambda: Net(lambda n, x: n.bn(n.conv1(x)) + n.bn(n.conv2(x)), conv1=conv(), conv2=conv(), bn=bn()),
         {"conv1.weight": ("unsafe", "bn"), "conv2.weight": ("unsafe", "bn")},
         {"conv1.weight": ("invariant", "bn"), "conv2.weight": ("invariant", "bn")},
+    ),
+    "one norm behind two shuffled convs": Case(
+        lambda: Net(
+            lambda n, x: n.bn(shuffle(n.conv1(x), 2)) + n.bn(shuffle(n.conv2(x), 2)),
+            conv1=conv(),
+            conv2=conv(),
+            bn=bn(),
+        ),
+        {"conv1.weight": ("unsafe", "bn"), "conv2.weight": ("unsafe", "bn")},
+        {"conv1.weight": ("invariant", "bn"), "conv2.weight": ("invariant", "bn")},
+    ),
+    "one norm behind a conv, straight and shuffled": Case(
+        read_by_one_norm(lambda y, _: shuffle(y, 2)), UNSAFE, {"conv.weight": ("invariant", "bn")}
+    ),
+    "one norm behind a conv and behind no layer": Case(
+        read_by_one_norm(lambda _, x: x.repeat(1, 2, 1, 1)), UNSAFE, {"conv.weight": ("invariant", "bn")}
     ),
     "weight also penalized": Case(
         lambda: Net(lambda n, x: (n.bn(n.conv(x)), n.conv.weight.square().sum()), conv=conv(), bn=bn()), UNSAFE

@@ -58,6 +58,11 @@ def shuffle(y: Tensor, groups: int) -> Tensor:
     return y.view(n, groups, c // groups, *size).transpose(1, 2).reshape(n, c, *size)
 
 
+def changed_in_part(y: Tensor) -> Tensor:
+    y[:, :2] += 1
+    return y.relu()
+
+
 def see_with_autocast(model: nn.Module) -> Any:
     with torch.autocast("cpu", torch.bfloat16):
         return model(images())
@@ -147,5 +152,15 @@ def read_also(more: Callable[[Tensor, Tensor], Any]) -> Callable[[], nn.Module]:
     def flow(n: Net, x: Tensor) -> Any:
         y = n.conv(x)
         return more(y, n.bn(y))
+
+    return lambda: Net(flow, conv=conv(), bn=bn())
+
+
+def read_by_one_norm(other: Callable[[Tensor, Tensor], Tensor]) -> Callable[[], nn.Module]:
+    """A conv's norm that is called once more, for something else."""
+
+    def flow(n: Net, x: Tensor) -> Tensor:
+        y = n.conv(x)
+        return n.bn(y) + n.bn(other(y, x))
 
     return lambda: Net(flow, conv=conv(), bn=bn())
