@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
@@ -17,8 +16,10 @@ from torch.optim import Optimizer
 from normreg_plugins.core import attach
 from normreg_plugins.core.attach import refuse_unsound
 from normreg_plugins.core.errors import AttachError
+from normreg_plugins.hosts.mmengine.epochs import updates_per_epoch
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 from normreg_plugins.hosts.mmengine.report import report
+from normreg_plugins.hosts.mmengine.resume import guard_resume
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -52,7 +53,8 @@ class NormRegOptimWrapperConstructor:
         refuse_unsound(wrapper.optimizer, model, self._method)  # with its wrapper, which tells how it is sharded
         bare = getattr(model, "module", model)
         per_epoch = updates_per_epoch(wrapper)
-        report(attach(wrapper.optimizer, bare, self._method, self._select, updates_per_epoch=per_epoch))
+        report([attach(wrapper.optimizer, bare, self._method, self._select, updates_per_epoch=per_epoch)])
+        guard_resume(wrapper.optimizer, self._method, self._select)
         return wrapper
 
 
@@ -72,19 +74,3 @@ def merge_groups(optimizer: Optimizer) -> None:
         else:
             merged.append(group)
     optimizer.param_groups[:] = merged
-
-
-def updates_per_epoch(wrapper: OptimWrapper) -> Any:
-    """How to learn, once training runs, how many updates an epoch has."""
-
-    def ask() -> float:
-        hub = MessageHub.get_current_instance()
-        epochs, iterations = hub.get_info("max_epochs"), hub.get_info("max_iters")
-        if not epochs or epochs == 1:
-            raise AttachError(
-                f"the method's phase is in epochs, but this loop counts {iterations} iterations in {epochs} epoch(s): "
-                "give begin and end in updates (unit='update')"
-            )
-        return iterations / epochs / wrapper._accumulative_counts
-
-    return ask

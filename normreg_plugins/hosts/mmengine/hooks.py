@@ -1,14 +1,13 @@
-"""Runner hooks: a method where a constructor is taken, averages that are correct networks, and a log of norms."""
+"""Runner hooks: a method where a constructor is taken already, and a log of norms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.hooks import EMAHook as MMEngineEMAHook
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
@@ -18,10 +17,11 @@ from normreg_plugins.analysis.norms import norm_summary
 from normreg_plugins.core import Handle, attach
 from normreg_plugins.core.attach import refuse_unsound
 from normreg_plugins.core.copies import handle_of
-from normreg_plugins.core.errors import NormRegError, SelectionError
-from normreg_plugins.hosts.mmengine.constructor import updates_per_epoch
+from normreg_plugins.core.errors import AttachError, NormRegError, SelectionError
+from normreg_plugins.hosts.mmengine.epochs import updates_per_epoch
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 from normreg_plugins.hosts.mmengine.report import report
+from normreg_plugins.hosts.mmengine.resume import guard_resume
 
 
 @HOOKS.register_module()
@@ -30,8 +30,7 @@ class NormRegHook(Hook):
 
         custom_hooks = [dict(type="NormRegHook", regularizer=dict(type="WRS", interval=10))]
 
-    With several optimizers, each takes care of the weights it holds. The checkpoint remembers the method, and resuming
-    with another one is refused.
+    With several optimizers, each takes care of the weights it holds.
     """
 
     priority = "VERY_HIGH"
@@ -41,66 +40,40 @@ class NormRegHook(Hook):
         self.handles: list[Handle] = []
 
     def before_run(self, runner: Runner) -> None:
-        wrapper = runner.optim_wrapper
-        wrappers = list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-        schedulers = list(_all_schedulers(runner.param_schedulers))
-        for each in wrappers:
-            refuse_unsound(each.optimizer, runner.model, self._method)
-        for each in wrappers:
-            try:
-                handle = attach(
-                    each.optimizer,
-                    bare_model(runner),
-                    self._method,
-                    self._select,
-                    updates_per_epoch=updates_per_epoch(each),
-                    schedulers=[s for s in schedulers if s.optimizer is each.optimizer],
-                )
-            except SelectionError:
-                if len(wrappers) == 1:
-                    raise
-                continue  # an optimizer of several may hold no weight for the method
-            self.handles.append(handle)
-            report(handle)
+        wrappers = _wrappers(runner)
+        if self.handles or not wrappers:
+            return  # a test, or a runner that has trained and runs again
+        if not isinstance(runner, Runner):
+            raise AttachError(
+                f"{type(runner).__name__} loads checkpoints before its hooks run, so that the method would not resume: "
+                "use optim_wrapper=dict(constructor='NormRegOptimWrapperConstructor', regularizer=...) instead"
+            )
+        for wrapper in wrappers:
+            refuse_unsound(wrapper.optimizer, runner.model, self._method)
+        for wrapper in wrappers:
+            self._attach(wrapper, runner, one_of_many=len(wrappers) > 1)
         if not self.handles:
             raise SelectionError(f"{self._method!r} finds no weight to act on in any of {len(wrappers)} optimizers")
+        report(self.handles)
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        checkpoint["meta"]["normreg_plugins"] = repr(self._method)
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        before = checkpoint.get("meta", {}).get("normreg_plugins")
-        if runner._resume and before not in (None, repr(self._method)):
-            raise NormRegError(
-                f"this run was trained with {before} and cannot be resumed with {self._method!r}: resume it with the "
-                "same regularizer, or begin a new run from its weights with load_from and without resume"
+    def _attach(self, wrapper: OptimWrapper, runner: Runner, one_of_many: bool) -> None:
+        schedulers = [s for s in _schedulers(runner.param_schedulers) if s.optimizer is wrapper]
+        per_epoch = updates_per_epoch(wrapper)
+        try:
+            handle = attach(
+                wrapper.optimizer,
+                bare_model(runner),
+                self._method,
+                self._select,
+                updates_per_epoch=per_epoch,
+                schedulers=schedulers,
             )
-
-
-@HOOKS.register_module(name="EMAHook", force=True)
-class EMAHook(MMEngineEMAHook):
-    """mmengine's EMAHook under its own name, whose average is a correct network where a method is attached.
-
-    The mean of filters of one length is shorter than they are, while its running statistics are those of the trained
-    model. So each filter of the average gets the length it has in the trained model before the average is evaluated or
-    saved. Without a method nothing differs.
-    """
-
-    def before_val_epoch(self, runner: Runner) -> None:
-        self._correct(runner)
-        super().before_val_epoch(runner)
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        self._correct(runner)
-        super().before_test_epoch(runner)
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        self._correct(runner)
-        super().before_save_checkpoint(runner, checkpoint)
-
-    def _correct(self, runner: Runner) -> None:
-        for handle in handles_of(runner):
-            handle.correct_average(self.ema_model.module)
+        except SelectionError:
+            if one_of_many:
+                return  # it may hold no weight for the method
+            raise
+        self.handles.append(handle)
+        guard_resume(wrapper.optimizer, self._method, self._select)
 
 
 @HOOKS.register_module()
@@ -129,10 +102,8 @@ class NormLogHook(Hook):
 
 def handles_of(runner: Runner) -> Iterator[Handle]:
     """The methods attached to a runner's optimizers, by constructor or hook."""
-    wrapper = getattr(runner, "optim_wrapper", None)
-    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-    for each in wrappers:
-        optimizer = getattr(each, "optimizer", None)
+    for wrapper in _wrappers(runner):
+        optimizer = wrapper.optimizer
         handle = handle_of(optimizer) if isinstance(optimizer, Optimizer) else None
         if handle is not None:
             yield handle
@@ -142,7 +113,15 @@ def bare_model(runner: Runner) -> nn.Module:
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
-def _all_schedulers(schedulers: Any) -> Iterator[Any]:
+def _wrappers(runner: Runner) -> list[OptimWrapper]:
+    """Its optimizer wrappers; none in a runner that only tests, which leaves their config as it is."""
+    wrapper = getattr(runner, "optim_wrapper", None)
+    if isinstance(wrapper, OptimWrapperDict):
+        return list(wrapper.values())
+    return [wrapper] if isinstance(wrapper, OptimWrapper) else []
+
+
+def _schedulers(schedulers: Any) -> Iterator[Any]:
     if isinstance(schedulers, dict):
         schedulers = [each for group in schedulers.values() for each in group]
     yield from schedulers or ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -13,12 +14,14 @@ from normreg_plugins.core import Handle
 REASONS_SHOWN = 6
 
 
-def report(handle: Handle) -> None:
-    print_log("\n".join(_short(handle)), logger="current")
+def report(handles: Sequence[Handle]) -> None:
+    """One handle, or one for each of several optimizers."""
+    for handle in handles:
+        print_log("\n".join(_short(handle)), logger="current")
     place = _log_dir()
     if place is not None and is_main_process():
         table = place / "verdicts.txt"
-        table.write_text(f"{handle!r}\n\n{handle.verdicts}\n")
+        table.write_text("\n".join(line for handle in handles for line in _full(handle)))
         print_log(f"the verdict on every weight: {table}", logger="current")
 
 
@@ -31,6 +34,13 @@ def _short(handle: Handle) -> list[str]:
         lines.append(f"  left alone: {example}{others}: {reason}")
     hidden = sum(count for _, count in reasons.most_common()[REASONS_SHOWN:])
     return [*lines, f"  left alone: {hidden} more, for other reasons"] if hidden else lines
+
+
+def _full(handle: Handle) -> Iterator[str]:
+    yield f"{handle!r}\n"
+    yield f"{handle.verdicts}\n"
+    yield from (f"left alone: {name}: {reason}" for name, reason in handle.left_alone.items())
+    yield ""
 
 
 def _log_dir() -> Path | None:
