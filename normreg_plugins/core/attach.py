@@ -39,7 +39,8 @@ def attach(
         forward: a callable that runs one training forward of the model it is given. With it the weights are chosen by
             what that forward shows. Without it they are chosen by structure, and the first real training forward is
             watched; if it contradicts the structure, an error names the weight before anything is updated.
-        proof: what `prove_scale_invariant` found of this model; where it differs, numbers overrule what was seen.
+        proof: what `prove_scale_invariant` found of this model; where it differs, numbers overrule what was seen or
+            promised. They do not tell which statistics follow a weight; only a forward does, given or watched.
         updates_per_epoch: needed by a method whose phase is given in epochs; a callable is asked at the first update.
         schedulers: learning rate schedulers that exist already. Where a parameter group must be split, the lists they
             keep beside the groups grow with them.
@@ -49,8 +50,16 @@ def attach(
     if proof is not None:
         claims = overruled(claims, proof)
     choice = choose(claims, method, select, optimizer)
-    promised_only = forward is None and proof is None
-    return Handle(optimizer, model, method, choice, promised_only, updates_per_epoch, schedulers)
+    return Handle(
+        optimizer,
+        model,
+        method,
+        choice,
+        watch=forward is None,
+        test_gradients=forward is None and proof is None,
+        updates_per_epoch=updates_per_epoch,
+        schedulers=schedulers,
+    )
 
 
 def refuse_unsound(optimizer: Any, model: nn.Module, method: Any) -> None:

@@ -68,7 +68,7 @@ class FirstForward:
         flow, self._flow, self._watch = self._flow, None, None
         if output is not None and flow is not None and self._done is not None:
             self.remove()
-            self._done(judge(flow.finish(output)))
+            self._done(judge(flow, output))
 
 
 class _OwnHook:
@@ -112,10 +112,11 @@ def compare(promised: Sequence[Claim], seen: Sequence[Claim], targets: Sequence[
         if target in unseen:
             continue
         if target.claim.kind in SCALE_BLIND and not _keeps(target.claim, claim):
+            through = " through other norms or channels" if claim.kind in SCALE_BLIND else ""
             raise StructureMismatchError(
                 f"{target.name}: the structure promised {target.claim.kind} ({target.claim.reason}), but the first "
-                f"forward shows {claim.kind} ({claim.reason}). Nothing was updated yet. Pass forward= to attach() so "
-                "that the model is looked at while it runs, or name the weights with select=."
+                f"forward shows {claim.kind}{through} ({claim.reason}). Nothing was updated yet. Pass forward= to "
+                "attach() so that the model is looked at while it runs, or name the weights with select=."
             )
     _tell_of_missed(promised, found)
     return unseen

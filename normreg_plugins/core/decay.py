@@ -76,10 +76,14 @@ class WeightDecayOff:
 
 
 def _grow(scheduler: Any, place: int, groups: int) -> None:
-    """Lists of a scheduler that run parallel to the groups (base rates, lambdas, last rates) get one entry more."""
+    """Lists of a scheduler that run parallel to the groups (base rates, lambdas, last rates) get one entry more.
+
+    A wrapped optimizer may count more groups than there are, behind the others, as mmengine's does.
+    """
+    counted = len(scheduler.optimizer.param_groups) if hasattr(scheduler, "optimizer") else groups
     for name, value in vars(scheduler).items():
-        if isinstance(value, list) and len(value) == groups and name != "_schedulers":
-            value.append(value[place])
+        if isinstance(value, list) and len(value) == counted and name != "_schedulers":
+            value.insert(groups, value[place])
     for inner in getattr(scheduler, "_schedulers", ()):
         _grow(inner, place, groups)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +36,7 @@ def find_claims(model: nn.Module, forward: Callable[[nn.Module], Any] | None = N
         flow = Flow(model, layers_of(model))
         with flow.watching():
             outputs = forward(model)
-        return judge(flow.finish(outputs))
+        return judge(flow, outputs)
 
 
 def overruled(claims: list[Claim], proof: Verdicts) -> list[Claim]:
@@ -47,7 +46,6 @@ def overruled(claims: list[Claim], proof: Verdicts) -> list[Claim]:
     evaluated function, the statistics to repair must be known channel by channel.
     """
     numbers = {verdict.name: verdict for verdict in proof}
-    shared = _shared_norms((claim, claim.reads) for claim in claims)
     corrected = []
     for claim in claims:
         verdict = numbers.get(claim.layer.name)
@@ -55,8 +53,7 @@ def overruled(claims: list[Claim], proof: Verdicts) -> list[Claim]:
             raise SelectionError(f"the proof says nothing of {claim.layer.name!r}: it is of another model")
         if verdict.kind != claim.kind:
             looked = f"it looked {claim.kind}: {claim.reason}"
-            known = claim.reads and not any(id(read.norm) in shared for read in claim.reads)
-            if verdict.kind in (Kind.FREE, Kind.UNSAFE) or known:
+            if verdict.kind in (Kind.FREE, Kind.UNSAFE) or claim.repairable:
                 claim = replace(claim, kind=verdict.kind, reason=f"overruled by proof ({verdict.reason}); {looked}")
             else:
                 unknown = f"the proof says {verdict.kind}, but not which statistics would have to follow"
@@ -70,29 +67,28 @@ def as_verdict(claim: Claim) -> Verdict:
     return Verdict(claim.layer.name, claim.kind, tuple(names), claim.reason)
 
 
-def judge(traces: list[Trace]) -> list[Claim]:
-    """Turn what was seen into claims."""
-    shared = _shared_norms((trace, trace.reads) for trace in traces)
-    return [_judge(trace, shared) for trace in traces]
+def judge(flow: Flow, outputs: Any) -> list[Claim]:
+    """Turn what was seen of a forward that returned `outputs` into claims."""
+    return [_judge(trace, flow.mixed_norms) for trace in flow.finish(outputs)]
 
 
-def _shared_norms(readings: Iterable[tuple[object, Iterable[NormRead]]]) -> set[int]:
-    """The norms that read several layers one to one: their statistics cannot follow any one of them."""
-    served: dict[int, set[int]] = defaultdict(set)
-    for reader, reads in readings:
-        for read in reads:
-            if read.channels is None:
-                served[id(read.norm)].add(id(reader))
-    return {norm for norm, layers in served.items() if len(layers) > 1}
-
-
-def _judge(trace: Trace, shared_norms: set[int]) -> Claim:
+def _judge(trace: Trace, mixed_norms: set[int]) -> Claim:
     reads = tuple(_merged(trace.reads))
-    kind, reason = _verdict_on(trace, reads, shared_norms)
-    return Claim(trace.layer, kind, reason, reads, trace.feeds_scale_bias, trace.rule, seen=trace.calls > 0)
+    kind, reason = _verdict_on(trace, reads, mixed_norms)
+    mixed = any(id(read.norm) in mixed_norms for read in reads)
+    return Claim(
+        trace.layer,
+        kind,
+        reason,
+        reads,
+        feeds_scale_bias=trace.feeds_scale_bias,
+        rule=trace.rule,
+        seen=trace.calls > 0,
+        repairable=bool(reads) and not mixed,
+    )
 
 
-def _verdict_on(trace: Trace, reads: tuple[NormRead, ...], shared_norms: set[int]) -> tuple[Kind, str]:
+def _verdict_on(trace: Trace, reads: tuple[NormRead, ...], mixed_norms: set[int]) -> tuple[Kind, str]:
     layer, leaks = trace.layer, list(trace.leaks)
     if layer.spoiled:
         return Kind.UNSAFE, layer.spoiled
@@ -106,8 +102,8 @@ def _verdict_on(trace: Trace, reads: tuple[NormRead, ...], shared_norms: set[int
     if leaks:
         return Kind.UNSAFE, f"read by {names}, but also by {leaks[0]}"
     for read in reads:
-        if id(read.norm) in shared_norms:
-            return Kind.UNSAFE, f"{read.norm_name} also serves other layers: one statistic, many scales"
+        if id(read.norm) in mixed_norms:
+            return Kind.UNSAFE, f"{read.norm_name} also serves other layers or channels: one statistic of many scales"
     kind = weakest([read.kind for read in reads])
     return kind, _why(kind, names, layer.bias is not None)
 

@@ -8,6 +8,7 @@ homogeneous (ReLU, pooling, dropout) keep it; any other operation is a reader th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.weak import WeakIdKeyDictionary
 
-from normreg_plugins.core.parts import Layer, is_norm, is_scale_bias, weight_rule
+from normreg_plugins.core.parts import Layer, is_norm, is_scale_bias, keeps_channel_statistics, weight_rule
 from normreg_plugins.core.reads import NOT_OURS, NormRead, UnreadableError, read
 
 KEEPS_SHAPE = frozenset({"clone", "_to_copy", "detach", "alias", "contiguous", "lift_fresh"})
@@ -80,6 +81,7 @@ class Flow(TorchDispatchMode):
         self._names = {id(module): name for name, module in model.named_modules()}
         self._by_weight = {id(trace.layer.weight): trace for trace in self.traces.values()}
         self._tags: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._norm_calls: dict[int, set[tuple]] = defaultdict(set)
         self._open: list[nn.Module] = []
         """The layer or norm that is running now, with those that run inside it."""
 
@@ -88,6 +90,11 @@ class Flow(TorchDispatchMode):
         """Trace everything that runs in this context."""
         with self._hooks(), self:
             yield self
+
+    @property
+    def mixed_norms(self) -> set[int]:
+        """Norms that met different filters in different calls: one statistic of many scales can follow none of them."""
+        return {norm for norm, calls in self._norm_calls.items() if len(calls) > 1}
 
     def finish(self, outputs: Any) -> list[Trace]:
         """What the forward returns is read by whoever asked for it."""
@@ -102,7 +109,8 @@ class Flow(TorchDispatchMode):
         for module in self._model.modules():
             if id(module) in self.traces or is_norm(module) or is_scale_bias(module):
                 handles.append(module.register_forward_pre_hook(self._enter))
-                handles.append(module.register_forward_hook(self._leave, with_kwargs=True, always_call=True))
+                leave = module.register_forward_hook(self._leave, prepend=True, with_kwargs=True, always_call=True)
+                handles.append(leave)
         try:
             yield
         finally:
@@ -113,7 +121,8 @@ class Flow(TorchDispatchMode):
         self._open.append(module)
 
     def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        self._open.pop()
+        if self._open and self._open[-1] is module:  # else it was running when the watch began: it is the model itself
+            self._open.pop()
         if output is None:  # an error on its way out
             return
         if self._open:
@@ -141,15 +150,21 @@ class Flow(TorchDispatchMode):
 
     def _into_norm(self, module: nn.Module, incoming: list[Tag]) -> None:
         name = self._names[id(module)]
+        seen: list[tuple[int, tuple[int, ...] | None]] = []
         for tag in incoming:
             if is_scale_bias(module):
                 tag.trace.feeds_scale_bias = True
                 tag.trace.leaks[f"{name} (scale-bias, no norm)"] = None
                 continue
             try:
-                tag.trace.reads.append(read(name, module, tag.index, tag.trace.layer.channels))
+                found = read(name, module, tag.index, tag.trace.layer.channels)
             except UnreadableError as why:
                 tag.trace.leaks[str(why)] = None
+            else:
+                tag.trace.reads.append(found)
+                seen.append((id(tag.trace), None if found.channels is None else tuple(found.channels.tolist())))
+        if keeps_channel_statistics(module):
+            self._norm_calls[id(module)].add(tuple(sorted(seen, key=str)))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -199,7 +214,8 @@ def _moved(name: str, func: Callable, args: Any, kwargs: Any, mine: list[tuple[T
     if name in HOMOGENEOUS and len(mine) == 1:  # y * y would be of degree two
         ((tensor, tag),) = mine
         divides = name.startswith("div") and tensor is not args[0]
-        if not tag.biased and not divides:
+        adds = name == "constant_pad_nd" and (args[2] if len(args) > 2 else kwargs.get("value", 0)) != 0
+        if not (tag.biased or divides or adds):
             return _resized(tag.index, (output[0] if isinstance(output, tuple) else output).shape)
     return None
 

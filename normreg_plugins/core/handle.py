@@ -40,10 +40,18 @@ class Handle:
         model: nn.Module,
         method: Method,
         choice: Choice,
-        promised_only: bool,
+        *,
+        watch: bool,
+        test_gradients: bool,
         updates_per_epoch: PerEpoch,
         schedulers: Sequence[Any],
     ) -> None:
+        """See `attach`.
+
+        Args:
+            watch: whether the first forward has to confirm what structure promised.
+            test_gradients: whether gradients have to, where that forward does not show it.
+        """
         self.method = method
         self.left_alone = choice.left_alone
         """Each conv/linear weight that is no target, with the reason."""
@@ -58,11 +66,10 @@ class Handle:
         weights = [target.weight for target in choice.targets]
         self._decay = WeightDecayOff(optimizer, weights, schedulers) if method.drops_weight_decay else None
         self._clock = UpdateClock(optimizer)
-        self._unconfirmed = list(choice.targets) if promised_only else []
-        watched = promised_only or method.starts
-        self._first = (
-            FirstForward(model, self._start, self._on_first_forward if promised_only else None) if watched else None
-        )
+        self._unconfirmed = list(choice.targets) if test_gradients else []
+        self._first = FirstForward(model, self._start, self._on_first_forward if watch else None)
+        if not watch and not method.starts:
+            self._first.remove()
         self._hooks = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
@@ -113,8 +120,7 @@ class Handle:
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
-        if self._first is not None:
-            self._first.remove()
+        self._first.remove()
         if self._decay is not None:
             self._decay.restore()
         if forget(self._optimizer):
@@ -176,7 +182,8 @@ class Handle:
             self._did(self.method.start(self._active()))
 
     def _on_first_forward(self, seen: list[Claim]) -> None:
-        self._unconfirmed = compare(self._claims, seen, self._targets)
+        unseen = compare(self._claims, seen, self._targets)
+        self._unconfirmed = [target for target in self._unconfirmed if target in unseen]
 
     def _confirm_by_gradients(self) -> None:
         """For targets that no watched forward has shown."""

@@ -38,7 +38,9 @@ class Claim:
     feeds_scale_bias: bool = False
     rule: str | None = None
     seen: bool = False
-    """Whether a forward has confirmed it."""
+    """Whether it was seen on a forward."""
+    repairable: bool = False
+    """Whether a forward has shown the norms that read it, each with statistics of these filters alone."""
 
 
 def claims_by_structure(model: nn.Module) -> list[Claim]:

@@ -130,34 +130,36 @@ def repair_statistics_(scaled: Sequence[tuple[NormRead, Tensor | None, Tensor]])
     """Keep the evaluated function when filters with bias b were scaled by a.
 
     The norm's input a (y - b) + b has mean a (mean - b) + b and standard deviation a times the old one. What the norm
-    divides by is sqrt(var + eps), so var <- a^2 (var + eps) - eps keeps the quotient exactly, down to var = 0.
+    divides by is sqrt(var + eps), so var <- a^2 (var + eps) - eps keeps the quotient exactly, down to var = 0. Both are
+    written so that a = 1 changes no bit.
 
     Args:
         scaled: a norm that reads the filters, the layer's bias, and one factor per filter.
     """
-    means, variances, factors, eps, biases = [], [], [], [], []
-    for read, bias, factor in scaled:
+    means, variances, factors, eps, shifted, shifts = [], [], [], [], [], []
+    for read, bias, by_filter in scaled:
         mean, var = (getattr(read.norm, f"running_{which}", None) for which in ("mean", "var"))
         if mean is None or var is None:
             continue
+        factor = _by_channel(by_filter, read, fill=1.0)
         means.append(mean)
         variances.append(var)
-        factors.append(_by_channel(factor, read, fill=1.0))
+        factors.append(factor)
         eps.append(norm_eps(read.norm))
-        biases.append(None if bias is None else _by_channel(bias.detach(), read, fill=0.0))
+        if bias is not None:
+            shifted.append(mean)
+            shifts.append(_by_channel(bias.detach(), read, fill=0.0) * (1 - factor))
     if not means:
         return
-    biased = [(mean, bias) for mean, bias in zip(means, biases) if bias is not None]
-    if biased:
-        torch._foreach_sub_(*map(list, zip(*biased)))
+    squares = torch._foreach_mul(factors, factors)
+    grown = torch._foreach_sub(squares, 1.0)
+    torch._foreach_mul_(grown, eps)
     torch._foreach_mul_(means, factors)
-    if biased:
-        torch._foreach_add_(*map(list, zip(*biased)))
-    torch._foreach_add_(variances, eps)
-    torch._foreach_mul_(variances, factors)
-    torch._foreach_mul_(variances, factors)
-    torch._foreach_sub_(variances, eps)
+    torch._foreach_mul_(variances, squares)
+    torch._foreach_add_(variances, grown)
     torch._foreach_clamp_min_(variances, 0.0)
+    if shifted:
+        torch._foreach_add_(shifted, shifts)
 
 
 def _by_channel(values: Tensor, read: NormRead, fill: float) -> Tensor:
