@@ -1,0 +1,66 @@
+"""A small real training: the same batches wherever it runs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+
+def tiny_net(seed: int = 0) -> nn.Sequential:
+    """Two normalized convs, one with a bias, and a classifier. `0.weight` and `3.weight` are scale invariant."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Conv2d(6, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    )
+
+
+INVARIANT = ("0.weight", "3.weight")
+
+
+def batch(index: int, size: int = 8) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1000 + index)
+    labels = torch.randint(4, (size,), generator=generator)
+    shift = labels.view(-1, 1, 1, 1) * torch.linspace(-1, 1, 8)
+    return torch.randn(size, 3, 8, 8, generator=generator) + shift, labels
+
+
+def loss_on(net: nn.Module, index: int) -> Tensor:
+    images, labels = batch(index)
+    images = images.to(next(net.parameters()))
+    return F.cross_entropy(net(images), labels)
+
+
+def see_batch(net: nn.Module) -> Tensor:
+    return loss_on(net, 0)
+
+
+def train(net: nn.Module, optimizer: Optimizer, updates: int, first: int = 0) -> None:
+    for index in range(first, first + updates):
+        optimizer.zero_grad()
+        loss_on(net, index).backward()
+        optimizer.step()
+
+
+def lengths(net: nn.Module, name: str = "0.weight") -> Tensor:
+    """Of the filters of a conv or linear layer."""
+    return net.get_parameter(name).detach().flatten(1).norm(dim=1)
+
+
+def are_unit(net: nn.Module, name: str = "0.weight", radius: float = 1.0) -> bool:
+    return torch.allclose(lengths(net, name), torch.full((), radius), rtol=1e-6)
+
+
+def same_state(one: nn.Module, other: nn.Module) -> bool:
+    """Bit by bit, running statistics included."""
+    first, second = one.state_dict(), other.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
