@@ -52,28 +52,31 @@ class FarCells:
 
     def _weigh(self, points: Tensor) -> None:
         """Factors [B, K, side] of the K points that matter, and the sum of all weights."""
-        centre = torch.stack([self._x.mean(1), self._y.mean(1)], dim=1)
-        distances = (centre[:, None] - points).square().sum(2)  # [B, N]
+        x, y = points.unbind(1)
+        distances = (self._x.mean(1)[:, None] - x).square() + (self._y.mean(1)[:, None] - y).square()
         least, index = distances.min(1, keepdim=True)
-        offset = (least - distances) / (2 * self._variance)  # at most 0
+        offset = (least - distances) / (2 * self._variance)  # [B, N], at most 0
         self._nearest = points[index[:, 0]]
-        slope = (points - self._nearest[:, None]) / self._variance  # [B, N, 2]
+        x_slope = (x - self._nearest[:, :1]) / self._variance
+        y_slope = (y - self._nearest[:, 1:]) / self._variance
 
         # A point that no cell can feel beyond rounding is left out.
         half_side = (self._x[0, -1] - self._x[0, 0]) / 2
-        most = offset + slope.abs().sum(2) * half_side
+        most = offset + (x_slope.abs() + y_slope.abs()) * half_side
         negligible = math.log(torch.finfo(points.dtype).eps / len(points))
         self._which = torch.nonzero((most > negligible).any(0))[:, 0]
-        slope, offset = slope[:, self._which], offset[:, self._which] / 2  # half for each axis
-        self._x_factor = self._series(offset - slope[..., 0] * half_side, slope[..., 0])
-        self._y_factor = self._series(offset - slope[..., 1] * half_side, slope[..., 1])
+        half_offset = offset[:, self._which] / 2  # half for each axis
+        self._x_factor = self._series(half_offset, x_slope[:, self._which], half_side)
+        self._y_factor = self._series(half_offset, y_slope[:, self._which], half_side)
         self._mass = self._y_factor.mT @ self._x_factor
 
-    def _series(self, first: Tensor, slope: Tensor) -> Tensor:
-        """exp of first, first + slope * stride, ...: at equal steps a geometric series."""
-        side = self._x.shape[1]
-        ratio = (slope * self._stride).exp()[..., None].expand(-1, -1, side - 1)
-        return torch.cat([first.exp()[..., None], ratio], dim=-1).cumprod(-1)
+    def _series(self, middle: Tensor, slope: Tensor, half_side: Tensor) -> Tensor:
+        """exp(middle + slope * (x - c)) for the cells of a block: a geometric series."""
+        factors = [(middle - slope * half_side).exp()]
+        ratio = (slope * self._stride).exp()
+        for _ in range(self._x.shape[1] - 1):
+            factors.append(factors[-1] * ratio)
+        return torch.stack(factors, dim=-1)
 
     def fill_log_mass(self, log_mass: Tensor) -> Tensor:
         """Put the log of the softmax's denominator into the far cells of [H, W]."""

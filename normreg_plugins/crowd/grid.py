@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+BUDGET = 2**18  # numbers that a search holds at a time, or those of one row
 Shape = Sequence[int]  # height and width
 
 
@@ -25,16 +26,16 @@ def axis_distances(points: Tensor, shape: Shape, stride: int) -> tuple[Tensor, T
     height, width = shape
     x, y = points.unbind(1)
     return (
-        (x[:, None] - cell_centres(width, stride, points)).square(),
-        (y[:, None] - cell_centres(height, stride, points)).square(),
+        (x[:, None] - cell_centres(width, stride, points)).square_(),
+        (y[:, None] - cell_centres(height, stride, points)).square_(),
     )
 
 
 def nearest_distances(points: Tensor, within: Tensor, stride: int) -> Tensor:
     """Squared distance [H, W] of every cell centre to its nearest point.
 
-    A minimum does not factor over the axes, so this goes row by row, through the points that are
-    close enough to the row to be the nearest of any of its cells.
+    A minimum does not factor over the axes, so this goes through the rows, some at a time, and there
+    through the points that are close enough to be the nearest of any of their cells.
 
     Args:
         within: upper bounds of the result, [H, W]; loose ones cost time only.
@@ -44,9 +45,9 @@ def nearest_distances(points: Tensor, within: Tensor, stride: int) -> Tensor:
     rows = cell_centres(len(within), stride, points)
     reach = within.amax(1).sqrt() * (1 + 1e-6) + 1e-6  # never short by rounding
     y = points[:, 1].contiguous()
-    first = torch.searchsorted(y, rows - reach).tolist()
-    last = torch.searchsorted(y, rows + reach, right=True).tolist()
-    y_distances = y_distances.T.contiguous()[:, :, None]
-    return torch.stack(
-        [(x_distances[a:b] + of_row[a:b]).amin(0) for of_row, a, b in zip(y_distances, first, last, strict=True)]
-    )
+    count = max(1, BUDGET // x_distances.numel())  # of rows at a time
+    first = torch.searchsorted(y, rows - reach).split(count)
+    last = torch.searchsorted(y, rows + reach, right=True).split(count)
+    ends = torch.stack([torch.stack([a.amin(), b.amax()]) for a, b in zip(first, last, strict=True)])
+    chunks = zip(y_distances.split(count, dim=1), ends.tolist(), strict=True)
+    return torch.cat([(x_distances[a:b, None] + d[a:b, :, None]).amin(0) for d, (a, b) in chunks])

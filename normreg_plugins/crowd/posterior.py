@@ -14,15 +14,19 @@ same softmax to the last digits, not an approximation.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from normreg_plugins.crowd.far_cells import FarCells
 from normreg_plugins.crowd.grid import Shape, axis_distances
 
+LEAST_EXPONENT = -700.0  # of float64; below it numbers are subnormal, and exp takes five times as long
+
 
 class Posterior:
-    """The posterior of N >= 1 points over a grid of cells, constant with respect to the density.
+    """The posterior of N >= 1 points (float64) over a grid of cells, constant in the density.
 
     Attributes:
         log_mass: log of the softmax's denominator, [H, W].
@@ -34,13 +38,12 @@ class Posterior:
         # A shift of a whole row or column of cells cancels in the softmax, and keeps cells in reach
         # that share neither row nor column with any point.
         x_shift, y_shift = x_distances.amin(0), y_distances.amin(0)
-        self._x_factor = torch.exp((x_shift - x_distances) / variance2)
-        self._y_factor = torch.exp((y_shift - y_distances) / variance2)
+        self._x_factor = _gaussian_(x_distances.sub_(x_shift), variance2)
+        self._y_factor = _gaussian_(y_distances.sub_(y_shift), variance2)
         mass = self._y_factor.T @ self._x_factor
 
-        # What underflow lost of N terms must be below the rounding of what is left.
-        precision = torch.finfo(points.dtype)
-        near = mass > len(points) * precision.tiny / precision.eps
+        # What N terms lost or gained at the bottom must be below the rounding of what is left.
+        near = mass > len(points) * math.exp(LEAST_EXPONENT) / torch.finfo(mass.dtype).eps
         self._per_mass = torch.where(near, 1 / mass, 0)
         self.log_mass = mass.log() - (y_shift[:, None] + x_shift) / variance2
         self._far = None
@@ -53,3 +56,8 @@ class Posterior:
         shares = self._x_factor @ (density * self._per_mass).T
         given = (self._y_factor * shares).sum(1)
         return given if self._far is None else given + self._far.assign(density)
+
+
+def _gaussian_(distances: Tensor, variance2: float) -> Tensor:
+    """exp(-distances / variance2), in place: fresh memory would cost more than the arithmetic."""
+    return distances.mul_(-1 / variance2).clamp_(min=LEAST_EXPONENT).exp_()

@@ -11,17 +11,13 @@ train_pipeline = [
     dict(type="CrowdPack"),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(data_root=data_root, pipeline=train_pipeline),
 )
-val_dataloader = dict(
-    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
-)
-test_dataloader = dict(
-    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
-)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
+test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
 custom_hooks = [
     dict(type="CrowdMemoryHook", crop=crop),
     dict(type="CrowdVisualizationHook", interval=6),
