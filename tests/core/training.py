@@ -57,7 +57,8 @@ def lengths(net: nn.Module, name: str = "0.weight") -> Tensor:
 
 
 def are_unit(net: nn.Module, name: str = "0.weight", radius: float = 1.0) -> bool:
-    return torch.allclose(lengths(net, name), torch.full((), radius), rtol=1e-6)
+    found = lengths(net, name)
+    return torch.allclose(found, torch.full_like(found, radius), rtol=1e-6)
 
 
 def same_state(one: nn.Module, other: nn.Module) -> bool:
