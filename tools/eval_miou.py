@@ -1,0 +1,161 @@
+#!/usr/bin/env python
+"""Score saved segmentations; no model is needed.
+
+  python tools/test.py configs/deeplabv3_wrs.py BEST.pth --out wrs
+  python tools/eval_miou.py configs/deeplabv3_wrs.py wd wrs --out eval --pictures 8
+
+The config says where the true masks are (its test set); each further folder holds one PNG of labels per image. Prints
+IoU per class, mIoU and pixel accuracy of each folder: the numbers of mmseg's own IoUMetric. With --out it writes them
+as JSON, and with --pictures it also draws some predictions beside image and truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers the mm parts)
+from normreg_plugins.analysis.masks import Labels, MaskError, read_mask
+from normreg_plugins.analysis.segmentation import Scores, confusion, scores
+from normreg_plugins.analysis.segmentation_plot import Row, plot_rows
+from normreg_plugins.hosts.preflight import check
+
+METRICS, PICTURES = "segmentation_metrics.json", "segmentation_pictures.png"
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("config", type=Path, help="the config whose test set was predicted")
+    add("predictions", type=Path, nargs="+", help="folders of predicted masks, as tools/test.py --out writes them")
+    add("--names", nargs="+", help="what to call them (default: the names of the folders)")
+    add("--out", type=Path, help=f"folder for {METRICS} and {PICTURES}")
+    add("--pictures", type=int, default=0, help="how many images to draw, spread over the set (%(default)s)")
+    args = parser.parse_args(argv)
+    args.names = args.names or [path.name for path in args.predictions]
+    if len(set(args.names)) != len(args.predictions):
+        parser.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
+    if args.pictures < 0 or (args.pictures and not args.out):
+        parser.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --out")
+    return args
+
+
+def truth_of(config: Path) -> Any:
+    """The test set of a config, giving its masks as mmseg reads them, and no images."""
+    cfg = Config.fromfile(config)
+    check(cfg, ("test",))
+    only_masks = {**cfg.test_dataloader.dataset, "pipeline": [{"type": "LoadAnnotations"}]}
+    with DATASETS.switch_scope_and_registry(cfg.get("default_scope")) as datasets:
+        return datasets.build(only_masks)
+
+
+def predicted_files(folder: Path, images: Sequence[Path]) -> list[Path]:
+    """The prediction for each image: a PNG of its name."""
+    files = [folder / f"{image.stem}.png" for image in images]
+    if lost := [file for file in files if not file.is_file()]:
+        raise MaskError(f"{folder} has no prediction for {len(lost)} of {len(files)} images, e.g. {lost[0].name}")
+    return files
+
+
+def read_prediction(file: Path, dataset: Any) -> Labels:
+    labels = read_mask(file)
+    return labels.astype(int) - 1 if dataset.reduce_zero_label else labels  # mmseg saves those one higher
+
+
+def score(dataset: Any, runs: dict[str, list[Path]]) -> dict[str, Scores]:
+    classes = len(dataset.metainfo["classes"])
+    counts = {name: np.zeros((classes, classes), dtype=np.int64) for name in runs}
+    for index in track(range(len(dataset)), "scoring", console=Console(stderr=True), transient=True):
+        truth = dataset[index]["gt_seg_map"]
+        for name, files in runs.items():
+            counts[name] += counts_of(truth, files[index], dataset)
+    return {name: scores(each) for name, each in counts.items()}
+
+
+def counts_of(truth: Labels, file: Path, dataset: Any) -> Any:
+    try:
+        return confusion(truth, read_prediction(file, dataset), len(dataset.metainfo["classes"]), dataset.ignore_index)
+    except MaskError as error:
+        raise MaskError(f"{file}: {error}") from error
+
+
+def table(found: dict[str, Scores], classes: Sequence[str]) -> Table:
+    shown = Table("IoU %", title="nan: neither the truth nor the prediction has the class")
+    for name in found:
+        shown.add_column(name, justify="right")
+    for label, title in enumerate(classes):
+        shown.add_row(title, *(f"{100 * each.iou[label]:.2f}" for each in found.values()))
+    shown.add_section()
+    shown.add_row("mIoU", *(f"{100 * each.mean_iou:.2f}" for each in found.values()))
+    shown.add_row("pixel accuracy", *(f"{100 * each.pixel_accuracy:.2f}" for each in found.values()))
+    return shown
+
+
+def as_plain(found: Scores, classes: Sequence[str]) -> dict[str, Any]:
+    """Numbers for JSON, which has no nan."""
+
+    def each(values: Any) -> dict[str, float | None]:
+        return {title: None if np.isnan(v) else float(v) for title, v in zip(classes, values, strict=True)}
+
+    return {
+        "mIoU": found.mean_iou,
+        "pixel_accuracy": found.pixel_accuracy,
+        "IoU": each(found.iou),
+        "accuracy": each(found.accuracy),
+    }
+
+
+def draw(dataset: Any, runs: dict[str, list[Path]], images: Sequence[Path], count: int, path: Path) -> None:
+    rows = []
+    for index in np.unique(np.linspace(0, len(images) - 1, count).round().astype(int)):
+        with Image.open(images[index]) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        predicted = {name: read_prediction(files[index], dataset) for name, files in runs.items()}
+        rows.append(Row(images[index].stem, pixels, dataset[index]["gt_seg_map"], predicted))
+    plot_rows(rows, dataset.metainfo["classes"], dataset.metainfo["palette"], path)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    wanted = [METRICS, *([PICTURES] if args.pictures else [])]
+    if there := [args.out / name for name in wanted if args.out and (args.out / name).exists()]:
+        raise MaskError(f"{there[0]} exists: choose another --out, or remove it")
+    dataset = truth_of(args.config)
+    images = [Path(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
+    folders = zip(args.names, args.predictions, strict=True)
+    runs = {name: predicted_files(folder, images) for name, folder in folders}
+    found = score(dataset, runs)
+    classes = dataset.metainfo["classes"]
+    Console().print(table(found, classes))
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        if args.pictures:
+            draw(dataset, runs, images, args.pictures, args.out / PICTURES)
+        unfinished = args.out / f".unfinished-{METRICS}"
+        unfinished.write_text(json.dumps({name: as_plain(s, classes) for name, s in found.items()}, indent=2) + "\n")
+        unfinished.replace(args.out / METRICS)
+        print("wrote", " and ".join(str(args.out / name) for name in wanted))
+
+
+def main(argv: list[str] | None = None) -> int:
+    try:
+        evaluate(parse_args(argv))
+    except (ValueError, OSError) as error:
+        print(f"eval_miou.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
