@@ -13,10 +13,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mini_data import detection
+from mini_data import detection, segmentation
 from mini_data.recipe import make_once
 
-KINDS = {kind.RECIPE.kind: kind for kind in (detection,)}
+KINDS = {kind.RECIPE.kind: kind for kind in (detection, segmentation)}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -24,9 +24,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, kind in KINDS.items():
         recipe = kind.RECIPE
-        options = kinds.add_parser(
-            name, help=kind.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+        options = kinds.add_parser(name, help=kind.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         add = options.add_argument
         add("--out", type=Path, default=Path("data/mini") / name, help="folder to make")
         add("--train", type=int, default=recipe.train, help="training images")
