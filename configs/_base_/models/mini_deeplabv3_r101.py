@@ -1,0 +1,8 @@
+# The same DeepLabv3, all 113 convolutions of it, for the drawn set: four classes, and no ImageNet weights.
+_base_ = "./deeplabv3_r101.py"
+
+model = dict(
+    data_preprocessor=dict(size=(96, 96)),
+    backbone=dict(init_cfg=None),
+    decode_head=dict(num_classes=4),
+)
