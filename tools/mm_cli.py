@@ -64,6 +64,7 @@ def _use_gloo_without_gpus(cfg: Config) -> None:
         torch.distributed.init_process_group("gloo")
         cfg.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel"})
         cfg.model_wrapper_cfg.device_ids = None
+        cfg.sync_bn = None  # torch's SyncBN runs on GPUs only
 
 
 def refuse(message: str) -> NoReturn:

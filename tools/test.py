@@ -11,13 +11,14 @@ from mm_cli import build_runner, check_or_refuse, common_parser, load_config, re
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS, METRICS
+from mmengine.runner import Runner
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = common_parser(__doc__)
     add = parser.add_argument
     add("checkpoint", help="checkpoint file")
-    add("--out", type=Path, help="write the predictions to this .pkl, for tools/eval_map.py")
+    add("--out", type=Path, help="write the predictions there: a .pkl for eval_map.py, a folder for eval_miou.py")
     add("--show", action="store_true", help="show the predictions in a window")
     add("--show-dir", help="draw the predictions into this folder, under the work dir")
     add("--wait-time", type=float, default=2, help="seconds per shown image")
@@ -39,27 +40,45 @@ def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
             cfg.visualizer["save_dir"] = args.show_dir
 
 
+def save_masks(cfg: Config, folder: Path) -> None:
+    """Let mmseg's metric write a PNG per prediction: a .pkl would hold a score for each class at each pixel."""
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    metric = next((each for each in evaluators if each["type"] == "IoUMetric"), None)
+    if metric is None:
+        refuse(f"--out: {folder}: only mmseg's IoUMetric writes masks, and test_evaluator has none")
+    metric["output_dir"] = str(folder)
+
+
+def dump_detections(runner: Runner, file: Path) -> None:
+    dump = "DumpDetResults" if runner.cfg.get("default_scope") == "mmdet" else "DumpResults"
+    runner.test_evaluator.metrics.append(METRICS.build({"type": dump, "out_file_path": str(file)}))
+
+
+def refuse_bad_out(out: Path, masks: bool) -> None:
+    if out.exists():
+        refuse(f"--out: {out} exists; remove it or choose another name")
+    if masks == (out.suffix in (".pkl", ".pickle")):
+        refuse(f"--out: {out} must {'name a folder, for PNG masks' if masks else 'end in .pkl or .pickle'}")
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    if args.out is not None and args.out.suffix not in (".pkl", ".pickle"):
-        refuse(f"--out: {args.out} must end in .pkl or .pickle")
-    if args.out is not None and args.out.exists():
-        refuse(f"--out: {args.out} exists; remove it or choose another name")
     cfg = load_config(args)
+    masks = cfg.get("default_scope") == "mmseg"
+    if args.out is not None:
+        refuse_bad_out(args.out, masks)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         draw_predictions(cfg, args)
     check_or_refuse(cfg, args.config, ("test",))
+    unfinished = args.out and args.out.with_name(f".unfinished-{args.out.name}")
+    if unfinished and masks:
+        save_masks(cfg, unfinished)
     runner = build_runner(cfg)
-    if args.out is None:
-        runner.test()
-        return
-    unfinished = args.out.with_name(f".unfinished-{args.out.name}")
-    dump = "DumpDetResults" if cfg.get("default_scope") == "mmdet" else "DumpResults"
-    metric = METRICS.build({"type": dump, "out_file_path": str(unfinished)})
-    runner.test_evaluator.metrics.append(metric)
+    if unfinished and not masks:
+        dump_detections(runner, unfinished)
     runner.test()
-    if is_main_process():
+    if unfinished and is_main_process():
         unfinished.replace(args.out)
 
 

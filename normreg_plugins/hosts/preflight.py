@@ -16,6 +16,7 @@ import torch
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.annotations import coco_faults
+from normreg_plugins.hosts.preflight_segmentation import head_classes, mask_faults
 
 PICKLE_MAGIC = b"\x80"  # torch.save's old format, which can only be judged by loading it
 
@@ -28,8 +29,19 @@ HOW_TO_GET = (  # a pattern on the path, and what to do; the first that matches 
     ),
     (
         r"coco",
-        "it takes train2017/, val2017/ and annotations/ of COCO 2017 from "
-        "https://cocodataset.org/#download",
+        "it takes train2017/, val2017/ and annotations/ of COCO 2017 from https://cocodataset.org/#download",
+    ),
+    (r"SegmentationClassAug|/aug\.txt", "make it from VOC and SBD: python tools/prepare_voc_aug.py"),
+    (
+        r"VOCdevkit",
+        "unpack VOCtrainval_11-May-2012.tar in data/, from "
+        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, and then: python tools/prepare_voc_aug.py",
+    ),
+    (
+        r"cityscapes",
+        "unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip in data/cityscapes, from "
+        "https://www.cityscapes-dataset.com/downloads/, and then: pip install cityscapesscripts && "
+        "CITYSCAPES_DATASET=data/cityscapes csCreateTrainIdLabelImgs",
     ),
 )
 
@@ -62,7 +74,7 @@ def problems_of(cfg: Mapping[str, Any], phases: Iterable[str] = ("train", "val")
     problems: list[Problem] = []
     for phase in phases:
         for key, dataset in _datasets(cfg.get(f"{phase}_dataloader"), f"{phase}_dataloader"):
-            problems += _dataset_problems(key, dataset)
+            problems += _dataset_problems(key, dataset, cfg.get("model"))
         problems += _evaluator_problems(cfg.get(f"{phase}_evaluator"), f"{phase}_evaluator")
         if phase == "train":  # a test loads its checkpoint over whatever the parts begin with
             for key, checkpoint in _initial_weights(cfg.get("model"), "model"):
@@ -89,7 +101,7 @@ def _datasets(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield key, node
 
 
-def _dataset_problems(key: str, dataset: Mapping[str, Any]) -> list[Problem]:
+def _dataset_problems(key: str, dataset: Mapping[str, Any], model: Any) -> list[Problem]:
     root = dataset.get("data_root") or ""
     if dataset.get("backend_args") or _is_remote(root):
         return []  # not on this machine's disk
@@ -100,14 +112,18 @@ def _dataset_problems(key: str, dataset: Mapping[str, Any]) -> list[Problem]:
         wanted[f"{key}.ann_file"] = dataset["ann_file"]
     paths = {place: Path(root) / path for place, path in wanted.items() if not _is_remote(path)}
     problems = [_missing(path, place) for place, path in paths.items() if not path.exists()]
-    ann_file = paths.get(f"{key}.ann_file")
-    if problems or ann_file is None or dataset.get("type") != "CocoDataset":
+    if problems or len(paths) < len(wanted):
         return problems
-    images = paths.get(f"{key}.data_prefix.img", Path(root))
-    faults = coco_faults(ann_file, images, (dataset.get("metainfo") or {}).get("classes", ()))
-    hint = _hint(ann_file)
+    asked, faults = f"{key}.ann_file", []
+    if dataset.get("type") == "CocoDataset" and asked in paths:
+        images = paths.get(f"{key}.data_prefix.img", Path(root))
+        faults = coco_faults(paths[asked], images, (dataset.get("metainfo") or {}).get("classes", ()))
+    elif "seg_map_path" in (dataset.get("data_prefix") or {}):
+        asked = asked if asked in paths else f"{key}.data_root"
+        faults = mask_faults(dataset, head_classes(model))
+    hint = _hint(paths.get(asked, Path(root)))
     get = f"fix it, or get it again: {hint}" if hint else "fix it"
-    return [Problem(fault, get, (f"{key}.ann_file",)) for fault in faults]
+    return [Problem(fault, get, (asked,)) for fault in faults]
 
 
 def _evaluator_problems(node: Any, key: str) -> list[Problem]:
