@@ -1,8 +1,12 @@
-"""Make a correct network of averaged weights.
+"""Make a sound network of averaged weights.
 
 The mean of unit vectors that differ in direction is shorter than one. The running statistics that an average comes with
 (copied from the trained model, or averaged like any number) belong to filters of the trained model's length. So an
 averaged network normalizes outputs of short filters by statistics of long ones, and every layer's output shrinks.
+
+Giving the filters their length back needs no data, and is exact where the average has the trained model's directions.
+Where it has not, the statistics are right to first order only. With batches at hand, measure them anew:
+`torch.optim.swa_utils.update_bn(batches, averaged)` after this.
 """
 
 from __future__ import annotations

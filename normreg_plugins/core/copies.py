@@ -15,13 +15,14 @@ from normreg_plugins.core.errors import PluginLostWarning
 if TYPE_CHECKING:
     from normreg_plugins.core.handle import Handle
 
-_attached: weakref.WeakKeyDictionary[Optimizer, Handle] = weakref.WeakKeyDictionary()
+# A handle lives as long as its hooks on the optimizer do; to hold it here would keep both alive for ever.
+_attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Handle]] = weakref.WeakKeyDictionary()
 _told: weakref.WeakSet[Optimizer] = weakref.WeakSet()
 
 
 def remember(optimizer: Optimizer, handle: Handle) -> None:
     """Hooks are lost when an optimizer is copied or pickled, `defaults` are not: so a copy can be told."""
-    _attached[optimizer] = handle
+    _attached[optimizer] = weakref.ref(handle)
     optimizer.defaults[STATE_KEY] = True
 
 
@@ -32,7 +33,8 @@ def forget(optimizer: Optimizer) -> bool:
 
 
 def handle_of(optimizer: Optimizer) -> Handle | None:
-    return _attached.get(optimizer)
+    found = _attached.get(optimizer)
+    return None if found is None else found()
 
 
 def _tell_if_lost(optimizer: Optimizer, *_: Any) -> None:

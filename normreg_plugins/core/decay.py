@@ -67,22 +67,33 @@ class WeightDecayOff:
         """The groups as they were, with today's learning rates."""
         self._handle.remove()
         groups = self._optimizer.param_groups
-        if self._split:
-            del groups[-len(self._split) :]
         for place, before in zip(self._split, self._before):
+            ours = {id(p) for p in before["params"]} & self._weights
+            added = [i for i, g in enumerate(groups) if i != place and {id(p) for p in g["params"]} == ours]
+            for i in added:
+                del groups[i]
             groups[place].update(before)
         for place, decay in self._decays.items():
             groups[place]["weight_decay"] = decay
+        self._split, self._decays = [], {}
+
+
+PER_GROUP = (
+    *("base_lrs", "_last_lr", "lr_lambdas", "max_lrs", "min_lrs", "base_momentums", "max_momentums"),
+    *("base_values", "_last_value", "min_values"),
+)
+"""Lists with one entry per group in the schedulers of torch and mmengine."""
 
 
 def _grow(scheduler: Any, place: int, groups: int) -> None:
-    """Lists of a scheduler that run parallel to the groups (base rates, lambdas, last rates) get one entry more.
+    """What a scheduler keeps for a group, it keeps for both parts of it.
 
     A wrapped optimizer may count more groups than there are, behind the others, as mmengine's does.
     """
     counted = len(scheduler.optimizer.param_groups) if hasattr(scheduler, "optimizer") else groups
-    for name, value in vars(scheduler).items():
-        if isinstance(value, list) and len(value) == counted and name != "_schedulers":
+    for name in PER_GROUP:
+        value = getattr(scheduler, name, None)
+        if isinstance(value, list) and len(value) == counted:
             value.insert(groups, value[place])
     for inner in getattr(scheduler, "_schedulers", ()):
         _grow(inner, place, groups)

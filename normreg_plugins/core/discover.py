@@ -105,7 +105,7 @@ def _verdict_on(trace: Trace, reads: tuple[NormRead, ...], mixed_norms: set[int]
         if id(read.norm) in mixed_norms:
             return Kind.UNSAFE, f"{read.norm_name} also serves other layers or channels: one statistic of many scales"
     kind = weakest([read.kind for read in reads])
-    return kind, _why(kind, names, layer.bias is not None)
+    return kind, _why(kind, len(reads), layer.bias is not None)
 
 
 def _merged(reads: list[NormRead]) -> list[NormRead]:
@@ -116,11 +116,12 @@ def _merged(reads: list[NormRead]) -> list[NormRead]:
     return list(first.values())
 
 
-def _why(kind: Kind, names: str, biased: bool) -> str:
+def _why(kind: Kind, readers: int, biased: bool) -> str:
+    alone = "its only reader" if readers == 1 else f"its only {readers} readers"
     together = "with its bias " if biased else ""
     return {
-        Kind.INVARIANT: f"read by {names} alone, on batch statistics",
-        Kind.COMPENSATED: f"read by {names} alone, on frozen statistics",
-        Kind.PER_GROUP: f"read by {names} alone, which normalizes groups of filters {together}alike",
-        Kind.PER_LAYER: f"read by {names} alone, which normalizes the whole layer {together}alike",
+        Kind.INVARIANT: f"{alone}, on batch statistics",
+        Kind.COMPENSATED: f"{alone}, on frozen statistics",
+        Kind.PER_GROUP: f"{alone}, which normalizes groups of filters {together}alike",
+        Kind.PER_LAYER: f"{alone}, which normalizes the whole layer {together}alike",
     }[kind]

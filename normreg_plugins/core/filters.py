@@ -63,7 +63,8 @@ class Filters:
 
     def per_channel(self, factors: Tensor) -> Tensor:
         """One factor per output channel, in the order of the channels of the layer's output."""
-        return factors.flatten().repeat_interleave(self.per_unit)
+        by_unit = factors.flatten()
+        return by_unit if self.per_unit == 1 else by_unit.repeat_interleave(self.per_unit)
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
@@ -109,10 +110,14 @@ def layer_weight(module: nn.Module) -> nn.Parameter:
 
 def is_zero(norms: Tensor) -> Tensor:
     """Which units have no direction: nothing in them, or so little that its square underflows."""
-    return norms <= torch.finfo(norms.dtype).tiny ** 0.5
+    return norms <= zero_up_to(norms)
+
+
+def zero_up_to(norms: Tensor) -> float:
+    return float(torch.finfo(norms.dtype).tiny ** 0.5)
 
 
 def safe_factors(target: Tensor | float, norms: Tensor) -> Tensor:
     """target / norms, and 1 where that would revive a zero filter or spread a NaN or Inf."""
-    usable = ~is_zero(norms) & norms.isfinite()
-    return torch.where(usable, target / norms, torch.ones_like(norms))
+    usable = (norms > zero_up_to(norms)) & (norms < math.inf)
+    return torch.where(usable, target / norms, 1.0)

@@ -81,6 +81,7 @@ class Flow(TorchDispatchMode):
         self._names = {id(module): name for name, module in model.named_modules()}
         self._by_weight = {id(trace.layer.weight): trace for trace in self.traces.values()}
         self._tags: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._aliases: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._norm_calls: dict[int, set[tuple]] = defaultdict(set)
         self._open: list[nn.Module] = []
         """The layer or norm that is running now, with those that run inside it."""
@@ -180,6 +181,13 @@ class Flow(TorchDispatchMode):
         if any(t in self._tags for t in tensors):
             self._follow(func, args, kwargs, tensors, output)
         return output
+
+    def _weight_read(self, trace: Trace, name: str, output: Any) -> None:
+        """Outside of its layer. To detach it is not to use it yet: a state_dict does that."""
+        if name in ("detach", "alias"):
+            self._aliases[output] = trace
+        else:
+            trace.leaks[f"{name}, which takes the weight itself"] = None
 
     def _follow(self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor], output: Any) -> None:
         name = func.overloadpacket.__name__

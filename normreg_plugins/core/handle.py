@@ -71,8 +71,8 @@ class Handle:
         if not watch and not method.starts:
             self._first.remove()
         self._hooks = [
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
+            optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step)),  # also in a compiled step
+            optimizer.register_step_post_hook(torch.compiler.disable(self._after_step)),
         ]
         remember(optimizer, self)
         self._start()

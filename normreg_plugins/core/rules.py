@@ -60,6 +60,8 @@ def project_to_sphere_(targets: Sequence[Target], c: float, center: bool) -> lis
 
 
 def _to_radius(norms: list[Tensor], radius: float) -> list[Tensor]:
+    if len(norms) == 1:
+        return [safe_factors(radius, norms[0])]
     flat = safe_factors(radius, torch.cat([n.flatten() for n in norms]))
     return [f.view_as(n) for f, n in zip(flat.split([n.numel() for n in norms]), norms)]
 

@@ -15,9 +15,6 @@ from normreg_plugins.core.reads import NOT_OURS, NormRead
 from normreg_plugins.core.structure import Claim
 from normreg_plugins.core.verdict import Kind
 
-CACHED_ENTRIES = 2**20
-"""Weight entries that a CPU core's cache holds with room to spare."""
-
 
 @dataclass(eq=False)
 class Target:
@@ -107,18 +104,13 @@ def _scale_(target: Target, factor: Tensor) -> Tensor:
     return ratio
 
 
-def _batches(targets: Sequence[Target]) -> Iterator[list[Target]]:
-    """On a CPU, runs of targets that fit its cache between measuring and scaling; elsewhere all at once."""
-    batch: list[Target] = []
-    entries = 0
-    for target in targets:
-        if batch and target.weight.device.type == "cpu" and entries + target.weight.numel() > CACHED_ENTRIES:
-            yield batch
-            batch, entries = [], 0
-        batch.append(target)
-        entries += target.weight.numel()
-    if batch:
-        yield batch
+def _batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
+    """On a CPU one by one, as what was just measured is still in the cache; elsewhere all in few operations."""
+    on_cpu = [target for target in targets if target.weight.device.type == "cpu"]
+    elsewhere = [target for target in targets if target.weight.device.type != "cpu"]
+    yield from ([target] for target in on_cpu)
+    if elsewhere:
+        yield elsewhere
 
 
 def _gathered(values: Tensor) -> Tensor:

@@ -67,10 +67,11 @@ class Verdicts(tuple[Verdict, ...]):
         return "\n".join([*lines, self.summary()])
 
     def __rich__(self) -> Any:
-        from rich.table import Table
+        from rich.table import Column, Table
 
         colours = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
-        table = Table("weight", "verdict", "norms", "reason", title=self.summary())
+        names = [Column(header, overflow="fold") for header in ("weight", "norms", "reason")]
+        table = Table(names[0], "verdict", *names[1:], title=self.summary())
         for verdict in self:
             name, kind, norms, reason = _row(verdict)
             table.add_row(name, kind, norms, reason, style=colours.get(kind, "yellow"))
