@@ -107,17 +107,17 @@ def _start(event: Any) -> int:
     return event.start_ns() if hasattr(event, "start_ns") else event.start_us()  # torch < 2.2
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--points", type=int, nargs="+", default=[100, 1000, 5000])
     add("--rounds", type=int, default=9, help="timed rounds (default: 9)")
     add("--background", choices=["none", *BACKGROUNDS], nargs="+", default=["none", "margin"])
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> int:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
     torch.manual_seed(0)
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, 1 thread, {CELLS} x {CELLS} cells")

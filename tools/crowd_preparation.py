@@ -8,6 +8,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rich.progress import track
@@ -68,8 +69,15 @@ def run(
         work = prepare(splits, args.out, settings, read_points, args.workers)
         for split, record in track(work, "preparing", total=total):
             records[split].append(record)
-    except (PreparationError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
+        return 2
+    except BrokenProcessPool:
+        print(
+            "a worker was killed, probably for want of memory; run the same command with fewer --workers, it goes on "
+            "from here",
+            file=sys.stderr,
+        )
         return 2
     return report(records, args.out)
 

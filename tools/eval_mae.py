@@ -23,7 +23,7 @@ from normreg_plugins.crowd.predictions import load_counts, load_map
 LEVELS = 4
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("predictions", type=Path, help="folder with predictions.json")
@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         metavar="TRAIN.json",
         help="index of the training split: also the error of predicting its mean count for all",
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def read_index(path: Path) -> list[dict[str, Any]]:
@@ -74,8 +74,8 @@ def grid_errors(predictions: Path, annotations: Path, records: list[dict[str, An
     return np.mean(errors, axis=0)
 
 
-def main() -> int:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
     try:
         records = read_index(args.annotations)
         true = np.array([record["count"] for record in records])

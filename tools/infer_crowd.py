@@ -26,10 +26,10 @@ from normreg_plugins.crowd.mm import CrowdCounter, CrowdSample
 from normreg_plugins.crowd.predictions import save_counts, save_map
 from normreg_plugins.crowd.prepare import replace_file
 from normreg_plugins.crowd.render import overlay
-from normreg_plugins.crowd.resize import SHORTER_SIDE, bounded_size, resize
+from normreg_plugins.crowd.resize import SHORTER_SIDE, bounded_size, checked_bounds, resize
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("checkpoint", type=Path, help="trained weights")
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     )
     add("--tile", type=int, default=1024, help="pixels predicted at once, to bound the memory")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -112,10 +112,14 @@ def count_or_say_why(model: CrowdCounter, path: Path, args: argparse.Namespace) 
     return number
 
 
-def main() -> int:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
     if len({path.stem for path in args.images}) < len(args.images):
         refuse("two pictures have the same name; count them in two runs with another --out each")
+    try:
+        checked_bounds(tuple(args.sides))
+    except ValueError as error:
+        refuse(f"--sides: {error}")
     model = build(read_checkpoint(args.checkpoint), args)
     args.out.mkdir(parents=True, exist_ok=True)
     counts = {path.stem: count_or_say_why(model, path, args) for path in args.images}

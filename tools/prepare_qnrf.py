@@ -27,5 +27,9 @@ def find(raw: Path, split: str) -> list[RawImage]:
     return pair(pictures, lambda path: path.with_name(f"{path.stem}_ann.mat"), folder)
 
 
+def main(argv: list[str] | None = None) -> int:
+    return run(parser(__doc__, val=120).parse_args(argv), find, read_qnrf_points)
+
+
 if __name__ == "__main__":
-    sys.exit(run(parser(__doc__, val=120).parse_args(), find, read_qnrf_points))
+    sys.exit(main())

@@ -29,5 +29,9 @@ def find(raw: Path, split: str) -> list[RawImage]:
     return pair([*pictures.glob("*.jpg")], lambda path: truth / f"GT_{path.stem}.mat", pictures)
 
 
+def main(argv: list[str] | None = None) -> int:
+    return run(parser(__doc__, val=30).parse_args(argv), find, read_shanghaitech_points)
+
+
 if __name__ == "__main__":
-    sys.exit(run(parser(__doc__, val=30).parse_args(), find, read_shanghaitech_points))
+    sys.exit(main())

@@ -31,7 +31,7 @@ from normreg_plugins.crowd.annotations import (
     neighbour_distances,
 )
 from normreg_plugins.crowd.images import Pixels, UnreadableImageError, read_rgb, stored_rotated
-from normreg_plugins.crowd.resize import bounded_size, resize, resize_points
+from normreg_plugins.crowd.resize import bounded_size, checked_bounds, resize, resize_points
 
 SETTINGS_FILE = "settings.json"
 Record = dict[str, Any]
@@ -57,6 +57,9 @@ class Settings:
     shorter_side: tuple[int, int]  # bounds in pixels
     suffix: str = ".jpg"  # or .png, which loses nothing and takes several times the space
     split: str = ""  # how train and val were parted, in words
+
+    def __post_init__(self) -> None:
+        checked_bounds(self.shorter_side)
 
 
 def prepare(

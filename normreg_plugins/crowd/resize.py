@@ -11,15 +11,20 @@ SHORTER_SIDE = (512, 2048)
 LONGEST_SIDE = 2**14  # eight times the bound of the shorter one
 
 
+def checked_bounds(shorter_side: tuple[int, int]) -> tuple[int, int]:
+    least, most = shorter_side
+    if not 1 <= least <= most:
+        raise ValueError(f"bounds of the shorter side must be 1 <= least <= most, got {shorter_side}")
+    return least, most
+
+
 def bounded_size(width: int, height: int, shorter_side: tuple[int, int] = SHORTER_SIDE) -> tuple[int, int]:
     """The size, in proportion, whose shorter side is within the bounds: width and height.
 
     The protocol leaves the longer side free. But a strip of 10 x 3000 pixels, enlarged to 512,
     would be 150,000 long; beyond LONGEST_SIDE the lower bound gives way.
     """
-    least, most = shorter_side
-    if not 1 <= least <= most:
-        raise ValueError(f"bounds of the shorter side must be 1 <= least <= most, got {shorter_side}")
+    least, most = checked_bounds(shorter_side)
     shorter = min(width, height)
     scale = min(max(shorter, least), most) / shorter
     scale = min(scale, LONGEST_SIDE / max(width, height))

@@ -33,8 +33,8 @@ def load_vgg16(model: CSRNet, source: str | Path) -> None:
     norms make another function of them until they are trained.
 
     Args:
-        source: a file; or 'vgg16' or 'vgg16_bn', which means torchvision's file in torch's cache.
-            Nothing is downloaded.
+        source: a file; or 'vgg16' or 'vgg16_bn' (in mm's spelling: 'torchvision://vgg16_bn'), which
+            means torchvision's file in torch's cache. Nothing is downloaded.
     """
     path = find_weights(source)
     state = _read(path)
@@ -55,10 +55,11 @@ def load_vgg16(model: CSRNet, source: str | Path) -> None:
 def find_weights(source: str | Path) -> Path:
     """The file that `source` means."""
     cache = Path(torch.hub.get_dir()) / "checkpoints"
-    path = cache / FILES[source] if source in FILES else Path(source).expanduser()
+    name = str(source).removeprefix("torchvision://")
+    path = cache / FILES[name] if name in FILES else Path(source).expanduser()
     if path.is_file():
         return path
-    name = source if source in FILES else "vgg16_bn"
+    name = name if name in FILES else "vgg16_bn"
     raise FileNotFoundError(
         f"{path}: no such weight file. On a machine with a network, this puts it into torch's "
         f"cache: python -c \"import torchvision; torchvision.models.{name}(weights='DEFAULT')\". "

@@ -83,4 +83,4 @@ def test_names_mean_files_in_torchs_cache(files, tmp_path, monkeypatch):
     target = tmp_path / "checkpoints" / "vgg16-397923af.pth"
     target.parent.mkdir()
     target.write_bytes((files[0] / "vgg16.pth").read_bytes())
-    assert find_weights("vgg16") == target
+    assert find_weights("vgg16") == find_weights("torchvision://vgg16") == target

@@ -13,9 +13,7 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict(
-        type="UCFQNRF", data_root=data_root, ann_file="train.json", pipeline=train_pipeline
-    ),
+    dataset=dict(type="UCFQNRF", data_root=data_root, ann_file="train.json", pipeline=train_pipeline),
 )
 val_dataloader = dict(
     batch_size=1,
@@ -45,7 +43,4 @@ test_dataloader = dict(
 )
 val_evaluator = dict(type="CountMetric")
 test_evaluator = dict(type="CountMetric")
-custom_hooks = [
-    dict(type="CrowdMemoryHook", crop=crop),
-    dict(type="CrowdVisualizationHook", interval=50),
-]
+custom_hooks = [dict(type="CrowdMemoryHook", crop=crop)]

@@ -17,8 +17,6 @@ train_pipeline = [
     dict(type="CrowdFlip"),
     dict(type="CrowdPack"),
 ]
-train_dataloader = dict(
-    dataset=dict(type="ShanghaiTech", data_root=data_root, pipeline=train_pipeline)
-)
+train_dataloader = dict(dataset=dict(type="ShanghaiTech", data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(type="ShanghaiTech", data_root=data_root))
 test_dataloader = dict(dataset=dict(type="ShanghaiTech", data_root=data_root))

@@ -3,9 +3,7 @@
 # it is VGG16-BN that keeps its function. For vgg16's bare filters: model.pretrained=torchvision://vgg16
 model = dict(
     type="CrowdCounter",
-    data_preprocessor=dict(
-        type="ImgDataPreprocessor", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
-    ),
+    data_preprocessor=dict(type="ImgDataPreprocessor", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
     backbone=dict(type="CSRNet", norm_cfg=dict(type="BN"), output="abs"),
     # The paper does not say which background; this is the Bayesian-loss paper's own form.
     loss=dict(type="BayesianLoss", sigma=8.0, background="margin", background_ratio=0.15),

@@ -1,4 +1,7 @@
 _base_ = "./crowd.py"
 
-default_hooks = dict(checkpoint=dict(interval=-1, max_keep_ckpts=1))
+default_hooks = dict(
+    checkpoint=dict(interval=-1, save_last=False),
+    visualization=dict(interval=6),
+)
 randomness = dict(seed=0)

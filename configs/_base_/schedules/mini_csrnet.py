@@ -4,7 +4,5 @@ train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=15, val_interval=3)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 param_scheduler = [
-    dict(
-        type="CosineAnnealingLR", T_max=15, by_epoch=True, begin=0, end=15, convert_to_iter_based=True
-    ),
+    dict(type="CosineAnnealingLR", T_max=15, by_epoch=True, begin=0, end=15, convert_to_iter_based=True),
 ]

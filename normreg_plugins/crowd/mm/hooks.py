@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from mmengine.runner import Runner
 from normreg_plugins.crowd.images import read_rgb
 from normreg_plugins.crowd.memory import GIB, step_memory
 from normreg_plugins.crowd.mm.sample import CrowdSample
+from normreg_plugins.crowd.resize import resize
 
 ADVICE = (
     "Too much? In this order: several GPUs with SyncBN keep both the batch and its statistics. "
@@ -51,16 +53,31 @@ class CrowdMemoryHook(Hook):
 
 @HOOKS.register_module()
 class CrowdVisualizationHook(Hook):
-    """Draws every n-th validation and test image with its density map.
+    """Draws every n-th validation and test image with its density map and count.
+
+    The arguments are those of mmdet's and mmseg's hooks, so that tools/test.py --show-dir works.
 
     Args:
         interval: n.
+        show: also open a window for each, for `wait_time` seconds.
+        test_out_dir: folder for test images, beside the log; the visualizer's backends otherwise.
     """
 
-    def __init__(self, interval: int = 50) -> None:
+    def __init__(
+        self,
+        draw: bool = True,
+        interval: int = 50,
+        show: bool = False,
+        wait_time: float = 0.0,
+        test_out_dir: str | None = None,
+    ) -> None:
         if interval < 1:
             raise ValueError(f"interval must be at least 1, got {interval}")
+        self.draw = draw
         self.interval = interval
+        self.show = show
+        self.wait_time = wait_time
+        self.test_out_dir = test_out_dir
 
     def after_val_iter(
         self,
@@ -69,7 +86,7 @@ class CrowdVisualizationHook(Hook):
         data_batch: Any = None,
         outputs: Sequence[CrowdSample] | None = None,
     ) -> None:
-        self._draw(runner, "val", batch_idx, outputs)
+        self._draw(runner, "val", batch_idx, outputs or ())
 
     def after_test_iter(
         self,
@@ -78,12 +95,28 @@ class CrowdVisualizationHook(Hook):
         data_batch: Any = None,
         outputs: Sequence[CrowdSample] | None = None,
     ) -> None:
-        self._draw(runner, "test", batch_idx, outputs)
+        folder = self.test_out_dir and Path(runner.log_dir) / self.test_out_dir
+        self._draw(runner, "test", batch_idx, outputs or (), folder)
 
-    def _draw(self, runner: Runner, mode: str, batch_idx: int, outputs: Sequence[CrowdSample] | None) -> None:
-        if batch_idx % self.interval or not outputs:
+    def _draw(
+        self,
+        runner: Runner,
+        mode: str,
+        batch_idx: int,
+        outputs: Sequence[CrowdSample],
+        folder: Path | str | None = None,
+    ) -> None:
+        if not self.draw or batch_idx % self.interval:
             return
-        sample = outputs[0]
-        image = read_rgb(sample.img_path)
-        if image.shape[:2] == tuple(sample.img_shape):
-            runner.visualizer.add_datasample(f"{mode}_{sample.name}", image, sample, step=runner.iter)
+        for sample in outputs:
+            image = read_rgb(sample.img_path)
+            image = resize(image, (sample.img_shape[1], sample.img_shape[0]))
+            runner.visualizer.add_datasample(
+                f"{mode}_{sample.name}",
+                image,
+                sample,
+                step=runner.iter,
+                show=self.show,
+                wait_time=self.wait_time,
+                out_file=folder and str(Path(folder) / f"{sample.name}.png"),
+            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 from mmengine.registry import VISUALIZERS
@@ -24,14 +23,17 @@ class CrowdVisualizer(Visualizer):
         image: Pixels,
         data_sample: CrowdSample,
         step: int = 0,
+        show: bool = False,
+        wait_time: float = 0.0,
         out_file: str | None = None,
-        **_: Any,
     ) -> None:
         """Draw one predicted sample (image RGB) for all backends, or into `out_file` instead."""
         title = f"predicted {data_sample.predicted_count:.1f}"
         if "count" in data_sample.metainfo:
             title += f", annotated {data_sample.count}"
         picture = overlay(image, data_sample.density.cpu().numpy(), title)
+        if show:
+            self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is None:
             self.add_image(name, picture, step)
             return
