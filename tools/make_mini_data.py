@@ -13,10 +13,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mini_data import detection, segmentation, yolo
+from mini_data import crowd, detection, segmentation, yolo
 from mini_data.recipe import make_once
 
-KINDS = {kind.RECIPE.kind: kind for kind in (detection, segmentation, yolo)}
+KINDS = {kind.RECIPE.kind: kind for kind in (detection, segmentation, yolo, crowd)}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -15,7 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
-from normreg_plugins.hosts.preflight import PreflightError, check
+from normreg_plugins.hosts.preflight import PREPARE_MINI_CROWD, PreflightError, check
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -93,5 +93,7 @@ def _mini_run(config_file: Path) -> str:
         return ""
     kinds = sorted(set(re.findall(r"data/mini/(\w+)", str(Config.fromfile(mini)))))
     commands = [f"python tools/make_mini_data.py {kind}" for kind in kinds]
+    if "crowd" in kinds:
+        commands.append(PREPARE_MINI_CROWD)
     commands.append(f"python tools/train.py {mini.relative_to(ROOT)}")
     return f"\nThis runs at once, on a small drawn set:\n  cd {ROOT} && {' && '.join(commands)}"

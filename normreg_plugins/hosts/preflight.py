@@ -20,7 +20,12 @@ from normreg_plugins.hosts.preflight_segmentation import head_classes, mask_faul
 
 PICKLE_MAGIC = b"\x80"  # torch.save's old format, which can only be judged by loading it
 
+PREPARE_MINI_CROWD = "python tools/prepare_qnrf.py data/mini/crowd data/mini/crowd/prepared --sides 128 256 --val 24"
 HOW_TO_GET = (  # a pattern on the path, and what to do; the first that matches counts
+    (
+        r"(?:^|/)data/mini/crowd\b",
+        f"make and prepare it, in seconds: python tools/make_mini_data.py crowd && {PREPARE_MINI_CROWD}",
+    ),
     (r"(?:^|/)data/mini/(\w+)", r"make it, in seconds: python tools/make_mini_data.py \1"),
     (
         r"coco2014|trainvalno5k",
@@ -30,6 +35,15 @@ HOW_TO_GET = (  # a pattern on the path, and what to do; the first that matches 
     (
         r"coco",
         "it takes train2017/, val2017/ and annotations/ of COCO 2017 from https://cocodataset.org/#download",
+    ),
+    (
+        r"qnrf",
+        "unpack UCF-QNRF_ECCV18.zip from https://www.crcv.ucf.edu/data/ucf-qnrf/, and then: "
+        "python tools/prepare_qnrf.py UCF-QNRF_ECCV18 data/qnrf",
+    ),
+    (
+        r"shanghaitech",
+        "unpack ShanghaiTech, and then: python tools/prepare_shanghaitech.py part_A data/shanghaitech_a",
     ),
     (r"SegmentationClassAug|/aug\.txt", "make it from VOC and SBD: python tools/prepare_voc_aug.py"),
     (

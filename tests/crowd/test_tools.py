@@ -301,3 +301,22 @@ def test_tools_start_from_any_folder(name, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert f"tools/{name}.py" in done.stdout
+
+
+@pytest.mark.mm
+def test_training_without_data_says_how_to_get_it(tmp_path):
+    pytest.importorskip("mmengine")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "train.py"), str(ROOT / "configs" / "csrnet_wrs.py")],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TORCH_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "python tools/prepare_qnrf.py UCF-QNRF_ECCV18 data/qnrf" in done.stderr
+    assert "vgg16_bn-6c64b313.pth" in done.stderr
+    assert "make_mini_data.py crowd && python tools/prepare_qnrf.py data/mini/crowd" in done.stderr
+    assert "configs/mini/csrnet_wrs.py" in done.stderr
