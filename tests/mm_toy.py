@@ -144,6 +144,7 @@ def config(work_dir: Any, regularizer: dict | None = None, way: str = "construct
         "custom_hooks": [],
         "log_level": "WARNING",
         "randomness": {"seed": 0},
+        "env_cfg": {},
         "work_dir": str(work_dir),
         "experiment_name": f"toy{next(_runs)}",
     }
@@ -151,6 +152,8 @@ def config(work_dir: Any, regularizer: dict | None = None, way: str = "construct
         cfg["optim_wrapper"] |= {"constructor": "NormRegOptimWrapperConstructor", "regularizer": regularizer}
     elif regularizer is not None:
         cfg["custom_hooks"].append({"type": "NormRegHook", "regularizer": regularizer})
+    if not changes.get("train_cfg", {}).get("by_epoch", True):
+        cfg["train_cfg"] = {}
     merged = Config(cfg)
     hooks = changes.pop("custom_hooks", [])
     merged.merge_from_dict(changes)

@@ -17,6 +17,7 @@ import torch
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.annotations import coco_faults
 from normreg_plugins.hosts.preflight_segmentation import head_classes, mask_faults
+from normreg_plugins.hosts.resume import names_a_method, to_resume, trained_with_method
 
 PICKLE_MAGIC = b"\x80"  # torch.save's old format, which can only be judged by loading it
 
@@ -93,6 +94,8 @@ def problems_of(cfg: Mapping[str, Any], phases: Iterable[str] = ("train", "val")
         if phase == "train":  # a test loads its checkpoint over whatever the parts begin with
             for key, checkpoint in _initial_weights(cfg.get("model"), "model"):
                 problems += weight_problems(key, checkpoint)
+    if "train" in phases:
+        problems += _resume_problems(cfg)
     if cfg.get("load_from"):
         problems += weight_problems("load_from", cfg["load_from"])
     merged: dict[str, Problem] = {}
@@ -179,6 +182,19 @@ def _initial_weights(node: Any, key: str) -> Iterator[tuple[str, str]]:
                 yield f"{key}.{inner}", value
             else:
                 yield from _initial_weights(value, f"{key}.{inner}")
+
+
+def _resume_problems(cfg: Mapping[str, Any]) -> list[Problem]:
+    """A last checkpoint that is gone or torn, or one of a method that the config does not have."""
+    checkpoint = to_resume(cfg)
+    if checkpoint is None:
+        return []
+    problems = weight_problems("load_from", checkpoint)
+    if not problems and not names_a_method(cfg) and trained_with_method(Path(checkpoint)):
+        what = f"{checkpoint} was trained with a method, and this config has none"
+        get = "resume with the same regularizer, or begin a new run from its weights: leave --resume out"
+        problems.append(Problem(what, get, ("load_from",)))
+    return problems
 
 
 def weight_problems(key: str, checkpoint: str) -> list[Problem]:

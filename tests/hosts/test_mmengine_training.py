@@ -200,14 +200,14 @@ def test_a_single_epoch_is_an_epoch(tmp_path):
 
 @pytest.mark.parametrize("way", ["constructor", "hook"])
 def test_phases_in_epochs_are_refused_where_iterations_count(tmp_path, way):
-    loop = {"_delete_": True, "by_epoch": False, "max_iters": 7}
+    loop = {"by_epoch": False, "max_iters": 7}
     with pytest.raises(AttachError, match=r"only counts iterations \(7\): give begin and end in updates"):
         train(tmp_path, PHASE, way, train_cfg=loop)
 
 
 @pytest.mark.parametrize("way", ["constructor", "hook"])
 def test_a_loop_by_iterations(tmp_path, way):
-    loop = {"_delete_": True, "by_epoch": False, "max_iters": 8}
+    loop = {"by_epoch": False, "max_iters": 8}
     runner = train(tmp_path, {**WRS, "begin": 2, "end": 8}, way, train_cfg=loop)
     assert updates(runner) == 8
     assert_on_sphere(runner)

@@ -1,5 +1,6 @@
 """mmengine and all that trains on it: importing this registers everything of ours."""
 
+from normreg_plugins.crowd import mm as crowd
 from normreg_plugins.hosts.mmengine import layers, optimizers
 from normreg_plugins.hosts.mmengine.checkpoint import CheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
@@ -14,6 +15,7 @@ __all__ = [
     "NormLogHook",
     "NormRegHook",
     "NormRegOptimWrapperConstructor",
+    "crowd",
     "layers",
     "optimizers",
 ]

@@ -42,6 +42,8 @@ class CheckpointHook(MMEngineCheckpointHook):
     it, and only then the outdated one goes.
     """
 
+    file_backend: Any
+
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         if self.file_client_args is None and isinstance(self.file_backend, LocalBackend):

@@ -2,78 +2,110 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from mmengine.hooks import EMAHook as MMEngineEMAHook
+from mmengine.optim import OptimWrapperDict
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 
+from normreg_plugins.core.average import correct_average_
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.parts import keeps_channel_statistics
+from normreg_plugins.core.preserve import same_randomness, training_mode
+from normreg_plugins.core.verdict import Kind
 from normreg_plugins.hosts.mmengine.hooks import handles_of
 
-RAW_AVERAGE = "normreg_raw_average"
-"""The key of a checkpoint that holds the average as it goes on, where it differs from what is evaluated."""
+SLOWEST_RATE = 0.1
+"""How much a new batch counts in the statistics of the average: the default momentum of batch norms."""
+GROWS_EVERY = 50
+"""Statistics are measured at every iteration at first; the interval grows by 1 every so many iterations."""
 
 
 @HOOKS.register_module(name="EMAHook", force=True)
 class EMAHook(MMEngineEMAHook):
     """mmengine's EMAHook under its own name, whose average is a correct network where a method is attached.
 
-    The mean of filters of one length is shorter than they are, while its running statistics are those of the trained
-    model. So while the average is evaluated, and in what is saved, its filters have the length they have in the trained
-    model. The average itself goes on as it is: neither evaluating nor saving changes it. Without a method nothing
+    The mean of filters of one length is shorter than they are and gives outputs of less variance, so the running
+    statistics of the trained model do not fit it. Here the average has statistics of its own, measured on training
+    batches that run through it now and then. The averaged weights are mmengine's, except filters whose length no norm
+    takes away (before scale-bias layers): they get the length they have in the trained model. Without a method nothing
     differs from mmengine.
+
+    Args:
+        statistics_interval: every so many iterations a batch runs forward through the average; 0 leaves it the
+            statistics mmengine gives it.
     """
 
-    _raw: dict[str, Tensor]
+    def __init__(self, *args: Any, statistics_interval: int = 10, **kwargs: Any) -> None:
+        if not isinstance(statistics_interval, int) or statistics_interval < 0:
+            raise NormRegError(f"statistics_interval={statistics_interval!r}: must be a whole number, 0 or more")
+        super().__init__(*args, **kwargs)
+        self._interval = statistics_interval
 
-    def before_val_epoch(self, runner: Runner) -> None:
-        self._correct(runner)
-        super().before_val_epoch(runner)
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        norms = self._norms_to_measure(runner)
+        own = [(statistic, statistic.clone()) for norm in norms for statistic in _statistics(norm)]
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        self._correct_lengths(runner)
+        for statistic, value in own:
+            statistic.copy_(value)
+        iteration = runner.iter + 1
+        if norms and iteration % max(1, min(self._interval, iteration // GROWS_EVERY)) == 0:
+            self._measure(runner, norms, data_batch, max(SLOWEST_RATE, 1 / iteration))
 
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        super().after_val_epoch(runner, metrics)
-        self._restore()
+    def _norms_to_measure(self, runner: Runner) -> list[nn.Module]:
+        """The average's norms that would follow their batches in training; frozen ones belong to the function."""
+        if not self._interval or not self._ema_started(runner) or not any(handles_of(runner)):
+            return []
+        theirs = dict(self.src_model.named_modules())
+        norms = [(name, m) for name, m in self.ema_model.module.named_modules() if _has_statistics(m)]
+        return [norm for name, norm in norms if theirs[name].training]
 
-    def before_test_epoch(self, runner: Runner) -> None:
-        self._correct(runner)
-        super().before_test_epoch(runner)
-
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        super().after_test_epoch(runner, metrics)
-        self._restore()
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        self._correct(runner)
-        super().before_save_checkpoint(runner, checkpoint)  # now its 'state_dict' is the average, by reference
-        saved = checkpoint["state_dict"]
-        for name in self._raw:
-            saved[name] = saved[name].to("cpu", copy=True)
-        changed = {name: raw.cpu() for name, raw in self._raw.items() if not torch.equal(raw.cpu(), saved[name])}
-        if changed:
-            checkpoint[RAW_AVERAGE] = changed
-        self._restore()
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        super().after_load_checkpoint(runner, checkpoint)
-        if runner._resume:
-            self._load(checkpoint.get(RAW_AVERAGE, {}))
-
-    def _correct(self, runner: Runner) -> None:
-        """Make the average a correct network, and keep it as it was."""
-        handles = list(handles_of(runner))
-        average = self.ema_model.module
-        self._raw = {name: value.clone() for name, value in average.state_dict().items()} if handles else {}
-        for handle in handles:
-            handle.correct_average(average)
-
-    def _restore(self) -> None:
-        self._load(self._raw)
-        self._raw = {}
+    def _correct_lengths(self, runner: Runner) -> None:
+        for handle in handles_of(runner):
+            free = {verdict.name for verdict in handle.verdicts.of(Kind.FREE)}
+            if names := [name for name in handle.targets if name in free]:
+                correct_average_(self.ema_model.module, self.src_model, names)
 
     @torch.no_grad()
-    def _load(self, values: dict[str, Tensor]) -> None:
-        own = self.ema_model.module.state_dict()
-        for name, value in values.items():
-            own[name].copy_(value)
+    def _measure(self, runner: Runner, norms: list[nn.Module], data_batch: Any, rate: float) -> None:
+        """Let one batch run forward through the average, as in training, and its norms follow it at this rate."""
+        average = self.ema_model.module
+        kept = [norm.momentum for norm in norms]
+        with same_randomness(), training_mode(average), _precision(runner, average):
+            for norm in norms:
+                norm.momentum = rate  # type: ignore[assignment]
+            average._run_forward(average.data_preprocessor(data_batch, True), mode="loss")
+        for norm, momentum in zip(norms, kept):
+            norm.momentum = momentum
+
+    def _swap_ema_parameters(self) -> None:
+        """For evaluation and back. mmengine leaves the statistics where they are unless it averages them."""
+        super()._swap_ema_parameters()
+        if self.ema_model.update_buffers:
+            return
+        theirs = dict(self.src_model.named_modules())
+        for name, norm in self.ema_model.module.named_modules():
+            if _has_statistics(norm):
+                for one, other in zip(_statistics(norm), _statistics(theirs[name])):
+                    kept = one.clone()
+                    one.copy_(other)
+                    other.copy_(kept)
+
+
+def _has_statistics(module: nn.Module) -> bool:
+    return keeps_channel_statistics(module) and module.running_mean is not None
+
+
+def _statistics(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    return norm.running_mean, norm.running_var  # type: ignore[return-value]
+
+
+def _precision(runner: Runner, model: nn.Module) -> AbstractContextManager:
+    """That of the training forward."""
+    wrapper = runner.optim_wrapper
+    return nullcontext() if isinstance(wrapper, OptimWrapperDict) else wrapper.optim_context(model)
