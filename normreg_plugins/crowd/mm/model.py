@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -23,15 +22,12 @@ MODELS.register_module(name="DensityMapLoss", module=DensityMapLoss)
 @MODELS.register_module(name="CSRNet")
 def build_csrnet(norm_cfg: Config | None = None, conv_cfg: Config | None = None, output: str = "abs") -> CSRNet:
     """CSRNet from mm configs: `norm_cfg=dict(type='BN')`, or None for the original without norms."""
-    return CSRNet(
-        norm=None if norm_cfg is None else partial(_norm, norm_cfg),
-        conv=partial(build_conv_layer, conv_cfg),
-        output=output,
-    )
+    from mmcv.cnn import build_conv_layer, build_norm_layer  # who trains nothing here may have no mmcv
 
+    def norm(width: int) -> nn.Module:
+        return build_norm_layer(norm_cfg, width)[1]
 
-def _norm(cfg: Config, width: int) -> nn.Module:
-    return build_norm_layer(cfg, width)[1]
+    return CSRNet(None if norm_cfg is None else norm, partial(build_conv_layer, conv_cfg), output)
 
 
 @MODELS.register_module()
