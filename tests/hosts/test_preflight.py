@@ -134,18 +134,11 @@ BROKEN = {
     r"annotations\[0\] is no object but 'x'": lambda c: c["annotations"].__setitem__(0, "x"),
     r"bbox \[1, 2, 3\], not 4 numbers": lambda c: c["annotations"][0].update(bbox=[1, 2, 3]),
     "1 ids in annotations occur more than once": lambda c: c["annotations"][1].update(id=1),
-    "1 annotations, e.g. id 2, have an image_id not in images": lambda c: c["annotations"][
-        1
-    ].update(image_id=99),
-    "e.g. id 1, have an category_id not in categories": lambda c: c["annotations"][0].update(
-        category_id=99
-    ),
-    r"1 of 2 images are missing, e.g. .*gone.png": lambda c: c["images"][0].update(
-        file_name="gone.png"
-    ),
+    "1 annotations, e.g. id 2, have an image_id not in images": lambda c: c["annotations"][1].update(image_id=99),
+    "e.g. id 1, have an category_id not in categories": lambda c: c["annotations"][0].update(category_id=99),
+    r"1 of 2 images are missing, e.g. .*gone.png": lambda c: c["images"][0].update(file_name="gone.png"),
     r"2 of 2 images are missing.*none/a.png": lambda c: [
-        image.update(file_name=f"none/{name}")
-        for image, name in zip(c["images"], ("a.png", "b.png"), strict=True)
+        image.update(file_name=f"none/{name}") for image, name in zip(c["images"], ("a.png", "b.png"), strict=True)
     ],
 }
 

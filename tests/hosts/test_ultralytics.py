@@ -61,13 +61,13 @@ def test_two_lines_on_a_stock_model_hold_the_norms_and_tell(train):
     assert {name for name, norm in norms.items() if torch.allclose(norm, torch.ones(()), atol=1e-5)} == set(
         handle.targets
     )
-    table = (trainer.save_dir / "normreg_verdicts.txt").read_text()
+    table = (trainer.save_dir / "verdicts.txt").read_text()
     assert str(handle.verdicts) in table
     assert all(f"{name}: {why}" in table for name, why in handle.left_alone.items())
     rows = rows_of(trainer)
-    assert [row["norm/updates"] for row in rows] == [2, 4]
-    assert rows[-1]["norm/min"] == pytest.approx(1) == rows[-1]["norm/max"]
-    assert seen[0]["norm/mean"] == pytest.approx(1)  # where loggers such as TensorBoard read
+    assert [row["norms/updates"] for row in rows] == [2, 4]
+    assert rows[-1]["norms/min"] == pytest.approx(1) == rows[-1]["norms/max"]
+    assert seen[0]["norms/mean"] == pytest.approx(1)  # where loggers such as TensorBoard read
 
 
 def test_a_method_that_never_acts_is_the_stock_trainer_bit_for_bit(train):
@@ -123,7 +123,7 @@ def test_tau_counts_updates_under_accumulation_and_warmup(train):
 
 def test_a_phase_in_epochs(train):
     rows = rows_of(train(WeightRescaling(1, begin=1, end=2, unit="epoch"), epochs=3, warmup_epochs=0, lr0=0.1))
-    held = [row["norm/min"] == pytest.approx(1, abs=1e-4) == row["norm/max"] for row in rows]
+    held = [row["norms/min"] == pytest.approx(1, abs=1e-4) == row["norms/max"] for row in rows]
     assert held == [False, True, False]
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import nn
 from ultralytics.utils import LOGGER, colorstr
 
+from normreg_plugins.analysis.norms import norm_summary
 from normreg_plugins.core import Handle
-from normreg_plugins.core.filters import filters_of
 
 PREFIX = colorstr("normreg:")
-VERDICTS_FILE = "normreg_verdicts.txt"
+VERDICTS_FILE = "verdicts.txt"
 
 
 def tell(handle: Handle, decay: float, norms_decayed: bool, folder: Path) -> None:
@@ -34,10 +33,7 @@ def tell(handle: Handle, decay: float, norms_decayed: bool, folder: Path) -> Non
     unfinished.replace(file)
 
 
-@torch.no_grad()
-def norm_statistics(handle: Handle, model: nn.Module) -> dict[str, float]:
-    """The norms of all filters it acts on, as scalars with names for results.csv and other loggers."""
-    layers = [model.get_submodule(name.rpartition(".")[0]) for name in handle.targets]
-    norms = torch.cat([filters_of(layer).norms(layer.weight).flatten() for layer in layers])  # type: ignore[arg-type]
-    least, mean, most = torch.stack([norms.min(), norms.mean(), norms.max()]).tolist()
-    return {"norm/min": least, "norm/mean": mean, "norm/max": most, "norm/updates": float(handle.updates)}
+def norm_scalars(handle: Handle, model: nn.Module) -> dict[str, float]:
+    """The lengths of all filters it acts on, under names for results.csv and other loggers."""
+    scalars = {**norm_summary(model, handle.targets), "updates": float(handle.updates)}
+    return {f"norms/{name}": value for name, value in scalars.items()}

@@ -22,7 +22,7 @@ from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.ultralytics.average import corrected
 from normreg_plugins.hosts.ultralytics.groups import decay_norms_, decay_of, group_sizes, keep_undecayed_
-from normreg_plugins.hosts.ultralytics.report import norm_statistics, tell
+from normreg_plugins.hosts.ultralytics.report import norm_scalars, tell
 
 
 class ResumeError(NormRegError):
@@ -108,7 +108,7 @@ class MethodTrainer(BaseTrainer):
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
         """Norms of the targets, for results.csv here and for the loggers that read `trainer.metrics` later."""
-        norms = norm_statistics(self.handle, unwrap_model(self.model))
+        norms = norm_scalars(self.handle, unwrap_model(self.model))
         self.metrics.update(norms)
         others = {key: value for key, value in metrics.items() if key not in norms}
         super().save_metrics({**others, **norms})  # always last, for the columns of the file are fixed
