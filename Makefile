@@ -15,18 +15,24 @@ EXTRAS         := mm,ultralytics,crowd,analysis,dev
 CLASSIC_EXTRAS := mm-classic,crowd,analysis,test
 
 BIN    := .venv/bin
+MINI_YOLO := configs/ultralytics/mini_detection.yaml
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits test test-classic lint fmt clean
+.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic lint fmt clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 15
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: demo-digits ## show what the methods do, on a CPU
 
 demo-digits: env ## train on scikit-learn's digits with and without the methods
 	$(BIN)/python tools/compare_digits.py $(ARGS)
+
+demo-ultralytics: env ## train ultralytics' yolov3-tiny on drawn shapes, with weight decay and with WRS
+	$(BIN)/python tools/make_mini_data.py yolo
+	YOLO_OFFLINE=true $(BIN)/python tools/train_ultralytics.py cfg=$(MINI_YOLO) name=wd $(ARGS)
+	YOLO_OFFLINE=true $(BIN)/python tools/train_ultralytics.py cfg=$(MINI_YOLO) name=wrs wrs.decay_norms=True $(ARGS)
 
 test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
 	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,ultralytics $(BIN)/python $(PYTEST) $(ARGS)
