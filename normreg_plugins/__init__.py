@@ -1,7 +1,5 @@
 """Weight norm control for weights whose scale a network cannot see: WRS, AWS and constrained PGD."""
 
-import sys
-
 from normreg_plugins.core import (
     AdaptiveWeightShrink,
     Handle,
@@ -15,6 +13,7 @@ from normreg_plugins.core import (
     find_scale_invariant,
     prove_scale_invariant,
 )
+from normreg_plugins.hosts.on_import import register_with
 
 __version__ = "0.1.0"
 
@@ -32,5 +31,5 @@ __all__ = [
     "prove_scale_invariant",
 ]
 
-if "mmengine" in sys.modules:  # so that custom_imports = dict(imports=["normreg_plugins"]) is all an mm config needs
-    import normreg_plugins.hosts.mmengine  # noqa: F401
+# So that custom_imports = dict(imports=["normreg_plugins"]) is all an mm config needs.
+register_with("mmengine", "normreg_plugins.hosts.mmengine")

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils.hooks import RemovableHandle
 
 from normreg_plugins.core.discover import judge
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
@@ -31,27 +33,31 @@ NEGLIGIBLE = 1e-3
 class FirstForward:
     """Watches the first training forward of a model, then takes itself off.
 
+    Its hooks are torch's global ones, not the model's own: the model stays plain, and so do its copies and pickles.
+
     Args:
         begin: called before that forward.
         done: called after it with what was seen; None if there is nothing to see.
     """
 
     def __init__(self, model: nn.Module, begin: Callable[[], None], done: Callable[[list[Claim]], None] | None) -> None:
+        self._model = weakref.ref(model)
         self._begin_with, self._done = begin, done
         self._flow: Flow | None = None
         self._watch: AbstractContextManager | None = None
-        self._handles = [
-            model.register_forward_pre_hook(_OwnHook(self._begin), prepend=True),
-            model.register_forward_hook(_OwnHook(self._finish), always_call=True),
-        ]
+        self._handles: list[RemovableHandle] = []
+        if not hasattr(model, "_orig_mod"):  # a compiled model shows nothing, and torch warns of global hooks on it
+            self._handles = [
+                register_module_forward_pre_hook(_weak(self._begin)),
+                register_module_forward_hook(_weak(self._finish), always_call=True),
+            ]
+        weakref.finalize(self, _remove_all, self._handles)
 
     def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        _remove_all(self._handles)
 
     def _begin(self, model: nn.Module, args: Any) -> None:
-        if not model.training or _compiling() or self._watch is not None:
+        if model is not self._model() or not model.training or _compiling() or self._watch is not None:
             return
         self._begin_with()
         if self._done is None:
@@ -62,7 +68,7 @@ class FirstForward:
         self._watch.__enter__()
 
     def _finish(self, model: nn.Module, args: Any, output: Any) -> None:
-        if self._watch is None or _compiling():
+        if model is not self._model() or self._watch is None or _compiling():
             return
         self._watch.__exit__(None, None, None)
         flow, self._flow, self._watch = self._flow, None, None
@@ -71,27 +77,22 @@ class FirstForward:
             self._done(judge(flow, output))
 
 
-class _OwnHook:
-    """A hook for this one model: a copy of the model, an average of it for instance, gets one that does nothing."""
+def _weak(method: Callable[..., None]) -> Callable[..., None]:
+    """A global hook must not keep alive what it serves."""
+    reference = weakref.WeakMethod(method)
 
-    def __init__(self, method: Callable[..., None]) -> None:
-        self._method = weakref.WeakMethod(method)
+    def call(*args: Any) -> None:
+        alive = reference()
+        if alive is not None:
+            alive(*args)
 
-    def __call__(self, *args: Any) -> None:
-        method = self._method()
-        if method is not None:
-            method(*args)
-
-    def __reduce__(self) -> Any:  # copying asks for it too
-        return _inert, ()
+    return call
 
 
-def _inert() -> Callable[..., None]:
-    return _do_nothing
-
-
-def _do_nothing(*_: Any) -> None:
-    pass
+def _remove_all(handles: list[RemovableHandle]) -> None:
+    for handle in handles:
+        handle.remove()
+    handles.clear()
 
 
 def compare(promised: Sequence[Claim], seen: Sequence[Claim], targets: Sequence[Target]) -> list[Target]:

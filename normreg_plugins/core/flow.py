@@ -110,8 +110,7 @@ class Flow(TorchDispatchMode):
         for module in self._model.modules():
             if id(module) in self.traces or is_norm(module) or is_scale_bias(module):
                 handles.append(module.register_forward_pre_hook(self._enter))
-                leave = module.register_forward_hook(self._leave, prepend=True, with_kwargs=True, always_call=True)
-                handles.append(leave)
+                handles.append(module.register_forward_hook(self._leave, with_kwargs=True, always_call=True))
         try:
             yield
         finally:
@@ -121,7 +120,8 @@ class Flow(TorchDispatchMode):
     def _enter(self, module: nn.Module, args: Any) -> None:
         self._open.append(module)
 
-    def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def _leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
+        *kwargs, output = rest
         if self._open and self._open[-1] is module:  # else it was running when the watch began: it is the model itself
             self._open.pop()
         if output is None:  # an error on its way out
