@@ -12,6 +12,7 @@ SHAPES = ("circle", "square", "triangle")
 MOST_THINGS = 5
 RADIUS = (0.1, 0.25)  # of the image side
 CONTRAST = 80.0  # least distance of a shape's colour from the ground it covers, in grey levels
+TILT = 0.25  # radians, either way
 TRIES = 30  # places tried for one shape before the scene goes without it
 
 Mask = NDArray[np.bool_]
@@ -67,10 +68,10 @@ def _place(rng: np.random.Generator, size: int, covered: Mask) -> Thing | None:
     for _ in range(TRIES):
         radius = size * rng.uniform(*RADIUS)
         x, y = rng.uniform(radius, size - radius, 2)
-        thing = Thing(label, _mask(SHAPES[label], size, x, y, radius, rng.uniform(0, 2 * np.pi)))
-        left, top, width, height = thing.box
-        if not covered[top : top + height, left : left + width].any():
-            return thing
+        left, top, right, bottom = (int(end) for end in (x - radius, y - radius, x + radius + 1, y + radius + 1))
+        if not covered[top:bottom, left:right].any():
+            angle = rng.uniform(-TILT, TILT)
+            return Thing(label, _mask(SHAPES[label], size, x, y, radius, angle))
     return None
 
 
@@ -81,7 +82,7 @@ def _mask(shape: str, size: int, x: float, y: float, radius: float, angle: float
     if shape == "circle":
         return np.asarray(u**2 + v**2 <= 1)
     sides = {"triangle": 3, "square": 4}[shape]
-    normals = angle + 2 * np.pi * np.arange(sides) / sides
+    normals = angle + np.pi / 2 + 2 * np.pi * np.arange(sides) / sides  # one side lies below
     inside = np.cos(normals)[:, None, None] * u + np.sin(normals)[:, None, None] * v
     return np.asarray((inside <= np.cos(np.pi / sides)).all(0))
 
