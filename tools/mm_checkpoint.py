@@ -52,13 +52,18 @@ def read(args: argparse.Namespace) -> tuple[nn.Module, dict[str, Any]]:
     cfg = Config.fromfile(args.config)
     init_default_scope(cfg.get("default_scope", "mmengine"))
     model = MODELS.build(cfg.model).double()
-    checkpoint = _load(args.checkpoint)
+    meta = load_weights(model, args.checkpoint, args.config)
+    return model, {key: value for key, value in meta.items() if not _holds_inert(value)}
+
+
+def load_weights(model: nn.Module, path: Path, config: str | Path) -> dict[str, Any]:
+    """Put the weights of a checkpoint into the net of a config; return its meta."""
+    checkpoint = _load(path)
     try:
         model.load_state_dict(checkpoint.get("state_dict", checkpoint))
     except (AttributeError, RuntimeError) as error:
-        refuse(f"{args.checkpoint} does not belong to the net of {args.config}:\n{error}")
-    meta = checkpoint.get("meta") or {}
-    return model, {key: value for key, value in meta.items() if not _holds_inert(value)}
+        refuse(f"{path} does not belong to the net of {config}:\n{error}")
+    return checkpoint.get("meta") or {}
 
 
 def _load(path: Path) -> Any:

@@ -12,8 +12,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from normreg_plugins.core.average import correct_average_
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.filters import filters_of, safe_factors
 from normreg_plugins.core.parts import keeps_channel_statistics
 from normreg_plugins.core.preserve import same_randomness, training_mode
 from normreg_plugins.core.verdict import Kind
@@ -65,11 +65,17 @@ class EMAHook(MMEngineEMAHook):
         norms = [(name, m) for name, m in self.ema_model.module.named_modules() if _has_statistics(m)]
         return [norm for name, norm in norms if theirs[name].training]
 
+    @torch.no_grad()
     def _correct_lengths(self, runner: Runner) -> None:
+        """Of filters that no norm follows."""
         for handle in handles_of(runner):
             free = {verdict.name for verdict in handle.verdicts.of(Kind.FREE)}
-            if names := [name for name in handle.targets if name in free]:
-                correct_average_(self.ema_model.module, self.src_model, names)
+            for name in free.intersection(handle.targets):
+                owner = name.rpartition(".")[0]
+                ours, theirs = (m.get_submodule(owner) for m in (self.ema_model.module, self.src_model))
+                filters = filters_of(ours)
+                lengths = (filters.norms(m.weight) for m in (theirs, ours))  # type: ignore[arg-type]
+                filters.scale_(ours.weight, safe_factors(*lengths))  # type: ignore[arg-type]
 
     @torch.no_grad()
     def _measure(self, runner: Runner, norms: list[nn.Module], data_batch: Any, rate: float) -> None:

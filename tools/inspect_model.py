@@ -1,0 +1,161 @@
+#!/usr/bin/env python
+"""What would a method do to this model? `python tools/inspect_model.py CONFIG [CHECKPOINT]`
+
+Shows the verdict on every weight, with the numbers that prove it, how long its filters are and how many are zero, and
+which weights the config's regularizer (or WRS) would act on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mm_checkpoint import load_weights
+from mm_cli import refuse
+from mmengine.config import Config
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.registry import MODELS, init_default_scope
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from normreg_plugins import Verdicts, attach, find_scale_invariant, prove_scale_invariant
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.filters import filters_of
+from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
+
+Forward = Callable[[nn.Module], Any]
+STYLES = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("checkpoint", type=Path, nargs="?")
+    parser.add_argument("--prove", action=argparse.BooleanOptionalAction, default=True, help="prove it by numbers")
+    parser.add_argument("--size", type=int, default=64, help="side of the random images (default: 64)")
+    return parser.parse_args(argv)
+
+
+def build_model(args: argparse.Namespace, cfg: Config) -> nn.Module:
+    """The model of the config, with the weights of the checkpoint or random ones."""
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    settings = copy.deepcopy(cfg.model)
+    settings.get("data_preprocessor", {}).pop("batch_augments", None)
+    torch.manual_seed(0)
+    model = revert_sync_batchnorm(MODELS.build(settings))
+    if args.checkpoint is not None:
+        load_weights(model, args.checkpoint, args.config)
+    return model.train()
+
+
+def forward_of(cfg: Config, size: int) -> Forward:
+    """One training forward on two random images of the config's task: its losses, and what its heads put out."""
+    scope = cfg.get("default_scope", "mmengine")
+    batch = {"mmdet": _detection_batch, "mmseg": _segmentation_batch}.get(scope, _crowd_batch)(cfg, size)
+    two_stages = "roi_head" in cfg.model
+
+    def forward(model: Any) -> Any:
+        data = model.data_preprocessor(copy.deepcopy(batch), True)
+        losses = model(**data, mode="loss")
+        return losses if two_stages else (losses, model(**data, mode="tensor"))
+
+    return forward
+
+
+def _detection_batch(cfg: Config, size: int) -> Any:
+    from mmdet.testing import demo_mm_inputs
+
+    masks = "mask" in str(cfg.model)
+    return demo_mm_inputs(2, [[3, size, size]] * 2, num_classes=2, with_mask=masks, with_semantic=masks)
+
+
+def _segmentation_batch(_: Config, size: int) -> Any:
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    samples = []
+    for _ in range(2):
+        truth = PixelData(data=torch.randint(0, 2, (1, size, size)))
+        samples.append(SegDataSample(gt_sem_seg=truth, metainfo={"img_shape": (size, size), "ori_shape": (size, size)}))
+    return {
+        "inputs": [torch.randint(0, 256, (3, size, size), dtype=torch.uint8) for _ in range(2)],
+        "data_samples": samples,
+    }
+
+
+def _crowd_batch(cfg: Config, size: int) -> Any:
+    if cfg.model.get("type") != "CrowdCounter":
+        refuse(f"model type {cfg.model.get('type')}: random batches are known for mmdet, mmseg and CrowdCounter")
+    from normreg_plugins.crowd.mm.sample import CrowdSample
+
+    metainfo = {"img_shape": (size, size), "shorter_side": size}
+    points = torch.rand(2, 5, 2) * size
+    samples = [CrowdSample(metainfo=metainfo, points=each, targets=torch.ones(5)) for each in points]
+    return {"inputs": list(torch.rand(2, 3, size, size)), "data_samples": samples}
+
+
+def table_of(model: nn.Module, verdicts: Verdicts, proof: Verdicts | None) -> Table:
+    table = Table(
+        "weight", "verdict", "norms", "filters", "norm: least", "mean", "most", "zero", title=verdicts.summary()
+    )
+    proven = {verdict.name: verdict.kind for verdict in proof or ()}
+    for verdict in verdicts:
+        lengths = filters_of(model.get_submodule(verdict.name.rpartition(".")[0])).norms(
+            model.get_parameter(verdict.name)
+        )
+        numbers = [f"{value:.3g}" for value in (lengths.min(), lengths.mean(), lengths.max())]
+        agrees = proven.get(verdict.name, verdict.kind) == verdict.kind
+        kind = verdict.kind.value + (
+            "" if not proof else " =" if agrees else f" BUT NUMBERS SAY {proven[verdict.name]}"
+        )
+        style = STYLES.get(verdict.kind.value, "yellow") if agrees else "bold red"
+        zeros = int((lengths == 0).sum())
+        table.add_row(
+            verdict.name, kind, ", ".join(verdict.norms), str(lengths.numel()), *numbers, str(zeros), style=style
+        )
+    return table
+
+
+def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: Console) -> None:
+    """Attach the method for a moment, and tell."""
+    hooks = [hook["regularizer"] for hook in cfg.get("custom_hooks") or [] if "regularizer" in hook]
+    regularizer = cfg.get("optim_wrapper", {}).get("regularizer") or next(iter(hooks), {"type": "WRS"})
+    method, select = build_regularizer(regularizer)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+    handle = attach(optimizer, model, method, select, forward=forward, updates_per_epoch=1.0)
+    console.print(f"\n{handle.method!r} would act on {len(handle.targets)} weights and leave alone:", highlight=False)
+    for name, reason in handle.left_alone.items():
+        console.print(f"  {name}: {reason}", highlight=False)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    for path in (args.config, args.checkpoint):
+        if path is not None and not path.is_file():
+            refuse(f"there is no file {path} (in {Path.cwd()})")
+    logging.disable(logging.WARNING)
+    console = Console(width=None if Console().is_terminal else 200)
+    cfg = Config.fromfile(args.config)
+    model, forward = build_model(args, cfg), forward_of(cfg, args.size)
+    with console.status("one training forward is watched"):
+        verdicts = find_scale_invariant(model, forward)
+    with console.status("filters are scaled, and the forward run again"):
+        proof = prove_scale_invariant(model, forward) if args.prove else None
+    console.print(table_of(model, verdicts, proof))
+    if proof is not None:
+        differ = sum(p.kind != v.kind for p, v in zip(proof, verdicts))
+        console.print(f"proven by numbers: {len(verdicts) - differ} of {len(verdicts)} verdicts agree")
+    try:
+        say_what_it_does(model, cfg, forward, console)
+    except NormRegError as error:
+        refuse(str(error))
+
+
+if __name__ == "__main__":
+    main()
