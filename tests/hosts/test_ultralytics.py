@@ -226,6 +226,11 @@ def test_any_of_their_optimizers(train, optimizer, kind, method):
         assert all(groups_by_name(trainer)[name]["use_muon"] for name in trainer.handle.targets)
 
 
+def test_no_guess_at_how_the_two_momenta_of_musgd_follow(train):
+    with pytest.raises(NormRegError, match="MuSGD keeps 'momentum_buffer_SGD'"):
+        train(WeightRescaling(interval=1, transport_state=True), optimizer="MuSGD")
+
+
 def test_shrinking(train):
     """AWS has no norm to reach: with rate and strength this high the weights vanish, the others do not."""
     trainer = train(AdaptiveWeightShrink(alpha=1e9), warmup_epochs=0, epochs=1)
