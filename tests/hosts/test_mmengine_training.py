@@ -159,6 +159,7 @@ def test_activation_checkpointing_changes_nothing(tmp_path):
     assert_on_sphere(cheap)
 
 
+@pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="this torch cannot compile a watched step")
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.filterwarnings("ignore:.*:UserWarning:torch")
 def test_a_compiled_step_is_confirmed_by_gradients(tmp_path, backend):
@@ -217,4 +218,12 @@ def test_a_loader_of_odd_batches(tmp_path):
     """A batch that is not full is an update like any other."""
     runner = train(tmp_path, {"type": "WRS", "interval": 5}, train_dataloader=loader(batch_size=5))
     assert updates(runner) == 2 * -(-IMAGES // 5)
+    assert_on_sphere(runner)
+
+
+def test_compiling_something_does_not_take_the_method_off(tmp_path):
+    """The first torch.compile of a process does so in torch 2.1, from optimizers made before and after."""
+    torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2))
+    runner = train(tmp_path, WRS)
+    assert updates(runner) == 12
     assert_on_sphere(runner)

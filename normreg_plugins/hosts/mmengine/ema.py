@@ -74,8 +74,8 @@ class EMAHook(MMEngineEMAHook):
                 owner = name.rpartition(".")[0]
                 ours, theirs = (m.get_submodule(owner) for m in (self.ema_model.module, self.src_model))
                 filters = filters_of(ours)
-                lengths = (filters.norms(m.weight) for m in (theirs, ours))  # type: ignore[arg-type]
-                filters.scale_(ours.weight, safe_factors(*lengths))  # type: ignore[arg-type]
+                lengths = (filters.norms(m.weight) for m in (theirs, ours))
+                filters.scale_(ours.weight, safe_factors(*lengths))
 
     @torch.no_grad()
     def _measure(self, runner: Runner, norms: list[nn.Module], data_batch: Any, rate: float) -> None:
