@@ -1,0 +1,116 @@
+"""On real architectures, every verdict is held against numbers: nothing wrongly touched, nothing missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+from torchvision.models import detection, segmentation, video
+from torchvision.ops import StochasticDepth
+
+from normreg_plugins import find_scale_invariant, prove_scale_invariant
+
+BLIND = ("invariant", "compensated")
+
+
+class Entry(NamedTuple):
+    make: Callable[[], nn.Module]
+    forward: Callable[[nn.Module], Any]
+    taken: int
+    """How many weights are scale invariant, counted once by hand from the architecture."""
+
+
+def randn(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(3))
+
+
+def pictures(model: nn.Module) -> Any:
+    return model(randn(2, 3, 64, 64))
+
+
+def clips(model: nn.Module) -> Any:
+    return model(randn(2, 3, 4, 32, 32))
+
+
+def with_boxes(model: nn.Module) -> Any:
+    boxes = torch.tensor([[5.0, 5.0, 40.0, 40.0], [10.0, 20.0, 50.0, 60.0]])
+    target = {"boxes": boxes, "labels": torch.tensor([1, 2])}
+    return model(list(randn(2, 3, 64, 64).sigmoid()), [target, target])
+
+
+def up_to_the_heads(model: nn.Module) -> Any:
+    """A loss hardly sees the far levels of a pyramid; the heads' outputs show them."""
+    return model.head(list(model.backbone(randn(2, 3, 64, 64)).values()))
+
+
+def classifier(name: str, taken: int) -> Entry:
+    return Entry(lambda: getattr(models, name)(weights=None), pictures, taken)
+
+
+def segmenter(name: str, taken: int, **options: Any) -> Entry:
+    options |= {"weights": None, "weights_backbone": None, "num_classes": 5}
+    return Entry(lambda: getattr(segmentation, name)(**options), pictures, taken)
+
+
+def detector(name: str, taken: int, forward: Callable[[nn.Module], Any]) -> Entry:
+    options = {"weights": None, "weights_backbone": None, "num_classes": 5, "min_size": 64, "max_size": 64}
+    return Entry(lambda: getattr(detection, name)(**options), forward, taken)
+
+
+ZOO = {
+    **{
+        name: classifier(name, taken)
+        for name, taken in {
+            "alexnet": 0,
+            "resnet18": 20,
+            "resnet34": 36,
+            "resnet50": 53,
+            "resnext50_32x4d": 53,
+            "densenet121": 120,
+            "googlenet": 59,
+            "mobilenet_v2": 52,
+            "mobilenet_v3_small": 34,
+            "mobilenet_v3_large": 46,
+            "mnasnet0_5": 52,
+            "mnasnet1_0": 52,
+            "shufflenet_v2_x0_5": 56,
+            "shufflenet_v2_x1_0": 56,
+            "squeezenet1_0": 0,
+            "squeezenet1_1": 0,
+            "efficientnet_b0": 49,
+            "regnet_x_400mf": 71,
+            "regnet_y_400mf": 53,
+            "convnext_tiny": 0,
+            "swin_t": 0,
+        }.items()
+    },
+    "deeplabv3_mobilenet with its auxiliary head": segmenter("deeplabv3_mobilenet_v3_large", 54, aux_loss=True),
+    "deeplabv3_resnet50 with its auxiliary head": segmenter("deeplabv3_resnet50", 61, aux_loss=True),
+    "fcn_resnet50 with its auxiliary head": segmenter("fcn_resnet50", 55, aux_loss=True),
+    "lraspp": segmenter("lraspp_mobilenet_v3_large", 47),
+    "faster r-cnn": detector("fasterrcnn_mobilenet_v3_large_320_fpn", 46, with_boxes),
+    "fcos": detector("fcos_resnet50_fpn", 53, up_to_the_heads),
+    "r3d_18": Entry(lambda: video.r3d_18(weights=None), clips, 20),
+    "mc3_18": Entry(lambda: video.mc3_18(weights=None), clips, 20),
+    "vision transformer": Entry(lambda: models.VisionTransformer(64, 16, 4, 4, 64, 128), pictures, 0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ZOO)
+def test_verdicts_agree_with_numbers(name: str) -> None:
+    net = ZOO[name].make()
+    for module in net.modules():
+        if isinstance(module, StochasticDepth):
+            module.p = 0.0  # numbers cannot speak of a branch that chance left out
+    found = find_scale_invariant(net, ZOO[name].forward)
+    proven = {v.name: v for v in prove_scale_invariant(net, ZOO[name].forward)}
+    wrongly_touched = [v.name for v in found if v.kind in BLIND and proven[v.name].kind not in BLIND]
+    missed = [(v.name, v.reason) for v in found if v.kind not in BLIND and proven[v.name].kind in BLIND]
+    assert wrongly_touched == []
+    assert missed == []
+    assert len(found.of(*BLIND)) == ZOO[name].taken
