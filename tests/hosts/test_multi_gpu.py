@@ -1,53 +1,10 @@
 """mmengine on two processes: ranks stay equal, and what cuts through filters is refused."""
 
-import os
-import socket
-from pathlib import Path
-
 import pytest
 import torch
-import torch.multiprocessing as multiprocessing
-from torch import distributed
+from mm_ranks import in_two_processes, refuse_fsdp1, train_with_ddp
 
 pytestmark = pytest.mark.mm
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def in_two_processes(work, folder):
-    """Call work(rank, folder) in each of two gloo ranks."""
-    multiprocessing.spawn(_rank, args=(work, str(folder), free_port()), nprocs=2)
-
-
-def _rank(rank, work, folder, port):
-    torch.set_num_threads(1)
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2"
-    )
-    distributed.init_process_group("gloo")
-    try:
-        work(rank, Path(folder))
-    finally:
-        distributed.destroy_process_group()
-
-
-def train_with_ddp(rank, folder):
-    from mm_toy import train, weights
-
-    runner = train(
-        folder,
-        {"type": "WRS", "interval": 3},
-        launcher="pytorch",
-        model_wrapper_cfg={"type": "MMDistributedDataParallel", "device_ids": None},
-        custom_hooks=[{"type": "EMAHook", "momentum": 0.05}],
-        **{"train_cfg.max_epochs": 17},  # 51 updates: 24 images, four on each of two ranks
-    )
-    model = runner.model.module
-    torch.save({"weights": dict(model.named_parameters()), "all": weights(runner)}, folder / f"rank{rank}.pt")
 
 
 @pytest.mark.slow
@@ -76,23 +33,6 @@ def test_deepspeed_is_refused_with_what_to_do(tmp_path, way):
     runner.model.conv3.weight.ds_id = 7
     with pytest.raises(AttachError, match=r"conv3\.weight: DeepSpeed ZeRO-3 .* Use ZeRO stage 0, FSDP2"):
         runner.train()
-
-
-def refuse_fsdp1(rank, folder):
-    from mm_toy import ToyNet
-    from mmengine.optim import build_optim_wrapper
-    from torch.distributed.fsdp import FullyShardedDataParallel
-
-    model = FullyShardedDataParallel(ToyNet(), device_id=torch.device("cpu"), use_orig_params=True)
-    settings = {
-        "constructor": "NormRegOptimWrapperConstructor",
-        "regularizer": {"type": "WRS"},
-        "optimizer": {"type": "SGD", "lr": 0.1},
-    }
-    try:
-        build_optim_wrapper(model, settings)
-    except ValueError as error:
-        (folder / f"rank{rank}.txt").write_text(str(error))
 
 
 @pytest.mark.slow
