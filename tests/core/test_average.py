@@ -47,8 +47,9 @@ def evaluation_error(average: AveragedModel) -> float:
 
 
 @pytest.mark.parametrize("use_buffers", [False, True])
-def test_filters_get_their_length_back_and_batches_do_the_rest(use_buffers: bool) -> None:
-    """Lengths need no data. Statistics of averaged directions do: nothing but batches shows them exactly."""
+def test_filters_get_their_length_back_and_this_average_evaluates_better(use_buffers: bool) -> None:
+    """Lengths are restored exactly. The statistics are a guess that helps at this rate and this decay; at higher rates
+    it does harm, and only batches (`update_bn`) show them."""
     net, average, handle = averaged_training(use_buffers)
     uncorrected = evaluation_error(average)
     assert min(float(lengths(average.module, name).min()) for name in INVARIANT) < 0.95
@@ -56,10 +57,8 @@ def test_filters_get_their_length_back_and_batches_do_the_rest(use_buffers: bool
     corrected = evaluation_error(average)
     for name in INVARIANT:
         assert relative_error(lengths(average.module, name), lengths(net, name)) < 1e-6
-    recalibrated = evaluation_error(exact_statistics(average))
-    print(f"evaluation error {uncorrected:.3f} untouched, {corrected:.3f} corrected, {recalibrated:.1e} recalibrated")
-    assert uncorrected > 0.01
-    assert recalibrated < 1e-5
+    print(f"evaluation error {uncorrected:.3f} untouched, {corrected:.3f} corrected")
+    assert corrected < uncorrected
 
 
 def test_the_direction_of_every_averaged_filter_stays() -> None:

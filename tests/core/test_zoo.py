@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     make: Callable[[], nn.Module]
     forward: Callable[[nn.Module], Any]
     taken: int
-    """How many weights are scale invariant, counted once by hand from the architecture."""
+    """How many scale invariant weights were found and proven when this was written: a change needs a reason."""
 
 
 def randn(*shape: int) -> torch.Tensor:
