@@ -69,11 +69,7 @@ def split(union: Coco, held_out: set[str]) -> tuple[Coco, Coco]:
     if strangers := sorted(held_out - known):
         raise SplitError(f"the list names images that val2014 does not have, e.g. {strangers[0]}")
     labelled = {annotation["image_id"] for annotation in union["annotations"]}
-    train = {
-        image["id"]
-        for image in union["images"]
-        if image["file_name"] not in held_out and image["id"] in labelled
-    }
+    train = {image["id"] for image in union["images"] if image["file_name"] not in held_out and image["id"] in labelled}
     val = {image["id"] for image in union["images"] if image["file_name"] in held_out}
     return _only(union, train), _only(union, val)
 
@@ -94,8 +90,7 @@ def _missing(root: Path) -> list[str]:
         root / "annotations" / "instances_val2014.json": f"from {annotations}, {COCO_URL}",
         root / "train2014": f"from train2014.zip, {COCO_URL}",
         root / "val2014": f"from val2014.zip, {COCO_URL}",
-        root
-        / "5k.txt": f"the list of 5,000 validation images: curl -L -o {root / '5k.txt'} {LIST_URL}",
+        root / "5k.txt": f"the list of 5,000 validation images: curl -L -o {root / '5k.txt'} {LIST_URL}",
     }
     return [f"{path} is missing: {source}" for path, source in wanted.items() if not path.exists()]
 
@@ -138,9 +133,7 @@ def prepare(root: Path, counts: Counts) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("data/coco2014"), help="(%(default)s)")
     args = parser.parse_args()
     try:

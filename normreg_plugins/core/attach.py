@@ -10,6 +10,7 @@ from torch.optim import LBFGS, Optimizer
 
 from normreg_plugins.core.copies import handle_of
 from normreg_plugins.core.discover import find_claims, overruled
+from normreg_plugins.core.dynamo import keep_step_hooks
 from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.handle import Handle
 from normreg_plugins.core.methods import Method
@@ -46,6 +47,7 @@ def attach(
             keep beside the groups grow with them.
     """
     refuse_unsound(optimizer, model, method)
+    keep_step_hooks(optimizer)
     claims = find_claims(model, forward)
     if proof is not None:
         claims = overruled(claims, proof)

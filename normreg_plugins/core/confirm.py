@@ -22,6 +22,11 @@ from normreg_plugins.core.structure import Claim
 from normreg_plugins.core.targets import Target
 from normreg_plugins.core.verdict import Kind
 
+if hasattr(torch.compiler, "is_compiling"):
+    from torch.compiler import is_compiling
+else:  # torch < 2.3; the compiler recognises its own function only
+    from torch._dynamo.external_utils import is_compiling
+
 SCALE_BLIND = (Kind.INVARIANT, Kind.COMPENSATED)
 RADIAL_LIMIT = 0.25
 """Of a random gradient's share along the weight. An invariant weight's share is its rounding error: 1e-5 or so in
@@ -57,7 +62,7 @@ class FirstForward:
         _remove_all(self._handles)
 
     def _begin(self, model: nn.Module, args: Any) -> None:
-        if model is not self._model() or not model.training or _compiling() or self._watch is not None:
+        if model is not self._model() or not model.training or is_compiling() or self._watch is not None:
             return
         self._begin_with()
         if self._done is None:
@@ -68,7 +73,7 @@ class FirstForward:
         self._watch.__enter__()
 
     def _finish(self, model: nn.Module, args: Any, output: Any) -> None:
-        if model is not self._model() or self._watch is None or _compiling():
+        if model is not self._model() or self._watch is None or is_compiling():
             return
         self._watch.__exit__(None, None, None)
         flow, self._flow, self._watch = self._flow, None, None
@@ -184,8 +189,3 @@ def _pull(parameter: Tensor) -> Tensor:
     """||g|| ||w||: how much the loss depends on a parameter, whatever its scale."""
     assert parameter.grad is not None
     return parameter.grad.float().norm() * parameter.float().norm()
-
-
-def _compiling() -> bool:
-    compiler = getattr(torch.compiler, "is_compiling", None) or torch._dynamo.is_compiling
-    return bool(compiler())

@@ -120,4 +120,9 @@ def zero_up_to(norms: Tensor) -> float:
 def safe_factors(target: Tensor | float, norms: Tensor) -> Tensor:
     """target / norms, and 1 where that would revive a zero filter or spread a NaN or Inf."""
     usable = (norms > zero_up_to(norms)) & (norms < math.inf)
-    return torch.where(usable, target / norms, 1.0)
+    return torch.where(usable, target / norms, torch.ones_like(norms))  # ones_like: also where weights are sharded
+
+
+def local(values: Tensor) -> Tensor:
+    """This process's part of a sharded tensor; any other tensor as it is."""
+    return values.to_local() if hasattr(values, "to_local") else values

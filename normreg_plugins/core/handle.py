@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -103,9 +103,9 @@ class Handle:
         """How many filters of each target hold NaN or Inf now, where any do. They stay as they are."""
         return self._health.count(self._targets, lambda norms: ~norms.isfinite())
 
-    def correct_average(self, averaged: nn.Module) -> None:
-        """Make an averaged copy of the model a correct network: see `correct_average_`."""
-        correct_average_(averaged, self._model, self.targets)
+    def correct_average(self, averaged: nn.Module, forwards: Iterable[Callable[[nn.Module], Any]] = ()) -> None:
+        """Make a sound network of an averaged copy of the model, best with batches at hand: see `correct_average_`."""
+        correct_average_(averaged, self._model, self.targets, forwards)
 
     def reapply(self) -> None:
         """Put the weights back where the method keeps them, after something else changed them.

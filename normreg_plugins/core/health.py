@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from normreg_plugins.core.errors import NonFiniteWeightWarning
+from normreg_plugins.core.filters import local
 from normreg_plugins.core.targets import Rescaled, Target
 
 
@@ -24,7 +25,7 @@ class Health:
         """Warn of targets whose measures are not finite, by name and once each."""
         if self._pending is not None:
             self._answer(*self._pending)
-        finite = torch.cat([r.measure.flatten() for r in rescaled]).isfinite().all()
+        finite = torch.cat([local(r.measure).flatten() for r in rescaled]).isfinite().all()
         on_host = finite.to("cpu", non_blocking=True)
         event = None
         if finite.is_cuda:

@@ -140,7 +140,7 @@ def repair_statistics_(scaled: Sequence[tuple[NormRead, Tensor | None, Tensor]])
         eps.append(norm_eps(read.norm))
         if bias is not None:
             shifted.append(mean)
-            shifts.append(_by_channel(bias.detach(), read, fill=0.0) * (1 - factor))
+            shifts.append(_by_channel(_gathered(bias.detach()), read, fill=0.0) * (1 - factor))
     if not means:
         return
     squares = torch._foreach_mul(factors, factors)

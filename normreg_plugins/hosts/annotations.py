@@ -57,9 +57,7 @@ def _entry_faults(section: str, entries: list[Any], keys: tuple[str, ...]) -> It
 
 
 def _is_box(bbox: Any) -> bool:
-    return (
-        isinstance(bbox, list) and len(bbox) == 4 and all(isinstance(x, int | float) for x in bbox)
-    )
+    return isinstance(bbox, list) and len(bbox) == 4 and all(isinstance(x, int | float) for x in bbox)
 
 
 def _reference_faults(coco: dict[str, Any]) -> Iterator[str]:

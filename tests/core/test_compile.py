@@ -15,7 +15,11 @@ METHODS = [WeightRescaling(interval=2), AdaptiveWeightShrink(alpha=0.2), SphereD
 BACKENDS = ["eager", "aot_eager"]
 CAN_LOOK_INSIDE = hasattr(torch.compiler, "set_stance")  # torch >= 2.6
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch"),
+    # Before, the compiler cannot be told to look away from the watch on the first forward: docs/verdicts.md says so.
+    pytest.mark.skipif(not hasattr(torch.compiler, "is_compiling"), reason="torch >= 2.3 compiles a watched model"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,6 @@ def test_ranks_stay_bit_equal_under_ddp(results: Path) -> None:
         assert all(torch.equal(one[key], other[key]) for key in weights), name
 
 
-@pytest.mark.xfail(strict=False, reason="a conv bias is not gathered with its factors when statistics are repaired")
 @pytest.mark.skipif(not HAS_FSDP2, reason="torch.distributed.fsdp.fully_shard: torch >= 2.6")
 def test_sharded_training_equals_training_in_one_piece(results: Path) -> None:
     assert_no_error(results, with_fsdp2)

@@ -62,9 +62,7 @@ def test_dist_test_takes_a_checkpoint():
 
 
 def test_slurm_train_starts_one_launcher_per_machine():
-    words = command(
-        "slurm_train.sh", "gpu", "job", "c.py", "work dir", "--amp", GPUS="16", SRUN_ARGS="--qos x"
-    )
+    words = command("slurm_train.sh", "gpu", "job", "c.py", "work dir", "--amp", GPUS="16", SRUN_ARGS="--qos x")
     assert words[0] == "srun"
     assert (value(words, "--nodes"), value(words, "--ntasks-per-node")) == ("2", "1")
     assert (value(words, "--gres"), value(words, "--cpus-per-task")) == ("gpu:8", "40")
@@ -76,9 +74,7 @@ def test_slurm_train_starts_one_launcher_per_machine():
 def test_slurm_train_tells_each_machine_its_place(tmp_path):
     """The part after srun, as it would run on the second of two machines."""
     scontrol = tmp_path / "scontrol"
-    scontrol.write_text(
-        '#!/bin/sh\n[ "$1 $2 $3" = "show hostnames n[1-2]" ] && echo n1 && echo n2\n'
-    )
+    scontrol.write_text('#!/bin/sh\n[ "$1 $2 $3" = "show hostnames n[1-2]" ] && echo n1 && echo n2\n')
     scontrol.chmod(0o755)
     words = command("slurm_train.sh", "gpu", "job", "c.py", "work", GPUS="4", GPUS_PER_NODE="2")
     done = subprocess.run(

@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 
 from normreg_plugins.core import attach
 from normreg_plugins.core.attach import refuse_unsound
-from normreg_plugins.core.dynamo import keep_step_hooks
 from normreg_plugins.core.errors import AttachError
 from normreg_plugins.hosts.mmengine.epochs import updates_per_epoch
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
@@ -52,7 +51,6 @@ class NormRegOptimWrapperConstructor:
             )
         merge_groups(wrapper.optimizer)
         refuse_unsound(wrapper.optimizer, model, self._method)  # with its wrapper, which tells how it is sharded
-        keep_step_hooks(wrapper.optimizer)
         bare = getattr(model, "module", model)
         per_epoch = updates_per_epoch(wrapper)
         report([attach(wrapper.optimizer, bare, self._method, self._select, updates_per_epoch=per_epoch)])

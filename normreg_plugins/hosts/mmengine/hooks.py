@@ -17,7 +17,6 @@ from normreg_plugins.analysis.norms import norm_summary
 from normreg_plugins.core import Handle, attach
 from normreg_plugins.core.attach import refuse_unsound
 from normreg_plugins.core.copies import handle_of
-from normreg_plugins.core.dynamo import keep_step_hooks
 from normreg_plugins.core.errors import AttachError, NormRegError, SelectionError
 from normreg_plugins.hosts.mmengine.epochs import updates_per_epoch
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
@@ -59,7 +58,6 @@ class NormRegHook(Hook):
 
     def _attach(self, wrapper: OptimWrapper, runner: Runner, one_of_many: bool) -> None:
         schedulers = [s for s in _schedulers(runner.param_schedulers) if s.optimizer is wrapper]
-        keep_step_hooks(wrapper.optimizer)
         per_epoch = updates_per_epoch(wrapper)
         try:
             handle = attach(
