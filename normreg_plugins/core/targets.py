@@ -128,30 +128,41 @@ def repair_statistics_(scaled: Sequence[tuple[NormRead, Tensor | None, Tensor]])
     Args:
         scaled: a norm that reads the filters, the layer's bias, and one factor per filter.
     """
-    means, variances, factors, eps, shifted, shifts = [], [], [], [], [], []
-    for read, bias, by_filter in scaled:
-        mean, var = (getattr(read.norm, f"running_{which}", None) for which in ("mean", "var"))
-        if mean is None or var is None:
-            continue
-        factor = _by_channel(by_filter, read, fill=1.0)
-        means.append(mean)
-        variances.append(var)
-        factors.append(factor)
-        eps.append(norm_eps(read.norm))
-        if bias is not None:
-            shifted.append(mean)
-            shifts.append(_by_channel(_gathered(bias.detach()), read, fill=0.0) * (1 - factor))
-    if not means:
+    factors, shifts = _by_norm(scaled)
+    if not factors:
         return
-    squares = torch._foreach_mul(factors, factors)
+    means, variances = ([getattr(n, f"running_{which}") for n in factors] for which in ("mean", "var"))
+    scales = [*factors.values()]
+    squares = torch._foreach_mul(scales, scales)
     grown = torch._foreach_sub(squares, 1.0)
-    torch._foreach_mul_(grown, eps)
-    torch._foreach_mul_(means, factors)
+    torch._foreach_mul_(grown, [norm_eps(norm) for norm in factors])
+    torch._foreach_mul_(means, scales)
     torch._foreach_mul_(variances, squares)
     torch._foreach_add_(variances, grown)
     torch._foreach_clamp_min_(variances, 0.0)
-    if shifted:
-        torch._foreach_add_(shifted, shifts)
+    if shifts:
+        torch._foreach_add_([mean for mean, norm in zip(means, factors) if norm in shifts], [*shifts.values()])
+
+
+def _by_norm(
+    scaled: Sequence[tuple[NormRead, Tensor | None, Tensor]],
+) -> tuple[dict[nn.Module, Tensor], dict[nn.Module, Tensor]]:
+    """For each norm that keeps statistics one factor a per channel, and b (1 - a) where its filters have a bias.
+
+    A norm behind a concatenation has channels of several layers, and must be met once all the same.
+    """
+    factors: dict[nn.Module, Tensor] = {}
+    shifts: dict[nn.Module, Tensor] = {}
+    for read, bias, by_filter in scaled:
+        norm = read.norm
+        if getattr(norm, "running_mean", None) is None:
+            continue
+        factor = _by_channel(by_filter, read, fill=1.0)
+        factors[norm] = factors[norm] * factor if norm in factors else factor
+        if bias is not None:
+            shift = _by_channel(_gathered(bias.detach()), read, fill=0.0) * (1 - factor)
+            shifts[norm] = shifts[norm] + shift if norm in shifts else shift
+    return factors, {norm: shifts[norm] for norm in factors if norm in shifts}
 
 
 def _by_channel(values: Tensor, read: NormRead, fill: float) -> Tensor:
