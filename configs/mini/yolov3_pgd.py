@@ -2,7 +2,7 @@
 _base_ = [
     "../_base_/models/mini_yolov3_d53.py",
     "../_base_/datasets/mini_detection.py",
-    "../_base_/schedules/mini_200.py",
+    "../_base_/schedules/mini_yolov3.py",
     "../_base_/regularizers/pgd.py",
     "../_base_/runtimes/mini_detection.py",
 ]

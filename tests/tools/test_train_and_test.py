@@ -48,7 +48,7 @@ def small(tmp_path_factory):
     options = ["--out", folder / "data", "--train", "8", "--val", "4", "--size", "96"]
     subprocess.run([*map(str, make + options)], check=True, capture_output=True)
     base = ROOT / "configs" / "_base_"
-    parts = ("models/mini_yolov3_d53", "datasets/mini_detection", "schedules/mini_200")
+    parts = ("models/mini_yolov3_d53", "datasets/mini_detection", "schedules/mini_yolov3")
     bases = [str(base / f"{part}.py") for part in (*parts, "regularizers/wrs")]
     bases.append(str(base / "runtimes" / "mini_detection.py"))
     config = folder / "small.py"
