@@ -153,27 +153,24 @@ def _tell_of_missed(promised: Sequence[Claim], found: dict[str, Claim]) -> None:
 
 
 @torch.no_grad()
-def check_gradients(targets: Sequence[Target], parameters: Iterable[Tensor]) -> None:
+def seen_by_gradients(targets: Sequence[Target], parameters: Iterable[Tensor]) -> list[str]:
     """Lemma 3.1 of the WRS paper as a test: the gradient of a scale invariant filter is orthogonal to it.
 
     For a model whose forward could not be watched (it is compiled, or not called as a whole). Waits for the device;
     done once. Frozen norms break the lemma, so compensated weights are not tested, nor are weights whose gradient is
     next to nothing beside those of all `parameters`: that is rounding, which points anywhere.
+
+    Returns:
+        The weights whose scale the gradients seem to see.
     """
     tested = [t for t in targets if t.claim.kind is Kind.INVARIANT and t.weight.grad is not None]
     if not tested:
-        return
+        return []
     sizes = torch.stack([_pull(p).to("cpu", torch.float32) for p in parameters if p.grad is not None])
     shares = torch.stack([_radial_share(t).to("cpu", torch.float32) for t in tested])
     pulls = torch.stack([_pull(t.weight).to("cpu", torch.float32) for t in tested])
-    wrong = (shares > RADIAL_LIMIT) & (pulls > NEGLIGIBLE * sizes.max()) & shares.isfinite()
-    for target, share, seen in zip(tested, shares.tolist(), wrong.tolist()):
-        if seen:
-            raise StructureMismatchError(
-                f"{target.name}: the structure promised {target.claim.kind} ({target.claim.reason}), but its gradient "
-                f"has a part along the weight, {share:.2f} of that of a random direction, so the loss sees its scale. "
-                "Pass forward= to attach(), or name the weights with select=."
-            )
+    seen = (shares > RADIAL_LIMIT) & (pulls > NEGLIGIBLE * sizes.max()) & shares.isfinite()
+    return [target.name for target, yes in zip(tested, seen.tolist()) if yes]
 
 
 def _radial_share(target: Target) -> Tensor:

@@ -13,11 +13,11 @@ from torch.optim import Optimizer
 
 from normreg_plugins.core.average import correct_average_
 from normreg_plugins.core.clock import UpdateClock
-from normreg_plugins.core.confirm import FirstForward, check_gradients, compare
+from normreg_plugins.core.confirm import FirstForward, compare, seen_by_gradients
 from normreg_plugins.core.copies import forget, remember
 from normreg_plugins.core.decay import WeightDecayOff
 from normreg_plugins.core.discover import as_verdict
-from normreg_plugins.core.errors import UnconfirmedWarning
+from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
 from normreg_plugins.core.filters import is_zero
 from normreg_plugins.core.health import Health
 from normreg_plugins.core.methods import Method
@@ -67,6 +67,8 @@ class Handle:
         self._decay = WeightDecayOff(optimizer, weights, schedulers) if method.drops_weight_decay else None
         self._clock = UpdateClock(optimizer)
         self._unconfirmed = list(choice.targets) if test_gradients else []
+        self._forward_seen = False
+        self._mismatch: StructureMismatchError | None = None
         self._first = FirstForward(model, self._start, self._on_first_forward if watch else None)
         if not watch and not method.starts:
             self._first.remove()
@@ -149,6 +151,8 @@ class Handle:
         return (*args[:1], wrapped, *args[2:]), {key: value for key, value in kwargs.items() if key != "closure"}
 
     def _gradients_ready(self) -> None:
+        if self._mismatch is not None:
+            raise self._mismatch  # whoever caught it at the forward meets it again before anything is updated
         if self._unconfirmed:
             self._confirm_by_gradients()
         if self._phase.always or self._phase.holds(self._clock.updates + 1):
@@ -182,8 +186,13 @@ class Handle:
             self._did(self.method.start(self._active()))
 
     def _on_first_forward(self, seen: list[Claim]) -> None:
-        unseen = compare(self._claims, seen, self._targets)
+        try:
+            unseen = compare(self._claims, seen, self._targets)
+        except StructureMismatchError as mismatch:
+            self._mismatch = mismatch
+            raise
         self._unconfirmed = [target for target in self._unconfirmed if target in unseen]
+        self._forward_seen = len(unseen) < len(self._targets)
 
     def _confirm_by_gradients(self) -> None:
         """For targets that no watched forward has shown."""
@@ -191,11 +200,19 @@ class Handle:
         if not ready:
             return
         self._unconfirmed = [target for target in self._unconfirmed if target not in ready]
-        check_gradients(ready, (p for group in self._optimizer.param_groups for p in group["params"]))
+        suspects = seen_by_gradients(ready, (p for group in self._optimizer.param_groups for p in group["params"]))
+        found = "nothing speaks against it"
+        if suspects:
+            found = f"{', '.join(suspects)}: the gradient has a part along the weight, so the loss sees its scale"
+            if self._forward_seen:
+                raise StructureMismatchError(
+                    f"{found}, against what the structure promised. Name weights with select=."
+                )
+            found += ", or it holds more than the loss (a penalty, noise)"
         warnings.warn(
             f"The first training forward did not show {ready[0].name} and {len(ready) - 1} more targets (the model is "
             "compiled, or not called as a whole, or left them out), so what its structure promised of them was tested "
-            "by their gradients only. Pass forward= to attach() for a full look.",
+            f"by their gradients only; {found}. Pass forward= to attach() for a full look.",
             UnconfirmedWarning,
             stacklevel=2,
         )

@@ -156,29 +156,26 @@ class TestTestedByGradients:
             self.step_by_parts(net, optimizer, lambda n, x: F.silu(n.bn(n.conv(x))))
         assert are_unit(net, "conv.weight")
 
-    def test_a_wrong_promise_is_an_error_before_anything_is_updated(self) -> None:
+    def test_a_wrong_promise_is_named(self) -> None:
+        """No more than that: a penalty in the loss or noise on the gradients would look the same."""
         net = Net(lambda n, x: n.bn(n.conv(x)), conv=conv(), bn=bn())
         optimizer = SGD(net.parameters(), lr=1e-3)
         attach(optimizer, net, EVERY_UPDATE)
-        before = net.conv.weight.detach().clone()
-        with pytest.raises(StructureMismatchError, match=r"conv\.weight.*gradient"):
+        with pytest.warns(UnconfirmedWarning, match=r"conv\.weight: the gradient has a part along the weight"):
             self.step_by_parts(net, optimizer, lambda n, x: n.bn(n.conv(x)) + n.conv(x))
-        assert torch.equal(net.conv.weight, before)
 
     def test_so_is_a_wrong_promise_inside_a_closure(self) -> None:
         net = Net(lambda n, x: n.bn(n.conv(x)), conv=conv(), bn=bn())
         optimizer = SGD(net.parameters(), lr=1e-3)
         attach(optimizer, net, EVERY_UPDATE)
-        before = net.conv.weight.detach().clone()
 
         def closure() -> torch.Tensor:
             loss = (net.bn(net.conv(images())) + net.conv(images())).square().sum()
             loss.backward()
             return loss
 
-        with pytest.raises(StructureMismatchError, match=r"conv\.weight"):
+        with pytest.warns(UnconfirmedWarning, match=r"conv\.weight: the gradient"):
             optimizer.step(closure)
-        assert torch.equal(net.conv.weight, before)
 
     def test_weights_that_the_first_forward_left_out_are_tested_when_they_come(self) -> None:
         """Stochastic depth: a branch that joins later is still not believed blindly."""
