@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+# What Pillow raises on torn files; once ultralytics is imported, it asks for a plug-in for what is no picture at all.
+UNREADABLE = (OSError, SyntaxError, ValueError, ImportError)
 IGNORED = 255
 """The label of pixels that do not count."""
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 Pixels = NDArray[np.uint8]
+# What Pillow raises on torn files; once ultralytics is imported, it asks for a plug-in for what is no picture at all.
+UNREADABLE = (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError)
 ORIENTATION = 0x0112  # the EXIF tag
 MEAN_COLOUR = (124, 116, 104)  # of ImageNet; it becomes zero when the network's input is normalized
 
@@ -31,7 +33,7 @@ def read_rgb(path: Path | str, upright: bool = False) -> Pixels:
             return np.array(_eight_bit(turned).convert("RGB"))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise UnreadableImageError(f"{path}: cannot be read as a picture: {error}") from error
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from normreg_plugins.analysis.masks import IGNORED
+from normreg_plugins.analysis.masks import IGNORED, UNREADABLE
 
 SHOWN = 3
 
@@ -99,7 +99,7 @@ def _misfit(pair: Pair, allowed: set[int], classes: int) -> tuple[str, str] | No
                 sizes = f"{pair.mask} ({_size(mask)}, its image {_size(image)})"
                 return "have another size than their image", sizes
             strange = [label for label, pixels in enumerate(mask.histogram()) if pixels and label not in allowed]
-    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises on torn files
+    except UNREADABLE as error:
         return "or their images cannot be read", f"{pair.mask} ({error})"
     if strange:
         return f"have labels beyond the {classes} classes", f"{pair.mask} ({', '.join(map(str, strange[:SHOWN]))})"

@@ -101,7 +101,7 @@ BROKEN = {
     r"1 of 4 masks have another size than their image, e.g. .*d\.png \(4x6, its image 6x4\)": turned,
     r"2 of 4 masks have labels beyond the 2 classes, e.g. .*a\.png \(2\), .*b\.png \(21\)": out_of_range,
     r"1 of 4 masks or their images cannot be read, e.g. .*c\.png \(": torn,
-    r"1 of 4 masks or their images cannot be read, e.g. .*a\.png \(cannot identify": no_picture,
+    r"1 of 4 masks or their images cannot be read, e.g. .*a\.png \(": no_picture,
     r"train.txt lists no images": empty,
 }
 
