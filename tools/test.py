@@ -7,7 +7,7 @@ import argparse
 import inspect
 from pathlib import Path
 
-from mm_cli import build_runner, check_or_refuse, common_parser, load_config, refuse
+from mm_cli import build_runner, check_or_refuse, common_parser, leave_together, load_config, refuse
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS, METRICS
@@ -80,6 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     runner.test()
     if unfinished and is_main_process():
         unfinished.replace(args.out)
+    leave_together()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from mm_cli import build_runner, check_or_refuse, common_parser, load_config, refuse
+from mm_cli import build_runner, check_or_refuse, common_parser, leave_together, load_config, refuse
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -72,6 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     if is_main_process():
         draw_norms(Path(runner.log_dir))
         say_where(runner)
+    leave_together()
 
 
 if __name__ == "__main__":

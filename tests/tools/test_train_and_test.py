@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -113,7 +114,10 @@ def test_mmdets_own_train_script_runs_our_configs(small, tmp_path):
 
 @pytest.mark.slow
 def test_two_ranks_on_cpus_train_and_score_through_the_launchers(small, tmp_path):
-    env = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PORT": "29611"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    env = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PORT": port}
     work = ("--work-dir", tmp_path / "work")
     commands = (
         ("dist_train.sh", small, 2, *work),
