@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-MARK = "_normreg_plugins_hooked"
-
 
 def keep_step_hooks(optimizer: Optimizer) -> None:
     """Early torch 2 takes the step hooks off every optimizer class when something is compiled for the first time.
@@ -20,13 +18,22 @@ def keep_step_hooks(optimizer: Optimizer) -> None:
     version = tuple(map(int, torch.__version__.split(".")[:2]))
     if version >= (2, 6):
         return
-    from torch._dynamo.eval_frame import TorchPatcher
+    from torch._dynamo.eval_frame import TorchPatcher, innermost_fn
 
     if "hooked" not in inspect.getsource(TorchPatcher.patch):
         return
     TorchPatcher.patch()
     cls: Any = type(optimizer)
-    if not hasattr(cls.step, MARK):
-        cls.step = torch._dynamo.disable(Optimizer.profile_hook_step(cls.step))
+    if not _calls_hooks(cls.step):
+        cls.step = torch._dynamo.disable(Optimizer.profile_hook_step(innermost_fn(cls.step)))
         cls.step.hooked = True
-        setattr(cls.step, MARK, True)
+
+
+def _calls_hooks(step: Any) -> bool:
+    """Whether torch's wrapper that calls the hooks is among those around this `step`."""
+    wrapper = Optimizer.profile_hook_step(lambda _: None).__code__
+    while step is not None:
+        if getattr(step, "__code__", None) is wrapper:
+            return True
+        step = getattr(step, "__wrapped__", None)
+    return False
