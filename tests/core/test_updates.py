@@ -65,11 +65,12 @@ def test_the_sphere_holds_from_the_first_forward_on() -> None:
 
 def test_the_sphere_holds_on_weights_that_were_loaded_after_attaching() -> None:
     net = tiny_net()
-    attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
+    handle = attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
     net.load_state_dict(tiny_net(1).state_dict())
     assert not are_unit(net, radius=2**0.5)
     see_batch(net.train())
     assert are_unit(net, radius=2**0.5)
+    assert handle.updates == 0
 
 
 @pytest.mark.parametrize(("begin", "end", "acts"), [(0, 2, [1, 2]), (1, None, [2, 3, 4]), (2, 3, [3])])
