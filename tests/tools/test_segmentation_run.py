@@ -21,7 +21,7 @@ train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(da
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=root))
 test_dataloader = val_dataloader
 train_cfg = dict(max_iters=4, val_interval=4)
-default_hooks = dict(checkpoint=dict(interval=4, save_best=None))
+default_hooks = dict(checkpoint=dict(interval=4, save_best=None), visualization=dict(interval=1))
 work_dir = {work!r}
 """
 
