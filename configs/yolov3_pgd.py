@@ -1,7 +1,8 @@
 # YOLOv3 on COCO 2017 with constrained weights (PGD): a scale and a bias per channel, with noise
 # while training, in place of every batch norm. The paper does not try detection. Protocol and
 # rate: see yolov3_wd.py. The ImageNet weights come from a net with batch norm: their directions
-# are kept, their scales and their norms' statistics are not.
+# are kept, their lengths and what the norms had measured are not. So each residual branch begins at
+# zero; without norms the 23 of them would multiply the activations.
 #
 # Darknet is residual, so the noise grows with depth to sigma (eq. 8). The paper tries 0.2 to 1.0.
 _base_ = [
@@ -22,4 +23,7 @@ model = dict(
     neck=dict(norm_cfg=scale_bias),
     bbox_head=dict(norm_cfg=scale_bias),
 )
-custom_hooks = [dict(type="NormRegLinearNoiseHook", sigma=0.4)]
+custom_hooks = [
+    dict(type="NormRegLinearNoiseHook", sigma=0.4),
+    dict(type="NormRegZeroScaleHook", names=["*.conv_res_block*.conv2.bn"]),
+]

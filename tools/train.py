@@ -58,6 +58,8 @@ def say_where(runner: Runner) -> None:
     print(f"work dir: {runner.work_dir}")
     for checkpoint in sorted(Path(runner.work_dir).glob("best_*.pth")):
         print(f"best checkpoint: {checkpoint}")
+    if "best_score" in runner.message_hub.runtime_info:
+        print(f"its score: {runner.message_hub.get_info('best_score'):.4g}")
     for picture in sorted(Path(runner.log_dir).rglob("*.png")):
         print(f"picture: {picture}")
 

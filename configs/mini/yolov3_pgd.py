@@ -17,6 +17,7 @@ model = dict(
     bbox_head=dict(norm_cfg=scale_bias),
 )
 custom_hooks = [
+    dict(type="NormRegZeroScaleHook", names=["*.conv_res_block*.conv2.bn"]),
     dict(type="NormRegLinearNoiseHook", sigma=0.4),
     dict(type="NormLogHook", interval=5),
 ]

@@ -36,7 +36,7 @@ from normreg_plugins.layers.normalized import (
     normalized_class,
 )
 from normreg_plugins.layers.rules import RULES, Rule, normalize_weight
-from normreg_plugins.layers.scale_bias import ScaleBias, assign_linear_sigma, weight_decay_groups
+from normreg_plugins.layers.scale_bias import ScaleBias, assign_linear_sigma, weight_decay_groups, zero_scales_
 from normreg_plugins.layers.surgery import relative_change
 
 __all__ = [
@@ -83,4 +83,5 @@ __all__ = [
     "to_normalized_",
     "to_sphere_",
     "weight_decay_groups",
+    "zero_scales_",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -93,6 +94,25 @@ def assign_linear_sigma(model: nn.Module, sigma: float) -> dict[str, float]:
     for number, layer in enumerate(layers.values(), start=1):
         layer.sigma = number / len(layers) * checked_sigma(sigma)
     return {name: layer.sigma for name, layer in layers.items()}
+
+
+@torch.no_grad()
+def zero_scales_(model: nn.Module, names: Iterable[str]) -> list[str]:
+    """Set gamma to 0 in the layers of these names or patterns (`fnmatch`), and return their names.
+
+    For the last layer of each residual branch, so that every block begins as its shortcut. With c = 2 a
+    layer keeps the variance (eq. 4), so each branch that is added would double it; no norm takes that back.
+    """
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, ScaleBias)}
+    zeroed: dict[str, ScaleBias] = {}
+    for pattern in names:
+        found = {name: layer for name, layer in layers.items() if fnmatchcase(name, pattern)}
+        if not found:
+            raise SelectionError(f"{pattern!r} matches none of the ScaleBias layers {', '.join(layers) or '(none)'}")
+        zeroed.update(found)
+    for layer in zeroed.values():
+        layer.weight.zero_()
+    return list(zeroed)
 
 
 def weight_decay_groups(model: nn.Module, weight_decay: float, scale_bias_decay: float = 0.0) -> list[dict[str, Any]]:

@@ -17,7 +17,8 @@ from mmcv.cnn import ConvModule, build_conv_layer, build_norm_layer
 from mmengine.model import initialize
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
 from normreg_plugins import layers
 from normreg_plugins.hosts.mmengine.layers import NormRegLinearNoiseHook, NormRegScaleBias
@@ -161,3 +162,16 @@ def test_linear_noise_is_given_before_the_run(tmp_path) -> None:
     assert any(isinstance(hook, NormRegLinearNoiseHook) for hook in runner.hooks)
     runner.call_hook("before_run")
     assert [m.bn.sigma for m in copy.deepcopy(runner.model)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+
+
+@pytest.mark.parametrize(("load_from", "begun"), [(None, 0), ("some.pth", 0), (None, 5)])
+def test_branches_begin_at_zero_unless_something_was_loaded(tmp_path, load_from, begun) -> None:
+    model = yolov3(norm_cfg=SCALE_BIAS)
+    runner = Runner(model, work_dir=str(tmp_path), experiment_name=f"{tmp_path.name}{begun}", load_from=load_from)
+    runner._train_loop = IterBasedTrainLoop(runner, DataLoader([0]), max_iters=9)
+    runner._train_loop._iter = begun
+    runner.register_hook({"type": "NormRegZeroScaleHook", "names": ["*.conv_res_block*.conv2.bn"]})
+    runner.call_hook("before_train")
+    zero = [name for name, m in model.named_modules() if isinstance(m, layers.ScaleBias) and not m.weight.any()]
+    assert len(zero) == (0 if load_from or begun else 23)
+    assert all(name.startswith("backbone.conv_res_block") for name in zero)

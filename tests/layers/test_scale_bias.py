@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from normreg_plugins.core.errors import SelectionError
-from normreg_plugins.layers import ScaleBias, assign_linear_sigma, weight_decay_groups
+from normreg_plugins.layers import ScaleBias, assign_linear_sigma, weight_decay_groups, zero_scales_
 
 
 def scale_bias(channels: int = 4, **kwargs) -> ScaleBias:
@@ -154,3 +154,12 @@ def test_bad_input_is_named() -> None:
         ScaleBias(4)(torch.randn(2, 3, 5))
     with pytest.raises(SelectionError, match="no ScaleBias"):
         assign_linear_sigma(nn.Conv2d(3, 3, 3), 0.5)
+
+
+def test_named_scales_become_zero_and_a_name_that_none_has_is_refused() -> None:
+    model = nn.ModuleDict({name: ScaleBias(3) for name in ("stem", "branch_a", "branch_b")})
+    assert zero_scales_(model, ["branch_*"]) == ["branch_a", "branch_b"]
+    assert [layer.weight.sum().item() for layer in model.values()] == [3, 0, 0]
+    with pytest.raises(SelectionError, match="'branches' matches none of the ScaleBias layers stem, branch_a"):
+        zero_scales_(model, ["stem", "branches"])
+    assert model["stem"].weight.all()

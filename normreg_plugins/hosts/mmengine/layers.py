@@ -10,6 +10,7 @@ gamma and beta are spared the weight decay with `paramwise_cfg=dict(flat_decay_m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -17,7 +18,8 @@ from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-from normreg_plugins.layers import ScaleBias, assign_linear_sigma
+from normreg_plugins.hosts.mmengine.hooks import bare_model
+from normreg_plugins.layers import ScaleBias, assign_linear_sigma, zero_scales_
 from normreg_plugins.layers.normalized import CLASSES
 
 for _layer in CLASSES.values():
@@ -68,3 +70,21 @@ class NormRegLinearNoiseHook(Hook):
         given = assign_linear_sigma(runner.model, self.sigma)
         low, high = min(given.values()), max(given.values())
         runner.logger.info(f"noise of {len(given)} scale-bias layers: {low:.4f} to {high:.4f}")
+
+
+@HOOKS.register_module()
+class NormRegZeroScaleHook(Hook):
+    """Residual branches begin at zero: gamma = 0 in the scale-bias layers of these names or patterns.
+
+        custom_hooks = [dict(type="NormRegZeroScaleHook", names=["*.conv2.bn"])]
+
+    Only a net at its first update that no `load_from` has filled is changed.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = [names] if isinstance(names, str) else list(names)
+
+    def before_train(self, runner: Runner) -> None:
+        if runner.iter == 0 and not runner._load_from:
+            zeroed = zero_scales_(bare_model(runner), self.names)
+            runner.logger.info(f"{len(zeroed)} scale-bias layers begin with gamma = 0")
