@@ -78,3 +78,20 @@ def test_changelog_begins_with_the_version_of_the_package() -> None:
     assert version
     assert newest
     assert version[1] == newest[1]
+
+
+REGISTERED = """
+import importlib.util
+import normreg_plugins
+{asked}
+from mmengine.registry import HOOKS, VISUALIZERS
+print("NormRegHook" in HOOKS.module_dict, "CrowdVisualizer" in VISUALIZERS.module_dict)
+"""
+
+
+@pytest.mark.mm
+@pytest.mark.parametrize("asked", ["", "importlib.util.find_spec('mmengine')"])
+def test_importing_the_package_before_mmengine_registers_with_it(asked: str) -> None:
+    """Also after someone has looked whether mmengine is there, as many packages do."""
+    pytest.importorskip("mmengine")
+    assert python("-c", REGISTERED.format(asked=asked)).split() == ["True", "True"]

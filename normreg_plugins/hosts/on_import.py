@@ -12,21 +12,26 @@ from typing import Any
 
 
 class AfterImport(MetaPathFinder):
-    """Imports our adapter as soon as its host has been imported, once."""
+    """Imports our adapter as soon as its host has been imported, once; who only asks for the host changes nothing."""
 
     def __init__(self, host: str, adapter: str) -> None:
         self._host, self._adapter = host, adapter
+        self._asks_the_others = False
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        if name != self._host:
+        if name != self._host or self._asks_the_others:
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
+        self._asks_the_others = True
+        try:
+            spec = find_spec(name)
+        finally:
+            self._asks_the_others = False
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
             def load_and_register(module: ModuleType) -> None:
                 load(module)
+                sys.meta_path.remove(self)
                 importlib.import_module(self._adapter)
 
             spec.loader.exec_module = load_and_register  # type: ignore[method-assign]
