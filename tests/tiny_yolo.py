@@ -77,8 +77,30 @@ head:
 
 def tiny_net(folder: Path) -> str:
     """A detector of their modules that takes a step in milliseconds."""
+    folder.mkdir(exist_ok=True)
     (folder / "tiny.yaml").write_text(TINY_NET)
     return str(folder / "tiny.yaml")
+
+
+def train(folder: Path, method=None, base=None, callbacks=(), select=None, decay_norms=False, **settings):
+    """Train the tiny net on the drawn set and return its trainer; `method=None` is the stock one.
+
+    Args:
+        base: a trainer class to stand in front of, or without a method the one to train with.
+    """
+    from ultralytics import YOLO
+
+    from normreg_plugins.hosts.ultralytics import with_method
+
+    model = YOLO(tiny_net(folder))
+    for event, callback in dict(callbacks).items():
+        model.add_callback(event, callback)
+    trainer = base
+    if method is not None:
+        trainer = with_method(base or model, method, select, decay_norms=decay_norms)
+    data = make_set(folder / "set", "detect")
+    model.train(trainer=trainer, data=str(data), project=str(folder), **{**OFFLINE, **settings})
+    return model.trainer
 
 
 def load_yaml(name: str, folder: Path) -> str:

@@ -8,6 +8,7 @@ Nothing is ever put on the model, for their checkpoints pickle it as a whole.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,11 +17,11 @@ from torch.optim import Optimizer
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import RANK
-from ultralytics.utils.torch_utils import unwrap_model
+from ultralytics.utils.torch_utils import autocast, unwrap_model
 
 from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.hosts.ultralytics.average import corrected
+from normreg_plugins.hosts.ultralytics.average import AverageCorrection
 from normreg_plugins.hosts.ultralytics.groups import decay_norms_, decay_of, group_sizes, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.report import norm_scalars, tell
 
@@ -76,6 +77,10 @@ class MethodTrainer(BaseTrainer):
     handle: Any = None
     """The method at work (`Handle`), once there is an optimizer."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._correction = AverageCorrection()
+
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> Optimizer:
         optimizer = super().build_optimizer(model, *args, **kwargs)
         plain = unwrap_model(model)
@@ -98,12 +103,16 @@ class MethodTrainer(BaseTrainer):
             tell(self.handle, decay, self.decay_norms, Path(self.save_dir))
         return optimizer
 
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        self._correction.remember(batch)
+        return super().preprocess_batch(batch)
+
     def validate(self) -> Any:
-        with corrected(self.ema.ema, self.handle):
+        with self._correct_average():
             return super().validate()
 
     def save_model(self) -> Any:
-        with corrected(self.ema.ema, self.handle):
+        with self._correct_average():
             return super().save_model()
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
@@ -125,9 +134,17 @@ class MethodTrainer(BaseTrainer):
         self._model_train()  # with the norms of frozen layers frozen
         batch = self.test_loader.collate_fn([self.test_loader.dataset[0], self.test_loader.dataset[0]])
         try:
-            return model(self.preprocess_batch(batch))
+            return model(super().preprocess_batch(batch))
         finally:
             model.criterion = criterion  # made on the way, and before the trainer has told the model its class weights
+
+    def _correct_average(self) -> AbstractContextManager[None]:
+        return self._correction.on(self.ema.ema, unwrap_model(self.model), self.handle, self._see)
+
+    def _see(self, model: nn.Module, batch: dict[str, Any]) -> None:
+        """A forward as in evaluation, on what is trained on."""
+        with autocast(self.amp, device=self.device.type):
+            model(super().preprocess_batch(batch)["img"])
 
     def _refuse_strange(self, ckpt: dict[str, Any]) -> None:
         saved = ckpt.get("optimizer")
