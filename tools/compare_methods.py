@@ -41,6 +41,10 @@ TASKS = {
 }
 
 
+def config_of(task: str, method: str) -> Path:
+    return ROOT / "configs" / "mini" / f"{TASKS[task].config}_{method}.py"
+
+
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -100,8 +104,7 @@ def main() -> int:
     results: dict[str, list[dict[str, Any]]] = {method: [] for method in args.methods}
     for seed in args.seeds:
         for method in args.methods:
-            config = ROOT / "configs" / "mini" / f"{task.config}_{method}.py"
-            results[method].append(run(config, seed, args.work_dir / f"{method}_{seed}"))
+            results[method].append(run(config_of(args.task, method), seed, args.work_dir / f"{method}_{seed}"))
     print_table(task, args.seeds, results)
     return 0
 

@@ -29,6 +29,9 @@ def ratio_distance(nearest: Tensor, reach: float) -> Tensor:
     return reach**2 / (nearest + 1e-5)
 
 
+CERTAIN = 40.0
+"""Log odds at which a probability is 1 to the last digit of float64."""
+
 Background = Callable[[Tensor, float], Tensor]
 BACKGROUNDS: dict[str, tuple[Background, float]] = {
     "margin": (margin_distance, 0.15),  # with the default reach, per shorter side of the image
@@ -85,18 +88,20 @@ class BayesianLoss(nn.Module):
         """
         maps = checked_maps(density, points)
         sides = shorter_sides or [self.stride * min(maps.shape[1:])] * len(maps)
-        losses = [
-            self._loss_of_image(*image)
-            for image in zip(maps, points, targets or [None] * len(maps), sides, strict=True)
-        ]
+        precision = torch.promote_types(density.dtype, torch.float32)
+        images = zip(maps, points, targets or [None] * len(maps), sides, strict=True)
+        with torch.autocast(maps.device.type, enabled=False):
+            losses = [self._loss_of_image(*image, precision) for image in images]
         return as_loss(torch.stack(losses).mean(), density)
 
-    def _loss_of_image(self, density: Tensor, points: Tensor, targets: Tensor | None, shorter_side: float) -> Tensor:
+    def _loss_of_image(
+        self, density: Tensor, points: Tensor, targets: Tensor | None, shorter_side: float, precision: torch.dtype
+    ) -> Tensor:
         if len(points) == 0:
             return density.sum().abs()
         points = checked_points(points, density)
         targets = checked_targets(targets, points)
-        posterior = Posterior(points, density.shape, self.stride, self.sigma)
+        posterior = Posterior(points, density.shape, self.stride, self.sigma, precision)
         if self.background is None:
             return (targets - posterior.assign(density)).abs().sum()
         empty = density * self._background_share(posterior, points, shorter_side)
@@ -107,11 +112,18 @@ class BayesianLoss(nn.Module):
         """p_0 [H, W]. What it leaves, 1 - p_0, the points share as they would without it."""
         pseudo_distance, default_ratio = BACKGROUNDS[str(self.background)]
         reach = (self.background_ratio or default_ratio) * shorter_side
-        # The mass of a cell is at most N exp(-nearest / 2 sigma^2): a bound on the nearest point.
-        within = 2 * self.sigma**2 * (math.log(len(points)) - posterior.log_mass)
-        nearest = nearest_distances(points, within, self.stride)
-        log_weight = -pseudo_distance(nearest, reach) / (2 * self.sigma**2)
-        return torch.sigmoid(log_weight - posterior.log_mass)
+        variance2 = 2 * self.sigma**2
+
+        def log_odds(nearest: Tensor) -> Tensor:
+            return -pseudo_distance(nearest, reach) / variance2 - posterior.log_mass
+
+        # The mass of a cell is from exp(-nearest / 2 sigma^2) to N times that: bounds on the nearest point.
+        at_least = (-variance2 * posterior.log_mass).clamp(min=0)
+        at_most = variance2 * (math.log(len(points)) - posterior.log_mass)
+        # The odds have no minimum between these, so most cells are nobody's without a search.
+        nobodys = torch.minimum(log_odds(at_least), log_odds(at_most)) > CERTAIN
+        nearest = nearest_distances(points, torch.where(nobodys, 0, at_most), self.stride)
+        return torch.where(nobodys, 1, torch.sigmoid(log_odds(nearest)))
 
     def extra_repr(self) -> str:
         return (

@@ -38,7 +38,8 @@ def nearest_distances(points: Tensor, within: Tensor, stride: int) -> Tensor:
     through the points that are close enough to be the nearest of any of their cells.
 
     Args:
-        within: upper bounds of the result, [H, W]; loose ones cost time only.
+        within: upper bounds of the result, [H, W]; loose ones cost time only. Where one is too low, the
+            result is the distance to some point.
     """
     points = points[points[:, 1].argsort()]
     x_distances, y_distances = axis_distances(points, within.shape, stride)
@@ -46,8 +47,9 @@ def nearest_distances(points: Tensor, within: Tensor, stride: int) -> Tensor:
     reach = within.amax(1).sqrt() * (1 + 1e-6) + 1e-6  # never short by rounding
     y = points[:, 1].contiguous()
     count = max(1, BUDGET // x_distances.numel())  # of rows at a time
-    first = torch.searchsorted(y, rows - reach).split(count)
-    last = torch.searchsorted(y, rows + reach, right=True).split(count)
-    ends = torch.stack([torch.stack([a.amin(), b.amax()]) for a, b in zip(first, last, strict=True)])
+    first = torch.searchsorted(y, rows - reach).clamp_(max=len(y) - 1)
+    last = torch.searchsorted(y, rows + reach, right=True).maximum(first + 1)  # one at least
+    pairs = zip(first.split(count), last.split(count), strict=True)
+    ends = torch.stack([torch.stack([a.amin(), b.amax()]) for a, b in pairs])
     chunks = zip(y_distances.split(count, dim=1), ends.tolist(), strict=True)
     return torch.cat([(x_distances[a:b, None] + d[a:b, :, None]).amin(0) for d, (a, b) in chunks])
