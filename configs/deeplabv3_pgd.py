@@ -18,4 +18,7 @@ model = dict(
     backbone=dict(norm_cfg=scale_bias),
     decode_head=dict(norm_cfg=scale_bias),
 )
-custom_hooks = [dict(type="NormRegLinearNoiseHook", sigma=0.4)]
+custom_hooks = [
+    dict(type="NormRegLinearNoiseHook", sigma=0.4),
+    dict(type="NormRegZeroScaleHook", names=["*.layer*.bn3"]),  # each residual branch begins at zero
+]
