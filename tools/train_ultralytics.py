@@ -64,6 +64,7 @@ def train(settings: dict[str, Any]) -> None:
     from ultralytics import RTDETR, YOLO
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment
 
+    from normreg_plugins.hosts.resume import trained_with_method
     from normreg_plugins.hosts.ultralytics import with_method
     from normreg_plugins.hosts.ultralytics.keys import take_method
 
@@ -75,6 +76,11 @@ def train(settings: dict[str, Any]) -> None:
     data = Path(str(settings.get("data")))
     if "mini" in data.parts and not data.exists():
         refuse(f"there is no {data} (in {Path.cwd()}); make it, in seconds: python tools/make_mini_data.py yolo")
+    if settings.get("resume") and not method and Path(name).is_file() and trained_with_method(Path(name)):
+        refuse(
+            f"{name} was trained with a method, and none is given: resume with the keys that run began with, or begin a"
+            f" new run with its weights: model={name} and no resume"
+        )
     if not settings.get("resume"):  # a resumed run goes on where it was
         settings.setdefault("project", str(WORK_DIR.resolve()))
     model = RTDETR(name) if "rtdetr" in Path(name).stem.lower() else YOLO(name, task=task)

@@ -63,7 +63,6 @@ def test_it_is_a_better_network_than_theirs_and_than_one_with_lengths_alone(tmp_
     repaired = deepcopy(trainer.ema.ema)
     trainer.handle.correct_average(repaired)
     states = {
-        "trained": trainer.model.state_dict(),
         "theirs": trainer.ema.ema.state_dict(),
         "lengths": repaired.state_dict(),
         "ours": trainer.evaluated[MOVING["epochs"] - 1],  # one more is of best.pt, at the end

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,8 @@ from normreg_plugins import SphereDescent, WeightRescaling
 from normreg_plugins.hosts.ultralytics import ResumeError, with_method
 
 pytestmark = pytest.mark.ultralytics
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class KilledError(Exception):
@@ -45,11 +48,12 @@ def begin(tmp_path):
     return run
 
 
-def go_on(last, method, callbacks=()):
+def go_on(last, method, callbacks=(), select=None, decay_norms=False, **settings):
     model = YOLO(last)
     for event, callback in dict(callbacks).items():
         model.add_callback(event, callback)
-    model.train(trainer=with_method(model, method), resume=True)
+    trainer = with_method(model, method, select, decay_norms=decay_norms)
+    model.train(trainer=trainer, **{"resume": True, **settings})
     return model.trainer
 
 
@@ -92,10 +96,41 @@ def test_resume_before_the_phase_touches_nothing(begin):
     assert all(torch.equal(value, saved[name]) for name, value in seen.items())
 
 
-def test_a_run_without_the_method_does_not_resume_with_it(begin):
+OTHERS = {
+    "another method": (SphereDescent(), {}, "'method': 'WeightRescaling'.*'method': 'SphereDescent'"),
+    "another interval": (WeightRescaling(interval=5), {}, "{'interval': 4}.*{'interval': 5}"),
+    "another selection": (WeightRescaling(interval=4), {"select": ("model.0.conv",)}, "{'select': None}.*'model.0"),
+    "norms decayed": (WeightRescaling(interval=4), {"decay_norms": True}, "{'decay_norms': False}.*True"),
+    "other layers frozen": (WeightRescaling(interval=4), {"freeze": [0]}, "was freeze changed"),
+}
+
+
+def test_another_method_is_refused_and_the_way_out_works(begin):
+    last = begin(WeightRescaling(interval=4))
+    for other, options, message in OTHERS.values():
+        with pytest.raises(ResumeError, match=message + ".*model=CHECKPOINT and no resume"):
+            go_on(last, other, **options)
+    data = str(last.parents[2] / "set" / "data.yaml")
+    new = go_on(last, SphereDescent(), resume=False, data=data, project=str(last.parents[2]), **OFFLINE)
+    assert new.handle.updates == 4
+
+
+def test_a_run_without_a_method_is_not_resumed_with_one(begin):
     last = begin(None)
-    with pytest.raises(ResumeError, match="begin a new run with its weights"):
-        go_on(last, WeightRescaling())
+    with pytest.raises(ResumeError, match=r"last\.pt was trained without a method, now it is WeightRescaling"):
+        go_on(last, WeightRescaling(keep_weight_decay=True))
+
+
+def run(*command):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=environment)
+
+
+def test_the_tool_does_not_resume_without_the_method(begin):
+    last = begin(WeightRescaling(keep_weight_decay=True))
+    done = run(str(ROOT / "tools" / "train_ultralytics.py"), "resume=True", f"model={last}")
+    assert done.returncode == 2
+    assert f"{last} was trained with a method, and none is given" in done.stderr
 
 
 def test_recovery_from_nan_goes_back_to_the_count_and_the_sphere(tmp_path):
@@ -146,11 +181,5 @@ print("plain")
 
 def test_checkpoints_and_exports_know_nothing_of_us(begin):
     last = begin(SphereDescent())
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_US, str(last), str(shutil.copy(last, last.with_name("copy.pt")))],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    done = run("-c", WITHOUT_US, str(last), str(shutil.copy(last, last.with_name("copy.pt"))))
     assert done.stdout.strip().endswith("plain"), done.stderr[-3000:]

@@ -22,12 +22,9 @@ from ultralytics.utils.torch_utils import autocast, unwrap_model
 from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.ultralytics.average import AverageCorrection
-from normreg_plugins.hosts.ultralytics.groups import decay_norms_, decay_of, group_sizes, keep_undecayed_
+from normreg_plugins.hosts.ultralytics.groups import decay_norms_, decay_of, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.report import norm_scalars, tell
-
-
-class ResumeError(NormRegError):
-    """A checkpoint that was not written by the same kind of run."""
+from normreg_plugins.hosts.ultralytics.resume import refuse_strange, settings_of, write_settings
 
 
 def with_method(
@@ -97,6 +94,8 @@ class MethodTrainer(BaseTrainer):
             forward=self._training_forward,
             updates_per_epoch=max(1.0, len(self.train_loader) / self.accumulate),
         )
+        self._settings = settings_of(self.method, self.select, self.decay_norms)
+        write_settings(optimizer, self._settings)
         if self.method.drops_weight_decay:
             keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.targets))
         if RANK in {-1, 0}:
@@ -124,7 +123,8 @@ class MethodTrainer(BaseTrainer):
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
         """On resume, and when their trainer recovers from NaN: the live weights now are a half-precision average."""
-        self._refuse_strange(ckpt)
+        if ckpt.get("optimizer") is not None:
+            refuse_strange(ckpt["optimizer"], self.optimizer, self._settings, self.args.model)
         super()._load_checkpoint_state(ckpt)
         self.handle.reapply()
 
@@ -145,12 +145,3 @@ class MethodTrainer(BaseTrainer):
         """A forward as in evaluation, on what is trained on."""
         with autocast(self.amp, device=self.device.type):
             model(super().preprocess_batch(batch)["img"])
-
-    def _refuse_strange(self, ckpt: dict[str, Any]) -> None:
-        saved = ckpt.get("optimizer")
-        if saved is not None and group_sizes(saved) != group_sizes(self.optimizer.state_dict()):
-            raise ResumeError(
-                f"{self.args.model} has optimizer groups of {group_sizes(saved)} parameters, {self.method!r} makes "
-                f"groups of {group_sizes(self.optimizer.state_dict())}. A run resumes with the method, "
-                "select and decay_norms that it began with; to change them, begin a new run with its weights."
-            )
