@@ -9,7 +9,6 @@ the ratios. Peak memory of two steps is measured for each method in a process of
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import sys
 import time
@@ -21,8 +20,7 @@ from typing import Any
 
 import torch
 from compare_methods import TASKS, config_of
-from mm_cli import build_runner, check_or_refuse
-from mmengine.config import Config
+from mm_cli import build_runner, check_or_refuse, read_config
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -46,9 +44,8 @@ def parse_args() -> argparse.Namespace:
 
 def ready_step(config: Path, task: str, batch: Any = None) -> tuple[Callable[[], Any], Any, int]:
     """What makes one update of a config's net, the batch it makes it on, and after how many the method acts."""
-    cfg = Config.fromfile(config)
-    cfg.work_dir, cfg.launcher = f"work_dirs/benchmark_{task}", "none"
-    cfg.log_level, cfg.visualizer.name = "WARNING", config.stem
+    quiet = {"log_level": "WARNING", "visualizer.name": config.stem}
+    cfg = read_config(config, quiet, work_dir=Path("work_dirs") / f"benchmark_{task}")
     check_or_refuse(cfg, str(config), ("train",))
     runner = build_runner(cfg)
     wrapper = runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
@@ -85,13 +82,19 @@ def _wait() -> None:
 def peak_memory(config: Path, task: str, threads: int) -> int:
     """Bytes that two updates need at their peak, net and optimizer included; in a process that did nothing else."""
     torch.set_num_threads(threads)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _most_resident()
     step, _, _ = ready_step(config, task)
     step()
     step()
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return _most_resident() - before
+
+
+def _most_resident() -> int:
+    """Linux's high-water mark of this process; the one of getrusage begins with its parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
 
 
 def memories(task: str, threads: int) -> dict[str, int]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mm_cli import ROOT, build_runner, check_or_refuse, load_config
+from mm_cli import ROOT, build_runner, check_or_refuse, read_config
 
 from normreg_plugins.crowd.prepare import write_json
 
@@ -73,11 +73,7 @@ def run(config: Path, seed: int, work_dir: Path) -> dict[str, float]:
         "default_hooks.checkpoint.save_last": False,
         "default_hooks.checkpoint.save_optimizer": False,
     }
-    cfg = load_config(
-        argparse.Namespace(
-            config=str(config), cfg_options=overrides, work_dir=str(work_dir), launcher="none", local_rank=0
-        )
-    )
+    cfg = read_config(config, overrides, work_dir)
     check_or_refuse(cfg, str(config), ("train", "val", "test"))
     runner = build_runner(cfg)
     runner.train()

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -43,14 +43,19 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     if not Path(args.config).is_file():
         refuse(f"there is no config {args.config} (in {Path.cwd()})")
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
+    return read_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+
+
+def read_config(
+    path: str | Path, options: dict[str, Any] | None = None, work_dir: str | Path | None = None, launcher: str = "none"
+) -> Config:
+    cfg = Config.fromfile(path)
+    cfg.launcher = launcher
+    cfg.merge_from_dict(options or {})
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
     elif cfg.get("work_dir") is None:
-        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+        cfg.work_dir = str(Path("work_dirs") / Path(path).stem)
     return cfg
 
 
@@ -85,7 +90,7 @@ def refuse(message: str) -> NoReturn:
 
 def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> None:
     """One rank per machine looks at its disk; it ends here if the config cannot run."""
-    if int(os.environ["LOCAL_RANK"]) != 0:
+    if int(os.environ.get("LOCAL_RANK", "0")) != 0:
         return
     try:
         check(cfg, phases)
