@@ -7,7 +7,7 @@ _base_ = [
     "../_base_/runtimes/mini_detection.py",
 ]
 optim_wrapper = dict(
-    optimizer=dict(type="SGD", lr=8e-3, momentum=0.9, weight_decay=5e-4),
+    optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=35, norm_type=2),
 )
 weight_standardized = dict(type="NormRegWSConv2d")
