@@ -73,14 +73,15 @@ def _copy_statistics(averaged: nn.Module, model: nn.Module) -> None:
 def _measuring(model: nn.Module) -> Iterator[None]:
     """Norms that follow their batches in training measure statistics anew, as a plain mean; all else evaluates."""
     with training_mode(model):
-        norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None and m.training]
+        norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+        norms = [norm for norm in norms if norm.num_batches_tracked is not None]
     momenta = [(norm, norm.momentum) for norm in norms]
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     for norm in norms:
         norm.train()
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over all batches
+        norm.momentum = None  # a plain mean over all batches, of which the first replaces what is there;
+        norm.num_batches_tracked.zero_()  # type: ignore[union-attr]  # so one that no forward reaches keeps its own
     try:
         with same_randomness():
             yield

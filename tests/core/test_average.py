@@ -139,3 +139,18 @@ def test_frozen_statistics_come_along() -> None:
         average.update_parameters(net)
     handle.correct_average(average.module)
     assert torch.equal(average.module[1].running_var, net[1].running_var)
+
+
+def test_measured_statistics_are_those_of_the_batches_and_a_norm_they_miss_keeps_the_trained_ones() -> None:
+    net, average, handle = averaged_training()
+    for model in (net, average.module):
+        model.add_module("aside", nn.BatchNorm2d(4))
+    nn.init.constant_(net.aside.running_mean, 3.0)
+    seen = nn.Sequential(*net[:-1])  # the forward does not go through the norm aside
+    batches = [batch(index, size=64)[0] for index in range(20)]
+    handle.correct_average(average.module, forwards=[lambda model, x=x: model[: len(seen)](x) for x in batches])
+    assert (average.module.aside.running_mean == 3.0).all()
+    measured = copy.deepcopy(average.module[: len(seen)])
+    update_bn(batches, measured)
+    for ours, theirs in zip(average.module[: len(seen)].buffers(), measured.buffers()):
+        torch.testing.assert_close(ours, theirs)

@@ -21,10 +21,11 @@ from ultralytics.utils.torch_utils import autocast, unwrap_model
 
 from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.hosts.resume import settings_of, write_settings
 from normreg_plugins.hosts.ultralytics.average import AverageCorrection
 from normreg_plugins.hosts.ultralytics.groups import decay_norms_, decay_of, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.report import norm_scalars, tell
-from normreg_plugins.hosts.ultralytics.resume import refuse_strange, settings_of, write_settings
+from normreg_plugins.hosts.ultralytics.resume import refuse_strange
 
 
 def with_method(
@@ -94,7 +95,7 @@ class MethodTrainer(BaseTrainer):
             forward=self._training_forward,
             updates_per_epoch=max(1.0, len(self.train_loader) / self.accumulate),
         )
-        self._settings = settings_of(self.method, self.select, self.decay_norms)
+        self._settings = settings_of(self.method, self.select, decay_norms=self.decay_norms)
         write_settings(optimizer, self._settings)
         if self.method.drops_weight_decay:
             keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.targets))
