@@ -78,7 +78,7 @@ def run(config: Path, seed: int, work_dir: Path) -> dict[str, float]:
     runner = build_runner(cfg)
     runner.train()
     runner.load_checkpoint(runner.message_hub.get_info("best_ckpt"))
-    result: dict[str, float] = runner.test()
+    result = {name: float(score) for name, score in runner.test().items()}
     write_json(result_file, result)
     return result
 
