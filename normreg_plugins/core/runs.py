@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-from normreg_plugins.core.filters import filters_of
-from normreg_plugins.core.parts import Layer, is_norm, norm_eps
-from normreg_plugins.core.preserve import untouched
+from normreg_plugins.core.filters import at_least_float32, filters_of
+from normreg_plugins.core.parts import Layer, is_layer, is_norm, norm_eps
+from normreg_plugins.core.preserve import same_randomness, untouched
 
 ALMOST_NO_EPS = 1e-30
 
@@ -26,24 +26,24 @@ class NormCall(NamedTuple):
     """The length of its input."""
     fingerprint: Tensor
     """A few numbers that tell its output from another."""
-    spreads: Tensor | None
-    """The standard deviation of each channel of its input."""
+    spreads: Tensor
+    """The standard deviation of each channel of its input; for a layer norm, which keeps none apart, the length."""
 
 
 class Run:
-    """One forward: its outputs, which layers were called, and what went in and out of each norm, in a few numbers."""
+    """One forward: its outputs, which `layers` were called, and what went in and out of `norms`, in a few numbers."""
 
     def __init__(
         self,
         model: nn.Module,
         forward: Callable[[nn.Module], Any],
-        layers: Sequence[Layer],
-        norms: dict[str, nn.Module],
+        layers: Iterable[Layer] = (),
+        norms: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.called: set[nn.Module] = set()
         self.norm_calls: dict[str, list[NormCall]] = defaultdict(list)
         hooks = [layer.module.register_forward_hook(self._saw_layer) for layer in layers]
-        hooks += [norm.register_forward_hook(self._saw_norm(name)) for name, norm in norms.items()]
+        hooks += [norm.register_forward_hook(self._saw_norm(name)) for name, norm in (norms or {}).items()]
         try:
             with untouched(model):
                 outputs = forward(model)
@@ -61,27 +61,28 @@ class Run:
         def saw(module: nn.Module, args: Any, output: Any) -> None:
             if not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
                 return
-            entering = args[0].detach().double()
+            entering = args[0].detach()
+            entering = entering.to(at_least_float32(entering.dtype))
+            size = torch.linalg.vector_norm(entering, dtype=torch.float64)
             by_channel = not isinstance(module, nn.LayerNorm) and entering.ndim > 1
-            spreads = entering.transpose(0, 1).flatten(1).std(1) if by_channel else None
-            self.norm_calls[name].append(NormCall(entering.norm(), _fingerprint(output), spreads))
+            spreads = entering.transpose(0, 1).flatten(1).std(1).double() if by_channel else size[None]
+            self.norm_calls[name].append(NormCall(size, _fingerprint(output), spreads))
 
         return saw
 
 
 @contextmanager
-def scaled(factors: dict[Layer, Tensor], biases: bool) -> Iterator[None]:
+def scaled(factors: Mapping[Layer, Tensor], biased: Collection[Layer]) -> Iterator[None]:
+    """The weights scaled, filter by filter, and the biases of those in `biased` with them; then as they were."""
     changed: dict[int, Tensor] = {id(layer.weight): layer.weight for layer in factors}
-    if biases:
-        changed |= {id(layer.bias): layer.bias for layer in factors if layer.bias is not None}
+    changed |= {id(layer.bias): layer.bias for layer in biased if layer.bias is not None}
     kept = [(tensor, tensor.clone()) for tensor in changed.values()]
     try:
         for layer, factor in factors.items():
-            if not layer.spoiled:
-                filters = filters_of(layer.module)
-                filters.scale_(layer.weight, factor.to(layer.weight).view_as(filters.norms(layer.weight)))
-                if biases and layer.bias is not None:
-                    layer.bias.mul_(factor.to(layer.bias))
+            filters = filters_of(layer.module)
+            filters.scale_(layer.weight, factor.to(layer.weight).view_as(filters.norms(layer.weight)))
+            if layer in biased and layer.bias is not None:
+                layer.bias.mul_(factor.to(layer.bias))
         yield
     finally:
         for tensor, value in kept:
@@ -101,24 +102,26 @@ def statistics_kept(norms: Iterable[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def generic_point(model: nn.Module) -> Iterator[None]:
-    """Parameters in general position and next to no eps, and back. Buffers are the caller's to restore."""
+    """Parameters in general position and next to no eps, in norms and in layers that normalize their own weight; and
+    back. Buffers are the caller's to restore."""
     kept = [(p, p.detach().clone()) for p in model.parameters()]
     norms = [module for module in model.modules() if is_norm(module)]
-    eps = {norm: norm_eps(norm) for norm in norms if norm_eps(norm) > 0}
+    dividing = [module for module in model.modules() if is_norm(module) or is_layer(module)]
+    eps = {module: norm_eps(module) for module in dividing if norm_eps(module) > 0}
     generator = torch.Generator().manual_seed(0)
     for parameter, _ in kept:
         _leave_constant_(parameter, generator)
     for norm in norms:
         _fill_statistics_(norm, generator)
-    for norm in eps:
-        _set_eps(norm, ALMOST_NO_EPS)
+    for module in eps:
+        _set_eps(module, ALMOST_NO_EPS)
     try:
         yield
     finally:
         for parameter, value in kept:
             parameter.copy_(value)
-        for norm, before in eps.items():
-            _set_eps(norm, before)
+        for module, before in eps.items():
+            _set_eps(module, before)
 
 
 def _leave_constant_(parameter: Tensor, generator: torch.Generator) -> None:
@@ -135,13 +138,48 @@ def _fill_statistics_(norm: nn.Module, generator: torch.Generator) -> None:
         var.copy_(torch.rand(var.shape, generator=generator) + 0.5)
 
 
-def _set_eps(norm: nn.Module, eps: float) -> None:
-    norm.eps = eps  # type: ignore[assignment]
+def fit_frozen_(model: nn.Module, forward: Callable[[nn.Module], Any], frozen: Iterable[nn.Module]) -> None:
+    """Give frozen norms statistics near those of what enters them, as training has left them.
+
+    Under others signals fade from norm to norm, until the outputs show nothing of what they depend on.
+    """
+    hooks = [norm.register_forward_pre_hook(_fit_) for norm in frozen]
+    try:
+        if hooks:
+            with same_randomness():
+                forward(model)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _fit_(norm: nn.Module, args: Any) -> None:
+    if not args or not args[0].numel():
+        return
+    entering = args[0].detach().transpose(0, 1).flatten(1)
+    mean, var = entering.mean(1), entering.var(1, unbiased=False)
+    if var.any():  # near them only: what is equal by chance proves nothing
+        norm.running_mean.copy_(mean + 0.1 * var.sqrt())  # type: ignore[operator]
+        norm.running_var.copy_(1.2 * var + 0.01 * var.mean())  # type: ignore[operator]
+
+
+def _set_eps(module: nn.Module, eps: float) -> None:
+    module.eps = eps  # type: ignore[assignment]
 
 
 def _fingerprint(x: Tensor) -> Tensor:
     """A few numbers that tell two outputs of a norm apart; their length alone would not."""
-    x = x.detach().double().flatten()
-    return torch.stack(
-        [x @ torch.arange(len(x), dtype=torch.float64, device=x.device).mul_(k).cos_() for k in (1, 2, 3)]
-    )
+    x = x.detach().flatten()
+    return torch.stack([torch.linalg.vector_norm(x[::step], dtype=torch.float64) for step in (1, 2, 3, 7)])
+
+
+def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    """Whether two tensors differ little for their length, and are infinite at the same places."""
+    if a.shape != b.shape:
+        return False
+    a, b = a.double(), b.double()
+    finite = b.isfinite()
+    if not torch.equal(finite, a.isfinite()):
+        return False
+    difference = (a - b)[finite].norm()
+    return bool(difference <= tolerance * b[finite].norm() + 1e-30)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from core.cases import ANY, CASES, Case
-from core.nets import Net, bn, conv, images, see_images
+from core.nets import FrozenNorms, Net, bn, conv, images, see_images
 from core.traces import everything_about
 from torch import nn
 
 from normreg_plugins import find_scale_invariant, prove_scale_invariant
-from normreg_plugins.core.errors import ProofError
+from normreg_plugins.core.errors import ProofError, SelectionError
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -106,6 +106,62 @@ def test_factors_of_two_layers_do_not_cancel(combine, channels: int) -> None:
     )
     verdicts = {v.name: v.kind for v in prove_scale_invariant(net, see_images)}
     assert verdicts == {"conv.weight": "invariant", "left.weight": "free", "right.weight": "free"}
+
+
+def blocks(count: int, net: type[Net] = Net, leak: int | None = None) -> Net:
+    """Convolutions with a norm each, and a head. One of them may be read behind everybody's back."""
+
+    def flow(n: Net, x: torch.Tensor) -> torch.Tensor:
+        for i in range(count):
+            y = getattr(n, f"conv{i}")(x)
+            x = getattr(n, f"bn{i}")(y).relu()
+            if i == leak:
+                x = x + float(y.detach().numpy().std()) * x.square()
+        return n.head(x.mean((2, 3)))
+
+    convs = {f"conv{i}": conv(6 if i else 3) for i in range(count)}
+    return net(flow, **convs, **{f"bn{i}": bn() for i in range(count)}, head=nn.Linear(6, 2))
+
+
+@pytest.mark.parametrize(("net", "kind"), [(Net, "invariant"), (FrozenNorms, "compensated")])
+def test_promises_that_are_kept_cost_a_few_forwards_together(net: type[Net], kind: str) -> None:
+    calls = []
+    verdicts = prove_scale_invariant(blocks(20, net), lambda model: (calls.append(1), see_images(model)))
+    assert [v.kind for v in verdicts] == [kind] * 20 + ["free"]
+    assert [v.norms for v in verdicts] == [(f"bn{i}",) for i in range(20)] + [()]
+    assert len(calls) <= 11
+
+
+@pytest.mark.parametrize(("net", "kind"), [(Net, "invariant"), (FrozenNorms, "compensated")])
+def test_one_promise_that_is_not_kept_is_found_among_many(net: type[Net], kind: str) -> None:
+    leaking = blocks(9, net, leak=3)
+    assert find_scale_invariant(leaking, see_images)[3].kind == kind
+    proven = prove_scale_invariant(leaking, see_images)
+    assert [v.kind for v in proven] == [kind] * 3 + ["unsafe"] + [kind] * 5 + ["free"]
+
+
+def test_only_weights_that_are_named_are_proven() -> None:
+    net = blocks(3)
+    verdicts = prove_scale_invariant(net, see_images, names=["head.weight", "conv1.weight"])
+    assert [(v.name, v.kind) for v in verdicts] == [("conv1.weight", "invariant"), ("head.weight", "free")]
+    with pytest.raises(SelectionError, match=r"no conv or linear weight is named bn1\.weight"):
+        prove_scale_invariant(net, see_images, names=["bn1.weight"])
+
+
+class Standardized(nn.Conv2d):
+    """As mmcv's ConvWS2d: an eps beside the deviation that it divides by."""
+
+    eps = 1e-2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        centred = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return self._conv_forward(x, centred / (centred.std((1, 2, 3), keepdim=True) + self.eps), self.bias)
+
+
+def test_the_eps_of_a_layer_that_normalizes_its_weight_does_not_count() -> None:
+    net = nn.Sequential(Standardized(3, 6, 3), nn.ReLU(), Standardized(6, 6, 3))
+    assert [v.kind for v in prove_scale_invariant(net, see_images)] == ["invariant"] * 2
+    assert net[0].eps == 1e-2
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
