@@ -148,7 +148,7 @@ class _Proof:
             for name, calls in self._plain.norm_calls.items():
                 for then, now in zip(calls, run.norm_calls[name]):
                     kept = name in self._frozen or close(now.fingerprint, then.fingerprint, 1e-3)
-                    if kept and close(now.size, 4 * then.size, 1e-3):
+                    if kept and then.size > 0 and close(now.size, 4 * then.size, 1e-3):
                         found.append(name)
             self._wholes[layer] = self._same(run), list(dict.fromkeys(found))
         return self._wholes[layer]

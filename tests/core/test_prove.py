@@ -148,6 +148,15 @@ def test_only_weights_that_are_named_are_proven() -> None:
         prove_scale_invariant(net, see_images, names=["bn1.weight"])
 
 
+def test_a_norm_that_sees_nothing_but_zeros_reads_nobody() -> None:
+    def flow(n: Net, x: torch.Tensor) -> torch.Tensor:
+        return n.conv(x) + n.norm(n.blind(torch.zeros_like(x)))
+
+    net = Net(flow, conv=conv(), blind=conv(), norm=nn.GroupNorm(2, 6))
+    assert find_scale_invariant(net, see_images)[0].kind == "free"
+    assert prove_scale_invariant(net, see_images)[0].kind == "free"
+
+
 class Standardized(nn.Conv2d):
     """As mmcv's ConvWS2d: an eps beside the deviation that it divides by."""
 
