@@ -110,7 +110,7 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     memory = memories(args.task, args.threads)
     times = step_times(args.task, args.rounds)
-    shown = Table(f"{TASKS[args.task].config}, to weight decay's")
+    shown = Table(title=f"{TASKS[args.task].config}, beside weight decay")
     for column in ("method", "step time", "lowest - highest", "memory", "GiB"):
         shown.add_column(column, justify="left" if column == "method" else "right")
     for method, mine in times.items():
