@@ -81,7 +81,6 @@ class Flow(TorchDispatchMode):
         self._names = {id(module): name for name, module in model.named_modules()}
         self._by_weight = {id(trace.layer.weight): trace for trace in self.traces.values()}
         self._tags: WeakIdKeyDictionary = WeakIdKeyDictionary()
-        self._aliases: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._norm_calls: dict[int, set[tuple]] = defaultdict(set)
         self._open: list[nn.Module] = []
         """The layer or norm that is running now, with those that run inside it."""
@@ -139,15 +138,22 @@ class Flow(TorchDispatchMode):
     def _through_layer(self, trace: Trace, incoming: list[Tag], output: Any) -> None:
         for tag in incoming:
             tag.trace.leaks[f"{trace.layer.module_name} ({type(trace.layer.module).__name__})"] = None
-        if isinstance(output, Tensor) and not output.numel():
+        outputs = [each for each in tree_flatten(output)[0] if isinstance(each, Tensor)]  # one for each dilation, say
+        if outputs and not any(each.numel() for each in outputs):
             return  # no boxes, no evidence
         trace.calls += 1
-        if trace.rule is None and isinstance(output, Tensor):
-            layer = trace.layer
-            shape = [1] * output.ndim
-            shape[layer.channel_axis] = layer.channels
-            index = torch.arange(layer.channels, dtype=torch.int32, device=output.device).view(shape)
-            self._tags[output] = [Tag(trace, index.expand(output.shape), layer.bias is not None)]
+        for each in outputs if trace.rule is None else ():
+            self._tag_filters(trace, each)
+
+    def _tag_filters(self, trace: Trace, output: Tensor) -> None:
+        layer = trace.layer
+        if output.ndim < -layer.channel_axis or output.shape[layer.channel_axis] != layer.channels:
+            trace.leaks[f"its own forward, which returns a tensor of shape {tuple(output.shape)}"] = None
+            return
+        shape = [1] * output.ndim
+        shape[layer.channel_axis] = layer.channels
+        index = torch.arange(layer.channels, dtype=torch.int32, device=output.device).view(shape)
+        self._tags[output] = [Tag(trace, index.expand(output.shape), layer.bias is not None)]
 
     def _into_norm(self, module: nn.Module, incoming: list[Tag]) -> None:
         name = self._names[id(module)]
@@ -181,13 +187,6 @@ class Flow(TorchDispatchMode):
         if any(t in self._tags for t in tensors):
             self._follow(func, args, kwargs, tensors, output)
         return output
-
-    def _weight_read(self, trace: Trace, name: str, output: Any) -> None:
-        """Outside of its layer. To detach it is not to use it yet: a state_dict does that."""
-        if name in ("detach", "alias"):
-            self._aliases[output] = trace
-        else:
-            trace.leaks[f"{name}, which takes the weight itself"] = None
 
     def _follow(self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor], output: Any) -> None:
         name = func.overloadpacket.__name__

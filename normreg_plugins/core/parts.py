@@ -83,8 +83,11 @@ def is_layer(module: nn.Module) -> bool:
     if isinstance(module, nn.Linear | _ConvNd):
         return True
     weight = module._parameters.get("weight")
-    shaped = all(isinstance(getattr(module, name, None), int) for name in ("in_channels", "out_channels", "groups"))
-    return weight is not None and weight.ndim >= 3 and shaped and hasattr(module, "kernel_size")
+    sizes = [getattr(module, name, None) for name in ("out_channels", "in_channels")]
+    if weight is None or weight.ndim < 3 or not hasattr(module, "kernel_size"):
+        return False
+    grouped = isinstance(getattr(module, "groups", None), int) and all(isinstance(size, int) for size in sizes)
+    return grouped or sizes == [*weight.shape[:2]]
 
 
 def _stored_weights(module: nn.Module) -> Iterator[tuple[nn.Parameter, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.nets import (
     WIDTH,
+    Dilated,
     FrozenNorms,
     Net,
     auxiliary,
@@ -166,6 +167,12 @@ CASES: dict[str, Case] = {
             "conv1.weight": ("invariant", "bn2", "bn3"),
             "conv2.weight": ("invariant", "bn3"),
         },
+    ),
+    "one weight at several dilations": Case(
+        lambda: Net(lambda n, x: [n.bn(y) for y in n.conv(x)], conv=Dilated(3, WIDTH), bn=bn()), ONE
+    ),
+    "one weight at several dilations, one without a norm": Case(
+        lambda: Net(lambda n, x: (lambda a, b: n.bn(a) + b)(*n.conv(x)), conv=Dilated(3, WIDTH, True), bn=bn()), UNSAFE
     ),
     "halves read by a norm each": Case(
         lambda: Net(halves, conv=conv(), bn_left=bn(WIDTH // 2), bn_right=bn(WIDTH // 2)),

@@ -37,6 +37,19 @@ class FrozenNorms(Net):
         return self
 
 
+class Dilated(nn.Module):
+    """One weight convolved at several dilations, as TridentNet does; it has no groups."""
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = False) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, (3, 3)
+        self.weight = nn.Parameter(0.2 * torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [nn.functional.conv2d(x, self.weight, self.bias, padding=d, dilation=d) for d in (1, 2)]
+
+
 def conv(inputs: int = 3, outputs: int = WIDTH, bias: bool = False, **kwargs: Any) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias, **kwargs)
 
