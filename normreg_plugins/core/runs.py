@@ -125,8 +125,13 @@ def generic_point(model: nn.Module) -> Iterator[None]:
 
 
 def _leave_constant_(parameter: Tensor, generator: torch.Generator) -> None:
-    """A constant (zero bias, zero gamma, tiny layer scale) may hide what scale does; weights vary as usual."""
-    if parameter.is_floating_point() and parameter.numel() and bool((parameter == parameter.flatten()[0]).all()):
+    """A constant (zero bias, zero gamma, tiny layer scale) may hide what scale does; weights vary as usual.
+
+    Weights that nobody has initialized count as constant where the memory they got is all but zero.
+    """
+    if not parameter.is_floating_point() or not parameter.numel():
+        return
+    if bool(((parameter - parameter.flatten()[0]).abs() <= ALMOST_NO_EPS).all()):
         spread = 0.1 if parameter.ndim < 2 else 1 / math.sqrt(max(1, parameter[0].numel()))
         parameter.add_(spread * torch.randn(parameter.shape, generator=generator).to(parameter))
 

@@ -93,6 +93,12 @@ def test_what_only_todays_values_hide_does_not_pass() -> None:
     assert verdicts == {"conv1.weight": "free", "conv2.weight": "invariant"}
 
 
+def test_memory_that_nobody_has_initialized_does_not_pass_either() -> None:
+    net = Net(lambda n, x: n.bn(n.conv(x)) + n.head(x), conv=conv(), bn=bn(), head=conv())
+    nn.init.uniform_(net.head.weight, 0, 1e-40)
+    assert [v.kind for v in prove_scale_invariant(net, see_images)] == ["invariant", "free"]
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 8])
 @pytest.mark.parametrize("combine", [torch.mul, lambda a, b: a / (b.square() + 0.1)], ids=["product", "quotient"])
 def test_factors_of_two_layers_do_not_cancel(combine, channels: int) -> None:
