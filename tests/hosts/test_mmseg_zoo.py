@@ -65,7 +65,11 @@ CASES = [
         "unet/unet-s5-d16_fcn_4xb4-40k_chase-db1-128x128",
         {"backbone": {"base_channels": 16}, "decode_head": {"in_channels": 16}, "auxiliary_head": {"in_channels": 32}},
     ),
-    Case("sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024", finer={"neck.fpn_convs.*": THROUGH_LAYERS}),
+    Case(
+        "sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024",
+        # The topmost lateral convolution is added to all levels below, and a norm behind one of them is blind to it.
+        finer={"neck.fpn_convs.*": THROUGH_LAYERS, "neck.lateral_convs.3.*": ("free", "unsafe")},
+    ),
     Case("segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512"),
     Case(  # a path that is dropped for both images would show nothing
         "swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512",
