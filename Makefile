@@ -24,7 +24,7 @@ PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo: env ## draw a small detection set and train YOLOv3 on it with WRS: 6 to 8 minutes on two cores
+demo: env ## draw a small detection set and train YOLOv3 on it with WRS: about 5 minutes on two cores
 	$(BIN)/python tools/make_mini_data.py detection
 	$(BIN)/python tools/train.py configs/mini/yolov3_wrs.py $(ARGS)
 
