@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mm_cli import ROOT, build_runner, check_or_refuse, read_config
+from mmengine.config import DictAction
 
 from normreg_plugins.crowd.prepare import write_json
 
@@ -51,7 +52,8 @@ def parse_args() -> argparse.Namespace:
     add("task", choices=TASKS)
     add("--methods", nargs="+", metavar="METHOD", help="default: all that configs/mini has for the task")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    add("--work-dir", type=Path, help="default: work_dirs/compare_TASK")
+    add("--work-dir", type=Path, help="default: work_dirs/compare_TASK; take another with --cfg-options")
+    add("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", default={}, help="settings to override")
     args = parser.parse_args()
     known = TASKS[args.task].methods
     args.methods = args.methods or known
@@ -61,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def run(config: Path, seed: int, work_dir: Path) -> dict[str, float]:
+def run(config: Path, seed: int, work_dir: Path, options: Mapping[str, Any] | None = None) -> dict[str, float]:
     """Train, then test the checkpoint with the best validation; or read what came of it before."""
     result_file = work_dir / "result.json"
     if result_file.is_file():
@@ -72,6 +74,7 @@ def run(config: Path, seed: int, work_dir: Path) -> dict[str, float]:
         "default_hooks.checkpoint.interval": -1,  # the best one is enough
         "default_hooks.checkpoint.save_last": False,
         "default_hooks.checkpoint.save_optimizer": False,
+        **(options or {}),
     }
     cfg = read_config(config, overrides, work_dir)
     check_or_refuse(cfg, str(config), ("train", "val", "test"))
@@ -100,7 +103,8 @@ def main() -> int:
     results: dict[str, list[dict[str, Any]]] = {method: [] for method in args.methods}
     for seed in args.seeds:
         for method in args.methods:
-            results[method].append(run(config_of(args.task, method), seed, args.work_dir / f"{method}_{seed}"))
+            work_dir = args.work_dir / f"{method}_{seed}"
+            results[method].append(run(config_of(args.task, method), seed, work_dir, args.cfg_options))
     print_table(task, args.seeds, results)
     return 0
 
