@@ -1,9 +1,10 @@
-"""Weight norm control for weights whose scale a network cannot see: WRS, AWS and constrained PGD."""
+"""Control the filter norms of weights whose scale a network cannot see, by WRS, AWS or constrained PGD."""
 
 from normreg_plugins.core import (
     AdaptiveWeightShrink,
     Handle,
     Kind,
+    Method,
     SphereDescent,
     Verdict,
     Verdicts,
@@ -12,6 +13,7 @@ from normreg_plugins.core import (
     correct_average_,
     find_scale_invariant,
     prove_scale_invariant,
+    register_method,
 )
 from normreg_plugins.hosts.on_import import register_with
 
@@ -21,6 +23,7 @@ __all__ = [
     "AdaptiveWeightShrink",
     "Handle",
     "Kind",
+    "Method",
     "SphereDescent",
     "Verdict",
     "Verdicts",
@@ -29,6 +32,7 @@ __all__ = [
     "correct_average_",
     "find_scale_invariant",
     "prove_scale_invariant",
+    "register_method",
 ]
 
 # So that custom_imports = dict(imports=["normreg_plugins"]) is all an mm config needs.

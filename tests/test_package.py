@@ -64,6 +64,7 @@ def test_wheel_holds_the_package_and_nothing_else(site: Path) -> None:
     assert top == {"normreg_plugins"}
     sources = {path.relative_to(ROOT) for path in (ROOT / "normreg_plugins").rglob("*.py")}
     assert sources == {path.relative_to(site) for path in site.rglob("*.py")}
+    assert (site / "normreg_plugins" / "py.typed").read_text()
 
 
 def test_torch_is_the_only_hard_dependency(site: Path) -> None:
@@ -95,3 +96,27 @@ def test_importing_the_package_before_mmengine_registers_with_it(asked: str) -> 
     """Also after someone has looked whether mmengine is there, as many packages do."""
     pytest.importorskip("mmengine")
     assert python("-c", REGISTERED.format(asked=asked)).split() == ["True", "True"]
+
+
+REGISTRIES = """
+import mmengine.registry as registries
+from mmengine.registry import Registry
+
+mm = [each for each in vars(registries).values() if isinstance(each, Registry)]
+
+def registered():
+    return {(each.name, name): value for each in mm for name, value in each.module_dict.items()}
+
+import mmdet.registry, mmseg.registry
+before = registered()
+import normreg_plugins
+after = registered()
+changed = [key for key in before if after.get(key) is not before[key]]
+print(len(after) > len(before), changed)
+"""
+
+
+@pytest.mark.mm
+def test_importing_the_package_adds_names_to_the_registries_and_changes_none() -> None:
+    pytest.importorskip("mmdet")
+    assert python("-c", REGISTRIES).strip() == "True []"

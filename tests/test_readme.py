@@ -13,7 +13,7 @@ import torch
 
 import normreg_plugins
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling
-from normreg_plugins.core.copies import handle_of
+from normreg_plugins.core.training import handle_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")))

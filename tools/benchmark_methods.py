@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from normreg_plugins.hosts.mmengine.hooks import handles_of
+from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
 BASELINE = "wd"
 

@@ -26,7 +26,7 @@ from torch import nn
 
 from normreg_plugins import Verdicts, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.core.filters import filters_of
+from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 
 Forward = Callable[[nn.Module], Any]
@@ -126,9 +126,9 @@ def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: C
     """Attach the method for a moment, and tell."""
     hooks = [hook["regularizer"] for hook in cfg.get("custom_hooks") or [] if "regularizer" in hook]
     regularizer = cfg.get("optim_wrapper", {}).get("regularizer") or next(iter(hooks), {"type": "WRS"})
-    method, select = build_regularizer(regularizer)
+    method = build_regularizer(regularizer)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
-    handle = attach(optimizer, model, method, select, forward=forward, updates_per_epoch=1.0)
+    handle = attach(optimizer, model, method, forward=forward, updates_per_epoch=1.0)
     console.print(f"\n{handle.method!r} would act on {len(handle.targets)} weights and leave alone:", highlight=False)
     for name, reason in handle.left_alone.items():
         console.print(f"  {name}: {reason}", highlight=False)

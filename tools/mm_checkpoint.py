@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils._pytree import tree_flatten
 
-import normreg_plugins.hosts.mmengine.layers  # noqa: F401  (it registers them)
+import normreg_plugins.hosts.mmengine.layer_names  # noqa: F401  (it registers them)
 
 MARK = "normreg"
 """The key of `meta` under which a checkpoint says what was done to it."""

@@ -20,9 +20,9 @@ HELP = ("help", "-h", "--help")
 
 
 def our_keys() -> str:
-    from normreg_plugins.hosts.ultralytics.keys import METHODS, options_of
+    from normreg_plugins.hosts.ultralytics.method_keys import keys_of, method_names
 
-    lines = (f"  {name}: {', '.join(f'{name}.{option}' for option in options_of(name))}" for name in METHODS)
+    lines = (f"  {name}: {', '.join(f'{name}.{option}' for option in keys_of(name))}" for name in method_names())
     return "Our keys, the method's name alone for its defaults:\n" + "\n".join(lines)
 
 
@@ -31,7 +31,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     from ultralytics.cfg import DEFAULT_CFG_DICT as THEIRS
     from ultralytics.cfg import MODES, TASKS, check_dict_alignment, merge_equals_args, parse_key_value_pair
 
-    from normreg_plugins.hosts.ultralytics.keys import METHODS
+    from normreg_plugins.hosts.ultralytics.method_keys import method_names
 
     settings: dict[str, Any] = {}
     for argument in merge_equals_args(arguments):
@@ -43,7 +43,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         elif argument in MODES:
             if argument != "train":
                 refuse(f"{argument}: this tool trains. Its checkpoints are plain: use their own `yolo {argument}`.")
-        elif argument in METHODS or isinstance(THEIRS.get(argument), bool):
+        elif argument in method_names() or isinstance(THEIRS.get(argument), bool):
             settings[argument] = True
         else:  # their error, with what is near
             check_dict_alignment({**THEIRS, **dict.fromkeys((*TASKS, *MODES))}, {argument: ""})
@@ -64,9 +64,9 @@ def train(settings: dict[str, Any]) -> None:
     from ultralytics import RTDETR, YOLO
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment
 
-    from normreg_plugins.hosts.resume import trained_with_method
+    from normreg_plugins.hosts.run_to_resume import trained_with_method
     from normreg_plugins.hosts.ultralytics import with_method
-    from normreg_plugins.hosts.ultralytics.keys import take_method
+    from normreg_plugins.hosts.ultralytics.method_keys import take_method
 
     method = take_method(settings)
     check_dict_alignment(DEFAULT_CFG_DICT, settings)  # a typo ends it before a model is built

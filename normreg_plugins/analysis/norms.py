@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from normreg_plugins.core.filters import filters_of
+from normreg_plugins.core.model import filters_of
 
 
 @torch.no_grad()

@@ -1,14 +1,18 @@
 """The methods and what they need, on torch alone."""
 
-from normreg_plugins.core.attach import attach
-from normreg_plugins.core.average import correct_average_
-from normreg_plugins.core.discover import find_scale_invariant
-from normreg_plugins.core.handle import Handle
-from normreg_plugins.core.methods import AdaptiveWeightShrink, Method, SphereDescent, WeightRescaling
-from normreg_plugins.core.prove import prove_scale_invariant
-from normreg_plugins.core.verdict import Kind, Verdict, Verdicts
+from normreg_plugins.core.methods import (
+    METHODS,
+    AdaptiveWeightShrink,
+    Method,
+    SphereDescent,
+    WeightRescaling,
+    register_method,
+)
+from normreg_plugins.core.training import Handle, attach, correct_average_
+from normreg_plugins.core.verdicts import Kind, Verdict, Verdicts, find_scale_invariant, prove_scale_invariant
 
 __all__ = [
+    "METHODS",
     "AdaptiveWeightShrink",
     "Handle",
     "Kind",
@@ -21,4 +25,5 @@ __all__ = [
     "correct_average_",
     "find_scale_invariant",
     "prove_scale_invariant",
+    "register_method",
 ]

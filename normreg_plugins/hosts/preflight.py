@@ -17,7 +17,7 @@ import torch
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.annotations import coco_faults
 from normreg_plugins.hosts.preflight_segmentation import head_classes, mask_faults
-from normreg_plugins.hosts.resume import names_a_method, to_resume, trained_with_method
+from normreg_plugins.hosts.run_to_resume import names_a_method, to_resume, trained_with_method
 
 PICKLE_MAGIC = b"\x80"  # torch.save's old format, which can only be judged by loading it
 

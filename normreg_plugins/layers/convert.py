@@ -10,11 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normreg_plugins.core.parts import norm_eps
-from normreg_plugins.core.reads import NormRead
-from normreg_plugins.core.structure import Claim
-from normreg_plugins.core.targets import repair_statistics_
-from normreg_plugins.core.verdict import Kind
+from normreg_plugins.core.model import ScaledInput, norm_eps, repair_statistics_
+from normreg_plugins.core.verdicts import Finding, Kind, NormReader
 from normreg_plugins.layers.errors import AlreadyConvertedError
 from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, normalize_layer_
 from normreg_plugins.layers.rules import EPS, RULES, Rule, centred, divisor
@@ -85,11 +82,11 @@ def to_normalized_(
     """
     rule = RULES[rule_name]
 
-    def obstacle(claim: Claim) -> str | None:
+    def obstacle(claim: Finding) -> str | None:
         layer = claim.layer
         if type(layer.module) not in MIXINS:
             return f"{type(layer.module).__name__} has no weight-normalized form"
-        if gain and not layer.spoiled:
+        if gain and layer.untouchable is None:
             return _nothing_left(claim, rule)
         return _scale_is_seen(claim) or _nothing_left(claim, rule)
 
@@ -99,7 +96,7 @@ def to_normalized_(
         gains = size.to(claim.layer.weight.dtype) if gain else None
         normalize_layer_(claim.layer.module, rule_name, gains, eps)
         if not gain:
-            for read in claim.reads:
+            for read in claim.readers:
                 _expect_scaled_(read, claim.layer.bias, filters.per_channel(1 / size))
 
 
@@ -121,7 +118,7 @@ def to_sphere_(
         raise ValueError(f"c is a squared norm: finite and above 0, got {c}")
     rule = RULES["cwn" if centre else "wn"]
 
-    def obstacle(claim: Claim) -> str | None:
+    def obstacle(claim: Finding) -> str | None:
         return _scale_is_seen(claim) or _nothing_left(claim, rule)
 
     norms = norms_of(model, keep)
@@ -135,25 +132,25 @@ def to_sphere_(
         claim.layer.weight.copy_((wide * factors).reshape(claim.layer.weight.shape))
         if claim.layer.bias is not None:
             claim.layer.bias.mul_(filters.per_channel(factors))
-        for read in claim.reads:
+        for read in claim.readers:
             scale, _ = affine[read.norm]
             scale.div_(per_channel_of(read, filters.per_channel(factors)))
     for norm, (scale, shift) in affine.items():
         replace_(model, norm, _scale_bias_like(norm, scale, shift))
 
 
-def _scale_is_seen(claim: Claim) -> str | None:
+def _scale_is_seen(claim: Finding) -> str | None:
     invariant = claim.kind in (Kind.INVARIANT, Kind.COMPENSATED)
     return None if invariant else claim.reason
 
 
-def _nothing_left(claim: Claim, rule: Rule) -> str | None:
+def _nothing_left(claim: Finding, rule: Rule) -> str | None:
     if rule.centred and rule.filters(claim.layer.module).fan_in == 1:
         return "its filters have one weight each, of which centring leaves nothing"
     return None
 
 
-def _expect_scaled_(read: NormRead, bias: Tensor | None, factors: Tensor) -> None:
+def _expect_scaled_(read: NormReader, bias: Tensor | None, factors: Tensor) -> None:
     """Let a norm on running statistics expect filters scaled by `factors`, gamma making up for a
     variance that would have to be negative because eps does not scale."""
     norm: Any = read.norm
@@ -162,7 +159,7 @@ def _expect_scaled_(read: NormRead, bias: Tensor | None, factors: Tensor) -> Non
         return
     eps = norm_eps(norm)
     expected = (variance + eps).sqrt() * per_channel_of(read, factors)
-    repair_statistics_([(read, bias, factors)])
+    repair_statistics_([ScaledInput(read.norm, read.channels, bias, factors)])
     if norm.weight is not None:
         norm.weight.mul_(torch.where(variance == 0, eps**0.5 / expected, 1.0))
 

@@ -11,12 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normreg_plugins.core.discover import find_claims
 from normreg_plugins.core.errors import SelectionError
-from normreg_plugins.core.filters import filters_of
-from normreg_plugins.core.parts import is_layer
-from normreg_plugins.core.structure import Claim
-from normreg_plugins.core.verdict import Kind
+from normreg_plugins.core.model import filters_of, is_layer
+from normreg_plugins.core.verdicts import Finding, Kind, find
 from normreg_plugins.layers.errors import ConversionError
 from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, plain_layer_
 from normreg_plugins.layers.scale_bias import ScaleBias
@@ -64,7 +61,7 @@ def _pairs(model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collec
     _plain_layers_(scratch, kept)
     _pass_as_norms_(scratch)
     with _watched_sources(scratch) as sources:
-        claims = {claim.layer.module: claim for claim in find_claims(scratch, forward)}
+        claims = {claim.layer.module: claim for claim in find(scratch, forward)}
     pairs, problems = {}, {}
     for name, norm in norms_of(scratch, keep).items():
         found = [claims.get(module) for module in sources[norm]]  # type: ignore[arg-type]
@@ -79,7 +76,7 @@ def _pairs(model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collec
     return pairs
 
 
-def _obstacle_to_folding(sources: list[Claim | None]) -> str | None:
+def _obstacle_to_folding(sources: list[Finding | None]) -> str | None:
     """Why a norm with these sources cannot go into the layer in front of it."""
     if not sources:
         return "this forward never called it"
@@ -88,8 +85,8 @@ def _obstacle_to_folding(sources: list[Claim | None]) -> str | None:
     claim = sources[0]
     if claim.kind not in (Kind.INVARIANT, Kind.COMPENSATED):
         return f"{claim.layer.module_name} is not its alone: {claim.reason}"
-    if len(claim.reads) > 1:
-        return f"{claim.layer.module_name} is read by {len(claim.reads)} norms"
+    if len(claim.readers) > 1:
+        return f"{claim.layer.module_name} is read by {len(claim.readers)} norms"
     if not isinstance(claim.layer.module, tuple(MIXINS)):
         return f"{claim.layer.module_name} is a {type(claim.layer.module).__name__}"
     return None

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from normreg_plugins.core.filters import Filters, Unit, at_least_float32, filters_of
+from normreg_plugins.core.model import Filters, Per, at_least_float32, filters_of
 
 EPS = 1e-6
 
@@ -24,7 +24,7 @@ class Rule:
     """What divides: each filter's length, its biased std, or the rms filter length of the layer."""
 
     @property
-    def unit(self) -> Unit:
+    def unit(self) -> Per:
         """What is divided by one number, and has one gain."""
         return "layer" if self.measure == "matrix" else "filter"
 

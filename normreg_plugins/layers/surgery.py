@@ -11,12 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-from normreg_plugins.core.discover import find_claims
 from normreg_plugins.core.errors import SelectionError
-from normreg_plugins.core.parts import is_norm, keeps_channel_statistics, norm_eps
-from normreg_plugins.core.preserve import same_randomness
-from normreg_plugins.core.reads import NOT_OURS, NormRead
-from normreg_plugins.core.structure import Claim
+from normreg_plugins.core.model import OTHER_LAYER, is_norm_layer, keeps_channel_statistics, norm_eps, same_randomness
+from normreg_plugins.core.verdicts import Finding, NormReader, find
 from normreg_plugins.layers.errors import ConversionError
 from normreg_plugins.layers.scale_bias import ScaleBias
 
@@ -27,9 +24,9 @@ def followed_layers(
     model: nn.Module,
     forward: Forward,
     keep: Sequence[str],
-    obstacle: Callable[[Claim], str | None],
+    obstacle: Callable[[Finding], str | None],
     problems: Mapping[str, str] | None = None,
-) -> list[Claim]:
+) -> list[Finding]:
     """What core holds of each layer that a norm follows, if there is no obstacle for any of them.
 
     A layer of which `keep` names the norm is kept with it. One that `forward` never called is a
@@ -38,12 +35,12 @@ def followed_layers(
     kept = kept_names(model, keep)
     problems = dict(problems or {})
     chosen = []
-    for claim in find_claims(model, forward):
+    for claim in find(model, forward):
         name = claim.layer.module_name
-        norms = [read.norm_name for read in claim.reads]
-        if kept.intersection([name, *norms]) or (claim.seen and not norms):
+        norms = [read.name for read in claim.readers]
+        if kept.intersection([name, *norms]) or (claim.watched and not norms):
             continue
-        if why := obstacle(claim) if claim.seen else claim.reason:
+        if why := obstacle(claim) if claim.watched else claim.reason:
             problems[name] = why
         chosen.append(claim)
     if problems:
@@ -66,7 +63,7 @@ def kept_names(model: nn.Module, keep: Sequence[str]) -> set[str]:
 def norms_of(model: nn.Module, keep: Sequence[str] = ()) -> dict[str, nn.Module]:
     """Every norm and every ScaleBias but the kept ones, by name."""
     kept = kept_names(model, keep)
-    norms = {n: m for n, m in model.named_modules() if is_norm(m) or isinstance(m, ScaleBias)}
+    norms = {n: m for n, m in model.named_modules() if is_norm_layer(m) or isinstance(m, ScaleBias)}
     return {name: norm for name, norm in norms.items() if name not in kept}
 
 
@@ -99,11 +96,11 @@ def first_tensor(norm: nn.Module) -> Tensor:
     return next(t.detach() for t in tensors if t is not None)
 
 
-def per_channel_of(read: NormRead, factors: Tensor) -> Tensor:
+def per_channel_of(read: NormReader, factors: Tensor) -> Tensor:
     """From one factor per filter to one per channel of the norm, 1 for those of other layers."""
     if read.channels is None:
         return factors
-    return torch.where(read.channels == NOT_OURS, 1.0, factors[read.channels.clamp_min(0)])
+    return torch.where(read.channels == OTHER_LAYER, 1.0, factors[read.channels.clamp_min(0)])
 
 
 def replace_(model: nn.Module, old: nn.Module, new: nn.Module) -> None:

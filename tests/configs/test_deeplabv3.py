@@ -81,7 +81,7 @@ def test_the_optimizer_is_built_with_the_method_on_its_weights(folder, method):
     """112 convolutions with a norm, or with what stands for one, and the classifier where it is named."""
     from mmengine.optim import build_optim_wrapper
 
-    from normreg_plugins.core.copies import handle_of
+    from normreg_plugins.core.training import handle_of
 
     cfg = load(f"{folder}deeplabv3_{method}")
     model = build(cfg.model, device="cpu" if method == "pgd" else "meta")  # PGD puts the weights on the sphere at once

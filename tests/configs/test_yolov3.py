@@ -182,7 +182,7 @@ def test_rate_over_k_and_decay_times_k_undo_a_loss_times_k():
 def test_the_optimizer_is_built_with_the_method_on_72_weights(name, method, decayed, undecayed):
     from mmengine.optim import build_optim_wrapper
 
-    from normreg_plugins.hosts.mmengine.hooks import handle_of
+    from normreg_plugins.core.training import handle_of
 
     cfg = load(f"{name}_{method}")
     on_cpu = method == "pgd"  # it projects the weights at once, so there must be some
@@ -205,7 +205,7 @@ def test_the_optimizer_is_built_with_the_method_on_72_weights(name, method, deca
 def test_in_the_stock_config_the_frozen_norms_are_compensated():
     from mmengine.optim import build_optim_wrapper
 
-    from normreg_plugins.hosts.mmengine.hooks import handle_of
+    from normreg_plugins.core.training import handle_of
 
     cfg = load("yolov3_wrs_stock")
     model = build(cfg.model).train()

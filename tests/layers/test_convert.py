@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
+from helpers.layer_cases import LAYERS, batch_norm_for, fill_norms_, filters, make_input, make_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_cases import LAYERS, batch_norm_for, fill_norms_, filters, make_input, make_layer
 from torch import nn
 from torch.optim import SGD
 from torchvision.models import DenseNet, resnet18, shufflenet_v2_x0_5

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from layer_cases import fill_norms_
+from helpers.layer_cases import fill_norms_
 from torch import nn
 from torchvision.models import DenseNet, resnet18
 

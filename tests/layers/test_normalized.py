@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 import torch
-from layer_cases import LAYERS, filters, make_input, make_layer, normalized_oracle
+from helpers.layer_cases import LAYERS, filters, make_input, make_layer, normalized_oracle
 from torch import nn
 
 from normreg_plugins import layers

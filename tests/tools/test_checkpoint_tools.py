@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from layer_cases import fill_norms_
+from helpers.layer_cases import fill_norms_
 
 pytest.importorskip("mmengine")
 pytest.importorskip("mmseg")

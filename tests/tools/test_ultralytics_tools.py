@@ -6,9 +6,9 @@ pytest.importorskip("ultralytics")
 
 import benchmark_ultralytics
 import train_ultralytics
+from helpers.tiny_yolo import OFFLINE, make_set, tiny_net
 from mini_data import detection, yolo
 from mini_data.recipe import Recipe, make_once
-from tiny_yolo import OFFLINE, make_set, tiny_net
 
 pytestmark = pytest.mark.ultralytics
 

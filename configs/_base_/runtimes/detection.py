@@ -4,7 +4,7 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(
-        type="CheckpointHook",
+        type="NormRegCheckpointHook",
         interval=1,
         max_keep_ckpts=3,
         save_best="coco/bbox_mAP_50",

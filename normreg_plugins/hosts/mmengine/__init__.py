@@ -1,21 +1,22 @@
-"""mmengine and all that trains on it: importing this registers everything of ours."""
+"""mmengine and all that trains on it: importing this registers everything of ours, under names of our own."""
 
 from normreg_plugins.crowd import mm as crowd
-from normreg_plugins.hosts.mmengine import layers, optimizers
-from normreg_plugins.hosts.mmengine.checkpoint import CheckpointHook
+from normreg_plugins.hosts.mmengine import adamp, layer_names
+from normreg_plugins.hosts.mmengine.checkpoint_hook import NormRegCheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
-from normreg_plugins.hosts.mmengine.ema import EMAHook
-from normreg_plugins.hosts.mmengine.hooks import NormLogHook, NormRegHook
-from normreg_plugins.hosts.mmengine.regularizers import REGULARIZERS
+from normreg_plugins.hosts.mmengine.ema_hook import NormRegEMAHook
+from normreg_plugins.hosts.mmengine.method_hook import NormLogHook, NormRegHook, handles_of
+from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 
 __all__ = [
-    "REGULARIZERS",
-    "CheckpointHook",
-    "EMAHook",
     "NormLogHook",
+    "NormRegCheckpointHook",
+    "NormRegEMAHook",
     "NormRegHook",
     "NormRegOptimWrapperConstructor",
+    "adamp",
+    "build_regularizer",
     "crowd",
-    "layers",
-    "optimizers",
+    "handles_of",
+    "layer_names",
 ]

@@ -14,30 +14,30 @@ from torch import nn
 from torch.optim import Optimizer
 
 from normreg_plugins.core import attach
-from normreg_plugins.core.attach import refuse_unsound
 from normreg_plugins.core.errors import AttachError
+from normreg_plugins.core.training import refuse_unsound
 from normreg_plugins.hosts.mmengine.epochs import updates_per_epoch
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
-from normreg_plugins.hosts.mmengine.report import report
-from normreg_plugins.hosts.mmengine.resume import guard_resume
+from normreg_plugins.hosts.mmengine.resume_guard import guard_resume
+from normreg_plugins.hosts.mmengine.run_report import report
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class NormRegOptimWrapperConstructor:
     """Lets another constructor build the optimizer wrapper, then attaches the method that `regularizer` names.
 
-    The weights it acts on are known by structure before training, and held against the first training forward before
-    anything is updated. They get no weight decay (unless the method keeps it); all else keeps what the config says.
+    The weights it acts on are known by structure before training. The first training forward confirms them before
+    anything is updated. They get no weight decay, unless the method keeps it; all else is as the config says.
 
     Args in `optim_wrapper`:
-        regularizer: dict(type='WRS' | 'AWS' | 'PGD', ...), with the method's options and `select`.
-        base_constructor: the constructor that builds the wrapper; mmengine's default one, with every paramwise_cfg
-            feature, or for instance a layer decay constructor.
+        regularizer: dict(type='WRS' | 'AWS' | 'PGD', ...), with the method's options.
+        base_constructor: the constructor that builds the wrapper. The default is mmengine's own, with every
+            paramwise_cfg feature; a layer decay constructor is another example.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         config = dict(optim_wrapper_cfg)
-        self._method, self._select = build_regularizer(config.pop("regularizer", None))
+        self._method = build_regularizer(config.pop("regularizer", None))
         base = config.pop("base_constructor", "DefaultOptimWrapperConstructor")
         self._base = OPTIM_WRAPPER_CONSTRUCTORS.build(
             {"type": base, "optim_wrapper_cfg": config, "paramwise_cfg": paramwise_cfg}
@@ -50,19 +50,18 @@ class NormRegOptimWrapperConstructor:
                 "several optimizers: use custom_hooks=[dict(type='NormRegHook', regularizer=...)] instead"
             )
         merge_groups(wrapper.optimizer)
-        refuse_unsound(wrapper.optimizer, model, self._method)  # with its wrapper, which tells how it is sharded
+        refuse_unsound(wrapper.optimizer, model, self._method)  # its wrapper tells how it is sharded
         bare = getattr(model, "module", model)
-        per_epoch = updates_per_epoch(wrapper)
-        report([attach(wrapper.optimizer, bare, self._method, self._select, updates_per_epoch=per_epoch)])
-        guard_resume(wrapper.optimizer, self._method, self._select)
+        report([attach(wrapper.optimizer, bare, self._method, updates_per_epoch=updates_per_epoch(wrapper))])
+        guard_resume(wrapper.optimizer, self._method)
         return wrapper
 
 
 def merge_groups(optimizer: Optimizer) -> None:
-    """One parameter group for all parameters with the same options.
+    """Put all parameters with the same options into one parameter group.
 
-    mmengine makes a group per parameter as soon as `paramwise_cfg` says anything, and an optimizer works through its
-    groups one by one.
+    mmengine makes a group per parameter as soon as `paramwise_cfg` says anything. An optimizer works through its groups
+    one by one, so many groups are slow.
     """
     merged: list[dict[str, Any]] = []
     for group in optimizer.param_groups:

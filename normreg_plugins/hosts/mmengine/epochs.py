@@ -9,15 +9,16 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 
 from normreg_plugins.core.errors import AttachError
+from normreg_plugins.hosts.mmengine.config_text import setting, types_in
 
 
 def updates_per_epoch(wrapper: OptimWrapper) -> Callable[[], float]:
-    """How to learn it once training runs; it may be no whole number where gradients are accumulated."""
+    """A callable that tells it once training runs; it may be no whole number where gradients are accumulated."""
 
     def ask() -> float:
         hub = MessageHub.get_current_instance()
         epochs, iterations = hub.get_info("max_epochs"), hub.get_info("max_iters")
-        if not epochs or not _counts_epochs(epochs, hub.get_info("cfg", "")):
+        if not epochs or not _counts_epochs(epochs):
             raise AttachError(
                 f"the method's phase is in epochs, but this loop only counts iterations ({iterations}): give begin and "
                 "end in updates (unit='update')"
@@ -27,10 +28,9 @@ def updates_per_epoch(wrapper: OptimWrapper) -> Callable[[], float]:
     return ask
 
 
-def _counts_epochs(epochs: int, config: str) -> bool:
-    """A loop by iterations calls itself one epoch, so a single epoch is only believed if the config says so."""
-    if epochs > 1:
-        return True
-    settings = [s for s in ast.parse(config).body if isinstance(s, ast.Assign)]
-    loop = "".join(ast.unparse(s.value) for s in settings if ast.unparse(s.targets[0]) == "train_cfg")
-    return "by_epoch=True" in loop or "EpochBasedTrainLoop" in loop
+def _counts_epochs(epochs: int) -> bool:
+    """A loop by iterations calls itself one epoch. So a single epoch counts only if the config says so."""
+    loop = setting("train_cfg")
+    if epochs > 1 or loop is None:
+        return epochs > 1
+    return "by_epoch=True" in ast.unparse(loop) or "EpochBasedTrainLoop" in types_in(loop)

@@ -6,7 +6,7 @@ model = YOLO("yolov3.yaml")
 model.train(trainer=with_method(model, WeightRescaling(interval=10)), data="coco.yaml", epochs=100)
 """
 
-from normreg_plugins.hosts.ultralytics.resume import ResumeError
+from normreg_plugins.hosts.ultralytics.resume_check import ResumeError
 from normreg_plugins.hosts.ultralytics.trainer import MethodTrainer, with_method
 
 __all__ = ["MethodTrainer", "ResumeError", "with_method"]

@@ -1,14 +1,15 @@
-"""A method inside any ultralytics trainer: a class in front of theirs, which overrides what it must and nothing more.
+"""A method inside any ultralytics trainer, as a class in front of the trainer's.
 
-What is overridden is where their trainer changes weights or optimizer behind a method's back: it builds the optimizer
-(once, after an out-of-memory retry perhaps again), averages weights, and loads half-precision averages on resume.
-Nothing is ever put on the model, for their checkpoints pickle it as a whole.
+The class overrides what changes weights or the optimizer behind a method's back. The trainer builds the optimizer, and
+builds it again after running out of memory. It averages weights. It loads half-precision averages on resume. Nothing is
+put on the model, because the checkpoints pickle the model as a whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,11 +22,11 @@ from ultralytics.utils.torch_utils import autocast, unwrap_model
 
 from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.hosts.resume import settings_of, write_settings
-from normreg_plugins.hosts.ultralytics.average import AverageCorrection
-from normreg_plugins.hosts.ultralytics.groups import decay_norms_, decay_of, keep_undecayed_
-from normreg_plugins.hosts.ultralytics.report import norm_scalars, tell
-from normreg_plugins.hosts.ultralytics.resume import refuse_strange
+from normreg_plugins.hosts.method_settings import settings_of, write_settings
+from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
+from normreg_plugins.hosts.ultralytics.parameter_groups import decay_norms_, decay_of, keep_undecayed_
+from normreg_plugins.hosts.ultralytics.resume_check import refuse_strange
+from normreg_plugins.hosts.ultralytics.run_folder import norm_scalars, tell
 
 
 def with_method(
@@ -39,9 +40,9 @@ def with_method(
 
     Args:
         model: an ultralytics model, whose task decides the trainer; or a trainer class.
-        select: names or patterns of weights or layers; replaces the choice the method would make.
-        decay_norms: give the norms' gamma and beta the weight decay of the weights, as the WRS paper does. The
-            trainer's own rule is none. Beta then warms up as a weight, not as a bias (`warmup_bias_lr`).
+        select: short for the method's own `select`: names or patterns of weights or layers to act on.
+        decay_norms: give gamma and beta of the norm layers the weight decay of the weights, as the WRS paper does. The
+            trainer by itself gives them none. Beta then warms up as a weight, not as a bias (`warmup_bias_lr`).
     """
     base = model.task_map[model.task]["trainer"] if isinstance(model, Model) else model
     if not (isinstance(base, type) and issubclass(base, BaseTrainer)):
@@ -50,9 +51,9 @@ def with_method(
         raise NormRegError(
             f"method={method!r}: must be a WeightRescaling, AdaptiveWeightShrink or SphereDescent object"
         )
+    method = method if select is None else replace(method, select=select)
     settings = {
         "method": method,
-        "select": select if select is None or isinstance(select, str) else tuple(select),
         "decay_norms": decay_norms,
         "__doc__": f"{base.__name__} with {method!r}.",
     }
@@ -60,17 +61,15 @@ def with_method(
 
 
 class MethodTrainer(BaseTrainer):
-    """Stands in front of a task's trainer; `with_method` does that, or a class of your own:
+    """Stands in front of a task's trainer. `with_method` makes such a class, or you write one:
 
     class MyTrainer(MethodTrainer, DetectionTrainer):
         method = WeightRescaling(interval=10)
 
-    The settings are class attributes because their multi-GPU launcher makes the trainer anew, from its class, in every
-    worker.
+    The settings are class attributes because the multi-GPU launcher creates the trainer from its class in every worker.
     """
 
     method: ClassVar[Method]
-    select: ClassVar[str | tuple[str, ...] | None] = None
     decay_norms: ClassVar[bool] = False
     handle: Any = None
     """The method at work (`Handle`), once there is an optimizer."""
@@ -91,13 +90,12 @@ class MethodTrainer(BaseTrainer):
             optimizer,
             plain,
             self.method,
-            self.select,
             forward=self._training_forward,
             updates_per_epoch=max(1.0, len(self.train_loader) / self.accumulate),
         )
-        self._settings = settings_of(self.method, self.select, decay_norms=self.decay_norms)
+        self._settings = settings_of(self.method, decay_norms=self.decay_norms)
         write_settings(optimizer, self._settings)
-        if self.method.drops_weight_decay:
+        if not self.method.keep_weight_decay:
             keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.targets))
         if RANK in {-1, 0}:
             tell(self.handle, decay, self.decay_norms, Path(self.save_dir))
@@ -116,33 +114,33 @@ class MethodTrainer(BaseTrainer):
             return super().save_model()
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Norms of the targets, for results.csv here and for the loggers that read `trainer.metrics` later."""
+        """Add the filter norms of the targets, for results.csv and the loggers that read `trainer.metrics`."""
         norms = norm_scalars(self.handle, unwrap_model(self.model))
         self.metrics.update(norms)
         others = {key: value for key, value in metrics.items() if key not in norms}
-        super().save_metrics({**others, **norms})  # always last, for the columns of the file are fixed
+        super().save_metrics({**others, **norms})  # always last: the file has fixed columns
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
-        """On resume, and when their trainer recovers from NaN: the live weights now are a half-precision average."""
+        """Runs on resume and when the trainer recovers from NaN: the weights loaded are a half-precision average."""
         if ckpt.get("optimizer") is not None:
             refuse_strange(ckpt["optimizer"], self.optimizer, self._settings, self.args.model)
         super()._load_checkpoint_state(ckpt)
         self.handle.reapply()
 
     def _training_forward(self, model: nn.Module) -> Any:
-        """The loss of one validation image, taken twice: no augmentation, and the training loader stays untouched."""
+        """The loss of a validation image taken twice: it is not augmented, and the training loader stays untouched."""
         criterion: Any = getattr(model, "criterion", None)
         self._model_train()  # with the norms of frozen layers frozen
         batch = self.test_loader.collate_fn([self.test_loader.dataset[0], self.test_loader.dataset[0]])
         try:
             return model(super().preprocess_batch(batch))
         finally:
-            model.criterion = criterion  # made on the way, and before the trainer has told the model its class weights
+            model.criterion = criterion  # the forward made one without the class weights, which come later
 
     def _correct_average(self) -> AbstractContextManager[None]:
         return self._correction.on(self.ema.ema, unwrap_model(self.model), self.handle, self._see)
 
     def _see(self, model: nn.Module, batch: dict[str, Any]) -> None:
-        """A forward as in evaluation, on what is trained on."""
+        """Run a forward as in evaluation on a training batch."""
         with autocast(self.amp, device=self.device.type):
             model(super().preprocess_batch(batch)["img"])

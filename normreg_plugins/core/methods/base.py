@@ -1,0 +1,79 @@
+"""What every method is: settings, the weights it takes, and how filters change around an update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Literal, cast
+
+from torch import Tensor
+
+from normreg_plugins.core.methods.options import check_names, check_phase
+from normreg_plugins.core.methods.scaling import Scaled, Target
+from normreg_plugins.core.model import Per
+from normreg_plugins.core.verdicts import Finding, Kind
+
+Rates = Callable[[], Sequence["float | Tensor"]]
+"""Gives the learning rate of each target."""
+TimeUnit = Literal["update", "epoch"]
+UPDATE: TimeUnit = "update"
+FILTER: Per = "filter"
+
+
+@dataclass(frozen=True, repr=False)
+class Method:
+    """A method never counts updates and never looks for weights: `attach` does, and calls it at the right moment.
+
+    The attributes below are defaults. A subclass turns one into a setting by declaring it as a dataclass field.
+
+    Args:
+        select: names or patterns of weights or layers to act on, in place of the method's own choice.
+    """
+
+    select: str | Iterable[str] | None = field(default=None, kw_only=True)
+
+    interval = 1
+    """It acts after every so many updates."""
+    begin = 0
+    end = cast("int | None", None)
+    unit = UPDATE
+    """It acts after `begin` and until `end`, counted in this unit."""
+    per = FILTER
+    """What it measures and scales as one."""
+    output_layers = cast("tuple[str, ...]", ())
+    """Weights to take although no norm layer follows them."""
+    keep_weight_decay = True
+    """Whether the optimizer's weight decay goes on acting on its weights."""
+    at_start = False
+    """Whether `start` does anything."""
+
+    def __post_init__(self) -> None:
+        if self.select is not None and not isinstance(self.select, str):
+            object.__setattr__(self, "select", check_names("select", self.select))
+        check_phase(self.begin, self.end, self.unit)
+
+    def takes(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The weights it acts on when `select` names none: those whose scale the network cannot see."""
+        return [f for f in findings if f.kind in (Kind.INVARIANT, Kind.COMPENSATED)]
+
+    def objection(self, finding: Finding) -> str:
+        """Why it cannot act on a weight that was named; '' if it can."""
+        return ""
+
+    def start(self, targets: Sequence[Target]) -> list[Scaled]:
+        """Act before the first forward. Like the other two, it returns what it scaled."""
+        return []
+
+    def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
+        """Act when the gradients are complete."""
+        return []
+
+    def after_update(self, targets: Sequence[Target]) -> list[Scaled]:
+        """Act after an update whose number is a multiple of `interval`."""
+        return []
+
+    def __repr__(self) -> str:
+        """The first setting, and those that differ from their defaults."""
+        settings = sorted(fields(self), key=lambda f: bool(f.kw_only))
+        shown = [f.name for f in settings if f is settings[0] or getattr(self, f.name) != f.default]
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"

@@ -1,0 +1,86 @@
+"""Constrained projected gradient descent (PGD): centred filters on a sphere. Constrained paper, Algorithm 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from normreg_plugins.core.methods.base import Method, Rates
+from normreg_plugins.core.methods.options import is_positive, require
+from normreg_plugins.core.methods.scaling import Scaled, Target, batches, norms_of, scale_, to_radius
+from normreg_plugins.core.model import filters_of
+from normreg_plugins.core.verdicts import Finding
+
+
+@torch.no_grad()
+def center_gradients_(targets: Sequence[Target]) -> None:
+    """g <- g - (1^T g) 1 / n for each filter (Algorithm 1, line 4)."""
+    for target in targets:
+        if target.weight.grad is not None:
+            target.parts.center_(target.weight.grad)
+
+
+@torch.no_grad()
+def project_to_sphere_(targets: Sequence[Target], c: float, center: bool) -> list[Scaled]:
+    """1^T w = 0 (eq. 2), then w <- sqrt(c) w / ||w|| (eq. 11), for each filter.
+
+    Algorithm 1 relies on centred updates to keep the mean at zero. An adaptive optimizer scales the entries of an
+    update one by one, which breaks that. So the weight itself is centred before it is put on the sphere.
+    """
+
+    def scaled(batch: Sequence[Target]) -> list[Scaled]:
+        for target in batch if center else ():
+            target.parts.center_(target.weight)
+        norms = norms_of(batch)
+        return list(map(Scaled, batch, norms, to_radius(norms, math.sqrt(c))))
+
+    return scale_(each for batch in batches(targets) for each in scaled(batch))
+
+
+@dataclass(frozen=True, repr=False)
+class SphereDescent(Method):
+    """Constrained projected gradient descent: filters stay centred and on a sphere (constrained paper, Algorithm 1).
+
+    Made for networks with scale-bias layers in place of norm layers. Do not use it on the weights of a network that
+    has neither: nothing there can make up for filters that never change their norm or mean.
+
+    Args:
+        c: the squared filter norm; 2 in the paper, which keeps the variance through a ReLU (eq. 3-4).
+        center: the zero-mean constraint; off only for the paper's ablation (Table 3).
+        keep_weight_decay: the paper keeps weight decay on the weights, where it only changes the learning rate
+            (eq. 12).
+        select: names or patterns of weights or layers to act on, in place of those that feed a scale-bias layer.
+    """
+
+    c: float = 2.0
+    center: bool = True
+    keep_weight_decay: bool = True
+
+    at_start = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(is_positive(self.c), "c", self.c, "a finite number above 0")
+
+    def takes(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The weights that feed a scale-bias layer; without any, every weight of unseen scale."""
+        return [f for f in findings if f.feeds_scale_bias] or super().takes(findings)
+
+    def objection(self, finding: Finding) -> str:
+        if self.center and filters_of(finding.layer.module).fan_in == 1:
+            return "a filter of one entry, which centring would make zero"
+        return ""
+
+    def start(self, targets: Sequence[Target]) -> list[Scaled]:
+        return project_to_sphere_(targets, self.c, self.center)
+
+    def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
+        if self.center:
+            center_gradients_(targets)
+        return []
+
+    def after_update(self, targets: Sequence[Target]) -> list[Scaled]:
+        return project_to_sphere_(targets, self.c, self.center)

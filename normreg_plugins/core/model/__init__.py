@@ -1,0 +1,62 @@
+"""What is in the network: layers and norm layers, what one filter is, and forwards that leave no trace."""
+
+from normreg_plugins.core.model.conv_linear import Layer, Untouchable, is_layer, layers_of
+from normreg_plugins.core.model.filters import (
+    Filters,
+    Per,
+    at_least_float32,
+    filters_of,
+    is_zero,
+    local,
+    safe_factors,
+)
+from normreg_plugins.core.model.no_trace import evaluation_mode, same_randomness, training_mode, untouched
+from normreg_plugins.core.model.norm_layers import (
+    has_running_statistics,
+    is_frozen,
+    is_instance_norm,
+    is_norm_layer,
+    is_scale_bias,
+    keeps_channel_statistics,
+    norm_eps,
+)
+from normreg_plugins.core.model.running_statistics import (
+    OTHER_LAYER,
+    ScaledInput,
+    per_norm_channel,
+    repair_statistics_,
+    whole,
+)
+from normreg_plugins.core.model.weight_normalization import WeightNormalization, weight_normalization
+
+__all__ = [
+    "OTHER_LAYER",
+    "Filters",
+    "Layer",
+    "Per",
+    "ScaledInput",
+    "Untouchable",
+    "WeightNormalization",
+    "at_least_float32",
+    "evaluation_mode",
+    "filters_of",
+    "has_running_statistics",
+    "is_frozen",
+    "is_instance_norm",
+    "is_layer",
+    "is_norm_layer",
+    "is_scale_bias",
+    "is_zero",
+    "keeps_channel_statistics",
+    "layers_of",
+    "local",
+    "norm_eps",
+    "per_norm_channel",
+    "repair_statistics_",
+    "safe_factors",
+    "same_randomness",
+    "training_mode",
+    "untouched",
+    "weight_normalization",
+    "whole",
+]

@@ -1,0 +1,105 @@
+"""The layers of a model that hold filters: convolutions and linear layers.
+
+A layer is recognised by its class in torch. A layer of another library is recognised by its attributes: a deformable
+convolution of mmcv or torchvision has those of a convolution. Nothing is imported for this.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+
+class Untouchable(Enum):
+    """Why no method may change a weight, whatever follows the layer."""
+
+    TIED = "tied: several modules own this weight"
+    PARAMETRIZED = "parametrized: the stored tensor is not the weight that convolves"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(eq=False)
+class Layer:
+    """One conv or linear weight and the module that owns it."""
+
+    name: str
+    """The weight's name as in `named_parameters()`."""
+    module_name: str
+    module: nn.Module
+    weight: nn.Parameter
+    untouchable: Untouchable | None = None
+    order: int = 0
+    """The weight's place in `named_parameters()`."""
+
+    @property
+    def bias(self) -> Tensor | None:
+        return getattr(self.module, "bias", None)
+
+    @property
+    def channels(self) -> int:
+        """Output channels, which is the number of filters."""
+        if getattr(self.module, "transposed", False):
+            return int(self.weight.shape[1]) * int(self.module.groups)  # type: ignore[arg-type]
+        return int(self.weight.shape[0])
+
+    @property
+    def channel_axis(self) -> int:
+        """The axis of the output that holds the channels, counted from the end."""
+        return -1 if isinstance(self.module, nn.Linear) else -(self.weight.ndim - 1)
+
+
+def layers_of(model: nn.Module) -> list[Layer]:
+    """Every conv and linear weight of the model, in the order of `named_parameters()`."""
+    order = {id(p): (place, name) for place, (name, p) in enumerate(model.named_parameters())}
+    owners = _owners(model)
+    layers: dict[int, Layer] = {}
+    for module_name, module in model.named_modules():
+        for weight, untouchable in _stored_weights(module) if is_layer(module) else ():
+            if untouchable is None and owners[id(weight)] > 1:
+                untouchable = Untouchable.TIED
+            place, name = order[id(weight)]
+            layers.setdefault(id(weight), Layer(name, module_name, module, weight, untouchable, place))
+    return sorted(layers.values(), key=lambda layer: layer.order)
+
+
+def _owners(model: nn.Module) -> Counter[int]:
+    """By the id of each parameter, how many modules own it."""
+    return Counter(
+        identity
+        for module in model.modules()
+        for identity in {id(p) for p in module._parameters.values() if p is not None}
+    )
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether this is a convolution, a linear layer, or a foreign module with the attributes of a convolution."""
+    if isinstance(module, nn.Linear | _ConvNd):
+        return True
+    weight = module._parameters.get("weight")
+    sizes = [getattr(module, name, None) for name in ("out_channels", "in_channels")]
+    if weight is None or weight.ndim < 3 or not hasattr(module, "kernel_size"):
+        return False
+    grouped = isinstance(getattr(module, "groups", None), int) and all(isinstance(size, int) for size in sizes)
+    return grouped or sizes == [*weight.shape[:2]]
+
+
+def _stored_weights(module: nn.Module) -> Iterator[tuple[nn.Parameter, Untouchable | None]]:
+    """The parameters behind a layer's weight, each with the reason not to touch it."""
+    weight = module._parameters.get("weight")
+    if weight is not None:
+        yield weight, None
+        return
+    own = {name: p for name, p in module._parameters.items() if name.startswith("weight")}
+    parametrized = getattr(getattr(module, "parametrizations", None), "weight", None)
+    if isinstance(parametrized, nn.Module):
+        own.update(parametrized.named_parameters())
+    for parameter in own.values():
+        if parameter is not None:
+            yield parameter, Untouchable.PARAMETRIZED

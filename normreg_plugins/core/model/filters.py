@@ -1,0 +1,130 @@
+"""What one filter is, its norm, and how to scale it.
+
+Algorithm 1 of the WRS paper writes a kernel as W[:, :, :, i] with the output channel last. In torch the output channel
+is axis 0 of a convolution and of a linear layer, and axis 1 of a transposed convolution, where groups sit on axis 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Per = Literal["filter", "position", "group", "layer"]
+"""What is measured and scaled as one: a filter (one output channel), the input channels at one kernel position
+(WRS(IC)), a run of neighbouring filters, or the whole layer."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """How the entries of one weight fall into parts that are measured and scaled as one: filters, unless told.
+
+    Axes are only ever split, so `view` shares memory in every memory format, channels_last included.
+    """
+
+    shape: tuple[int, ...]
+    """The weight's shape with output channels on axes of their own."""
+    dims: tuple[int, ...]
+    """The axes that one part spans."""
+    together: int
+    """The number of filters in one part: 1, except for groups and whole layers."""
+
+    def view(self, weight: Tensor) -> Tensor:
+        return weight if weight.ndim == len(self.shape) else weight.view(self.shape)
+
+    @property
+    def fan_in(self) -> int:
+        """Entries of one filter."""
+        return math.prod(self.shape[d] for d in self.dims) // self.together
+
+    def norms(self, weight: Tensor) -> Tensor:
+        """The filter norm, reduced axes kept; float32 at least. Of several filters it is the root mean square."""
+        norms = torch.linalg.vector_norm(
+            self.view(weight), dim=self.dims, keepdim=True, dtype=at_least_float32(weight.dtype)
+        )
+        return norms if self.together == 1 else norms / math.sqrt(self.together)
+
+    def means(self, weight: Tensor) -> Tensor:
+        """The mean of each part's entries, reduced axes kept; float32 at least."""
+        return self.view(weight).mean(self.dims, keepdim=True, dtype=at_least_float32(weight.dtype))
+
+    def stds(self, weight: Tensor) -> Tensor:
+        """The biased standard deviation of each part (AWS paper, below eq. 21); float32 at least."""
+        wide = self.view(weight).to(at_least_float32(weight.dtype))
+        return wide.var(self.dims, unbiased=False, keepdim=True).sqrt()
+
+    def scale_(self, weight: Tensor, factors: Tensor) -> None:
+        self.view(weight).mul_(factors)
+
+    def center_(self, weight: Tensor) -> None:
+        """Subtract each part's mean (constrained paper, eq. 2: 1^T w = 0)."""
+        self.view(weight).sub_(self.means(weight))
+
+    def per_channel(self, factors: Tensor) -> Tensor:
+        """One factor per output channel, in the order of the channels of the layer's output."""
+        flat = factors.flatten()
+        return flat if self.together == 1 else flat.repeat_interleave(self.together)
+
+
+def at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    """The accumulation type: half precision overflows at 65504, long before a sum of squares is done."""
+    return dtype if dtype in (torch.float32, torch.float64) else torch.float32
+
+
+def filters_of(module: nn.Module, per: Per = "filter", groups: int = 1) -> Filters:
+    """The filters of a convolution, transposed convolution or linear layer.
+
+    Args:
+        per: what is measured and scaled as one; 'group' means `groups` runs of neighbouring filters.
+    """
+    weight = layer_weight(module)
+    if getattr(module, "transposed", False):
+        split = int(module.groups)  # type: ignore[arg-type]
+        shape = (split, weight.shape[0] // split, *weight.shape[1:])
+        channel_axis, others = 2, (1, *range(3, len(shape)))
+        channels = split * weight.shape[1]
+    else:
+        shape, channel_axis, others = tuple(weight.shape), 0, tuple(range(1, weight.ndim))
+        channels = weight.shape[0]
+    if per == "filter":
+        return Filters(shape, others, 1)
+    if per == "position":
+        return Filters(shape, (1,), 1)
+    if per == "layer" or groups == 1:
+        return Filters(shape, tuple(range(len(shape))), channels)
+    if shape[channel_axis] % groups or (channel_axis == 2 and shape[0] != 1):
+        raise ValueError(f"{channels} output channels of {type(module).__name__} do not split into {groups} groups")
+    split_shape = (*shape[:channel_axis], groups, shape[channel_axis] // groups, *shape[channel_axis + 1 :])
+    dims = tuple(d for d in range(len(split_shape)) if d != channel_axis)
+    return Filters(split_shape, dims, channels // groups)
+
+
+def layer_weight(module: nn.Module) -> nn.Parameter:
+    weight = module._parameters.get("weight")
+    if weight is None:
+        raise ValueError(f"{type(module).__name__} has no parameter named 'weight'")
+    return weight
+
+
+def is_zero(norms: Tensor) -> Tensor:
+    """Which filters have no direction: they are zero, or so small that their square underflows."""
+    return norms <= zero_up_to(norms)
+
+
+def zero_up_to(norms: Tensor) -> float:
+    """The greatest filter norm that counts as zero."""
+    return float(torch.finfo(norms.dtype).tiny ** 0.5)
+
+
+def safe_factors(target: Tensor | float, norms: Tensor) -> Tensor:
+    """target / norms, and 1 where that would revive a zero filter or spread a NaN or Inf."""
+    usable = (norms > zero_up_to(norms)) & (norms < math.inf)
+    return torch.where(usable, target / norms, torch.ones_like(norms))  # ones_like: also where weights are sharded
+
+
+def local(values: Tensor) -> Tensor:
+    """This process's part of a sharded tensor; any other tensor as it is."""
+    return values.to_local() if hasattr(values, "to_local") else values

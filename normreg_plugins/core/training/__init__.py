@@ -1,0 +1,20 @@
+"""When a method acts, and what must follow: attach, the handle, confirmation, update count, weight decay, averages."""
+
+from normreg_plugins.core.training.attach import attach, refuse_unsound
+from normreg_plugins.core.training.averages import correct_average_, match_norms_, measuring_statistics, takes_means
+from normreg_plugins.core.training.handle import Handle, handle_of
+from normreg_plugins.core.training.phase import PerEpoch
+from normreg_plugins.core.training.update_count import STATE_KEY
+
+__all__ = [
+    "STATE_KEY",
+    "Handle",
+    "PerEpoch",
+    "attach",
+    "correct_average_",
+    "handle_of",
+    "match_norms_",
+    "measuring_statistics",
+    "refuse_unsound",
+    "takes_means",
+]

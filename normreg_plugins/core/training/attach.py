@@ -1,0 +1,89 @@
+"""Put a method around `optimizer.step()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+from torch.optim import LBFGS, Optimizer
+
+from normreg_plugins.core.errors import AttachError
+from normreg_plugins.core.methods import Method
+from normreg_plugins.core.training.compiled_steps import keep_step_hooks
+from normreg_plugins.core.training.confirmation import Confirmation
+from normreg_plugins.core.training.handle import Handle, handle_of
+from normreg_plugins.core.training.phase import PerEpoch
+from normreg_plugins.core.training.selection import select_targets
+from normreg_plugins.core.verdicts import Forward, Verdicts, find, overruled
+
+
+def attach(
+    optimizer: Optimizer,
+    model: nn.Module,
+    method: Method,
+    select: str | Iterable[str] | None = None,
+    *,
+    forward: Forward | None = None,
+    proof: Verdicts | None = None,
+    updates_per_epoch: PerEpoch = None,
+    schedulers: Sequence[Any] = (),
+) -> Handle:
+    """Let `method` act around every update of `optimizer` until `handle.detach()`.
+
+    Create the optimizer, attach, then create the learning rate scheduler: attach may split parameter groups. On resume,
+    attach before `optimizer.load_state_dict`, which wants the same groups. The optimizer's state holds the update
+    count.
+
+    Args:
+        select: short for the method's own `select`: names or patterns of weights or layers to act on.
+        forward: a callable that runs one training forward of the model it is given. With it the weights are chosen by
+            what that forward shows. Without it they are chosen by structure, and the first real training forward is
+            watched. If that contradicts the structure, an error names the weight before anything is updated.
+        proof: what `prove_scale_invariant` found of this model. Where it differs, numbers overrule what was watched or
+            promised. Numbers do not tell which statistics follow a weight; only a forward does.
+        updates_per_epoch: needed by a method whose phase is given in epochs; a callable is asked at the first update.
+        schedulers: learning rate schedulers that exist already. Where a parameter group must be split, the lists they
+            keep for each group grow with it.
+    """
+    refuse_unsound(optimizer, model, method)
+    if select is not None:
+        method = replace(method, select=select)
+    keep_step_hooks(optimizer)
+    findings = find(model, forward)
+    if proof is not None:
+        findings = overruled(findings, proof)
+    selection = select_targets(findings, method, optimizer)
+    confirmation = None
+    if forward is None:
+        confirmation = Confirmation(findings, selection.targets, by_gradients=proof is None)
+    return Handle(optimizer, model, method, selection, confirmation, updates_per_epoch, schedulers)
+
+
+def refuse_unsound(optimizer: Any, model: nn.Module, method: Any) -> None:
+    """Say early what cannot work."""
+    if not isinstance(method, Method):
+        raise AttachError(f"method={method!r}: must be a WeightRescaling, AdaptiveWeightShrink or SphereDescent object")
+    if not isinstance(optimizer, Optimizer):
+        hint = "; pass its .optimizer" if hasattr(optimizer, "optimizer") else ""
+        raise AttachError(f"optimizer={type(optimizer).__name__}: must be a torch.optim.Optimizer{hint}")
+    if isinstance(optimizer, LBFGS):
+        raise AttachError(
+            "LBFGS evaluates its closure many times in one step and learns curvature from the differences; moving "
+            "weights in between would falsify both. Use an optimizer that takes one gradient per step."
+        )
+    if handle_of(optimizer) is not None:
+        raise AttachError(f"{handle_of(optimizer)!r} is attached to this optimizer already; detach() it first")
+    for module in model.modules():
+        if type(module).__name__ == "FullyShardedDataParallel":
+            raise AttachError(
+                "FSDP1 keeps weights in flat pieces that cut through filters. Shard with FSDP2 "
+                "(torch.distributed.fsdp.fully_shard), which keeps filters whole, or train with DDP."
+            )
+    for name, parameter in model.named_parameters():
+        if hasattr(parameter, "ds_id"):
+            raise AttachError(
+                f"{name}: DeepSpeed ZeRO-3 keeps weights in flat pieces that cut through filters. Use ZeRO stage 0, "
+                "FSDP2 (torch.distributed.fsdp.fully_shard) or DDP."
+            )

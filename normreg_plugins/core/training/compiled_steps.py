@@ -1,0 +1,40 @@
+"""Keep step hooks alive in torch before 2.6, where the first torch.compile of a process takes them off."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+
+def keep_step_hooks(optimizer: Optimizer) -> None:
+    """Let torch take the hooks off now, then put them back.
+
+    Early torch 2 replaces the `step` of every optimizer class when something is compiled for the first time. Hooks are
+    not called any more, without a word. Refusing compiled models would not help, because a model may be compiled after
+    the method is attached. The new `step` is hidden from the compiler, which cannot trace our entry of the state.
+    """
+    version = tuple(map(int, torch.__version__.split(".")[:2]))
+    if version >= (2, 6):
+        return
+    from torch._dynamo.eval_frame import TorchPatcher, innermost_fn
+
+    if "hooked" not in inspect.getsource(TorchPatcher.patch):
+        return
+    TorchPatcher.patch()
+    cls: Any = type(optimizer)
+    if not _calls_hooks(cls.step):
+        cls.step = torch._dynamo.disable(Optimizer.profile_hook_step(innermost_fn(cls.step)))
+        cls.step.hooked = True
+
+
+def _calls_hooks(step: Any) -> bool:
+    """Whether torch's wrapper that calls the hooks is among those around this `step`."""
+    wrapper = Optimizer.profile_hook_step(lambda _: None).__code__
+    while step is not None:
+        if getattr(step, "__code__", None) is wrapper:
+            return True
+        step = getattr(step, "__wrapped__", None)
+    return False

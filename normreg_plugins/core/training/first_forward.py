@@ -1,0 +1,88 @@
+"""Watch the first training forward of a model, then stop watching."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils.hooks import RemovableHandle
+
+from normreg_plugins.core.model import layers_of
+from normreg_plugins.core.verdicts import FilterTrace, Finding, findings_of
+
+if hasattr(torch.compiler, "is_compiling"):
+    from torch.compiler import is_compiling
+else:  # torch < 2.3; the compiler recognises its own function only
+    from torch._dynamo.external_utils import is_compiling
+
+
+class FirstForward:
+    """Watches the first training forward of a model, then takes itself off.
+
+    Its hooks are torch's global ones, not the model's own: the model stays plain, and so do its copies and pickles.
+
+    Args:
+        begin: called before that forward.
+        done: called after it with what was seen; None if nothing is to be watched.
+    """
+
+    def __init__(
+        self, model: nn.Module, begin: Callable[[], None], done: Callable[[list[Finding]], None] | None
+    ) -> None:
+        self._model = weakref.ref(model)
+        self._begin_with, self._done = begin, done
+        self._trace: FilterTrace | None = None
+        self._watch: AbstractContextManager | None = None
+        self._handles: list[RemovableHandle] = []
+        if not hasattr(model, "_orig_mod"):  # a compiled model shows nothing, and torch warns of global hooks on it
+            self._handles = [
+                register_module_forward_pre_hook(_weak(self._begin)),
+                register_module_forward_hook(_weak(self._finish), always_call=True),
+            ]
+        weakref.finalize(self, _remove_all, self._handles)
+
+    def remove(self) -> None:
+        _remove_all(self._handles)
+
+    def _begin(self, model: nn.Module, args: Any) -> None:
+        if model is not self._model() or not model.training or is_compiling() or self._watch is not None:
+            return
+        self._begin_with()
+        if self._done is None:
+            self.remove()
+            return
+        self._trace = FilterTrace(model, layers_of(model))
+        self._watch = self._trace.watching()
+        self._watch.__enter__()
+
+    def _finish(self, model: nn.Module, args: Any, output: Any) -> None:
+        if model is not self._model() or self._watch is None or is_compiling():
+            return
+        self._watch.__exit__(None, None, None)
+        trace, self._trace, self._watch = self._trace, None, None
+        if output is not None and trace is not None and self._done is not None:
+            self.remove()
+            self._done(findings_of(trace, output))
+
+
+def _weak(method: Callable[..., None]) -> Callable[..., None]:
+    """A global hook must not keep alive the object it serves."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*args: Any) -> None:
+        alive = reference()
+        if alive is not None:
+            alive(*args)
+
+    return call
+
+
+def _remove_all(handles: list[RemovableHandle]) -> None:
+    for handle in handles:
+        handle.remove()
+    handles.clear()

@@ -1,0 +1,43 @@
+"""Notice steps that an optimizer skips inside, without making the host wait for the device.
+
+An optimizer is not called when a gradient scaler met an overflow. A fused optimizer is called all the same and skips
+inside: the scaler leaves `found_inf` on it, a tensor that is above 0 if the step is skipped.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+def skip_flag(optimizer: Optimizer) -> Tensor | None:
+    """Above 0 if the step now running skips inside; None if it cannot."""
+    return getattr(optimizer, "found_inf", None)
+
+
+class UnreadFlags:
+    """Skip flags of steps whose answer was not needed yet; reading one makes the host wait for the device."""
+
+    def __init__(self) -> None:
+        self._flags: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._flags)
+
+    def add(self, flag: Tensor) -> None:
+        self._flags.append(flag)
+
+    def last_was_skipped(self) -> bool:
+        return bool(self._flags[-1])
+
+    def take(self) -> int:
+        """How many of these steps were made; then forget them."""
+        if not self._flags:
+            return 0
+        made = int((torch.stack([flag.reshape(()) for flag in self._flags]) == 0).sum())
+        self._flags.clear()
+        return made
+
+    def clear(self) -> None:
+        self._flags.clear()

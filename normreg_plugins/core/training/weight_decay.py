@@ -1,0 +1,104 @@
+"""Take weight decay off some weights of an optimizer, and put it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from normreg_plugins.core.errors import AttachError
+
+
+class WeightDecayOff:
+    """Weight decay 0 for `weights`, in as few parameter groups as it takes.
+
+    Args:
+        schedulers: those that exist already. What they keep for a group that is split, they keep for both parts.
+    """
+
+    def __init__(self, optimizer: Optimizer, weights: Iterable[Tensor], schedulers: Sequence[Any] = ()) -> None:
+        self._optimizer = optimizer
+        self._schedulers = schedulers
+        self._weights = {id(weight) for weight in weights}
+        self._before: list[dict[str, Any]] = []
+        self._decays: dict[int, Any] = {}
+        self._split: list[int] = []
+        """For each group added, the one it was split from."""
+        mixed = [(i, g) for i, g in enumerate(optimizer.param_groups) if g.get("weight_decay") and self._share(g)]
+        for place, group in mixed:
+            if len(self._share(group)) == len(group["params"]):
+                self._decays[place] = group["weight_decay"]
+                group["weight_decay"] = type(group["weight_decay"])(0)
+            else:
+                self._take_out(place, group)
+        self._handle = optimizer.register_load_state_dict_post_hook(self._enforce)
+
+    def _share(self, group: dict[str, Any]) -> list[int]:
+        return [i for i, p in enumerate(group["params"]) if id(p) in self._weights]
+
+    def _take_out(self, place: int, group: dict[str, Any]) -> None:
+        """Move our weights to a group of their own, out of a group that also holds others."""
+        if "initial_lr" in group and not self._schedulers:
+            raise AttachError(
+                f"parameter group {place} (weight decay {group['weight_decay']}) holds targets and other weights, so "
+                "it must be split, but a learning rate scheduler already counts the groups. Attach before you create "
+                "the scheduler, or pass it as schedulers=[...], or use keep_weight_decay=True."
+            )
+        share = set(self._share(group))
+        self._before.append({key: list(group[key]) for key in _listed(group)})
+        ours = {key: [v for i, v in enumerate(group[key]) if i in share] for key in _listed(group)}
+        for key in _listed(group):
+            group[key] = [v for i, v in enumerate(group[key]) if i not in share]
+        added = {**group, **ours, "weight_decay": type(group["weight_decay"])(0)}
+        for scheduler in self._schedulers:
+            _grow(scheduler, place, len(self._optimizer.param_groups))
+        self._optimizer.param_groups.append(added)
+        self._split.append(place)
+
+    def _enforce(self, optimizer: Optimizer) -> None:
+        """A checkpoint written without us brings weight decay back; take it off again."""
+        for group in optimizer.param_groups:
+            if group.get("weight_decay") and len(self._share(group)) == len(group["params"]) > 0:
+                group["weight_decay"] = type(group["weight_decay"])(0)
+
+    def restore(self) -> None:
+        """The groups as they were, with today's learning rates."""
+        self._handle.remove()
+        groups = self._optimizer.param_groups
+        for place, before in zip(self._split, self._before):
+            ours = {id(p) for p in before["params"]} & self._weights
+            added = [i for i, g in enumerate(groups) if i != place and {id(p) for p in g["params"]} == ours]
+            for i in added:
+                del groups[i]
+            groups[place].update(before)
+        for place, decay in self._decays.items():
+            groups[place]["weight_decay"] = decay
+        self._split, self._decays = [], {}
+
+
+PER_GROUP = (
+    *("base_lrs", "_last_lr", "lr_lambdas", "max_lrs", "min_lrs", "base_momentums", "max_momentums"),
+    *("base_values", "_last_value", "min_values"),
+)
+"""Lists with one entry per group in the schedulers of torch and mmengine."""
+
+
+def _grow(scheduler: Any, place: int, groups: int) -> None:
+    """Let a scheduler keep for both parts of a group what it kept for the group.
+
+    A wrapped optimizer, as mmengine's, may count groups of its own behind those of the optimizer.
+    """
+    counted = len(scheduler.optimizer.param_groups) if hasattr(scheduler, "optimizer") else groups
+    for name in PER_GROUP:
+        value = getattr(scheduler, name, None)
+        if isinstance(value, list) and len(value) == counted:
+            value.insert(groups, value[place])
+    for inner in getattr(scheduler, "_schedulers", ()):
+        _grow(inner, place, groups)
+
+
+def _listed(group: dict[str, Any]) -> list[str]:
+    """The entries of a group that run parallel to its parameters."""
+    return [key for key in ("params", "param_names") if key in group]

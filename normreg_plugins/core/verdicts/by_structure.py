@@ -1,0 +1,94 @@
+"""Verdicts by structure: a layer and the norm layer registered right behind it are taken to belong together.
+
+This is a promise, not a proof. `attach` compares it with the first real forward before anything is updated.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+
+from torch import nn
+
+from normreg_plugins.core.model import (
+    Layer,
+    is_frozen,
+    is_layer,
+    is_norm_layer,
+    is_scale_bias,
+    keeps_channel_statistics,
+    layers_of,
+    weight_normalization,
+)
+from normreg_plugins.core.verdicts.finding import Finding, self_normalized
+from normreg_plugins.core.verdicts.norm_reader import NormReader, weakest
+from normreg_plugins.core.verdicts.verdict import Kind
+
+UNSEEN = "no norm layer is registered right behind it (structure only; pass forward= to look closer)"
+
+Followers = dict[int, list[tuple[str, nn.Module]]]
+
+
+def findings_by_structure(model: nn.Module) -> list[Finding]:
+    """One finding per conv and linear weight, from the order in which modules are registered."""
+    followers = _followers(model)
+    return [_finding(layer, followers[id(layer.module)]) for layer in layers_of(model)]
+
+
+def _followers(model: nn.Module) -> Followers:
+    """For each layer, the next child of every parent it has: a shared convolution may have a norm layer in each."""
+    followers: Followers = defaultdict(list)
+    for parent_name, parent in model.named_modules():
+        prefix = f"{parent_name}." if parent_name else ""
+        for (_, child), (next_name, following) in pairwise(parent.named_children()):
+            if is_layer(child) and not (isinstance(parent, nn.ModuleList) and is_layer(following)):
+                followers[id(child)].append((f"{prefix}{next_name}", following))
+            elif _side_by_side(child, following):
+                for place, (each, norm) in enumerate(zip(child.children(), following.children())):
+                    followers[id(each)].append((f"{prefix}{next_name}.{place}", norm))
+    return followers
+
+
+def _side_by_side(some: nn.Module, others: nn.Module) -> bool:
+    """Whether these are a list of layers and a list of as many norm layers."""
+    lists = isinstance(some, nn.ModuleList) and isinstance(others, nn.ModuleList) and len(some) == len(others)
+    return lists and all(map(is_layer, some.children())) and all(map(is_norm_layer, others.children()))
+
+
+def _finding(layer: Layer, followers: list[tuple[str, nn.Module]]) -> Finding:
+    if layer.untouchable is not None:
+        return Finding(layer, Kind.UNSAFE, str(layer.untouchable))
+    by = weight_normalization(layer.module)
+    if by is not None:
+        return Finding(layer, *self_normalized(by), weight_normalization=by)
+    for name, module in followers:
+        if is_scale_bias(module):
+            return Finding(layer, Kind.FREE, f"{name} is a scale-bias layer, no norm layer", feeds_scale_bias=True)
+        if not is_norm_layer(module) or _width(module) != layer.channels:
+            return Finding(layer, Kind.FREE, UNSEEN)
+    readers = tuple(_reader(name, module, layer) for name, module in followers)
+    if not readers:
+        return Finding(layer, Kind.FREE, UNSEEN)
+    names = ", ".join(reader.name for reader in readers)
+    return Finding(layer, weakest([r.kind for r in readers]), f"{names} registered right behind it", readers)
+
+
+def _reader(name: str, norm: nn.Module, layer: Layer) -> NormReader:
+    if keeps_channel_statistics(norm):
+        return NormReader(name, norm, Kind.COMPENSATED if is_frozen(norm) else Kind.INVARIANT)
+    if isinstance(norm, nn.GroupNorm) and norm.num_groups > 1:
+        one_each = norm.num_groups == layer.channels
+        return NormReader(name, norm, Kind.INVARIANT if one_each else Kind.PER_GROUP, groups=norm.num_groups)
+    return NormReader(name, norm, Kind.PER_LAYER)
+
+
+def _width(norm: nn.Module) -> int | None:
+    """How many channels a norm layer expects."""
+    for name in ("num_features", "num_channels"):
+        if isinstance(getattr(norm, name, None), int):
+            return int(getattr(norm, name))
+    shape = getattr(norm, "normalized_shape", None)
+    if shape is not None:
+        return int(shape[0])
+    mean = getattr(norm, "running_mean", None)
+    return None if mean is None else int(mean.numel())

@@ -1,0 +1,87 @@
+"""Verdicts by watching: what one real training forward shows of each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from normreg_plugins.core.model import layers_of, untouched
+from normreg_plugins.core.verdicts.filter_trace import FilterTrace, Trace
+from normreg_plugins.core.verdicts.finding import Finding, self_normalized
+from normreg_plugins.core.verdicts.norm_reader import NormReader, weakest
+from normreg_plugins.core.verdicts.verdict import Kind
+
+Forward = Callable[[nn.Module], Any]
+"""Runs one training forward of the model it is given, and returns what that forward computes."""
+
+
+def findings_by_watching(model: nn.Module, forward: Forward) -> list[Finding]:
+    """One finding per conv and linear weight; neither the model nor any random state is changed."""
+    with untouched(model):
+        trace = FilterTrace(model, layers_of(model))
+        with trace.watching():
+            outputs = forward(model)
+        return findings_of(trace, outputs)
+
+
+def findings_of(trace: FilterTrace, outputs: Any) -> list[Finding]:
+    """Turn the trace of a forward that returned `outputs` into findings."""
+    return [_finding(each, trace.mixed_norms) for each in trace.finish(outputs)]
+
+
+def _finding(trace: Trace, mixed_norms: set[int]) -> Finding:
+    readers = tuple(_merged(trace.readers))
+    kind, reason = _kind_and_reason(trace, readers, mixed_norms)
+    mixed = any(id(reader.norm) in mixed_norms for reader in readers)
+    return Finding(
+        trace.layer,
+        kind,
+        reason,
+        readers,
+        feeds_scale_bias=trace.feeds_scale_bias,
+        weight_normalization=trace.weight_normalization,
+        watched=trace.calls > 0,
+        repairable=bool(readers) and not mixed,
+    )
+
+
+def _kind_and_reason(trace: Trace, readers: tuple[NormReader, ...], mixed_norms: set[int]) -> tuple[Kind, str]:
+    layer, scale_readers = trace.layer, list(trace.scale_readers)
+    if layer.untouchable is not None:
+        return Kind.UNSAFE, str(layer.untouchable)
+    if not trace.calls:
+        by = f"read by {scale_readers[0]}" if scale_readers else "this forward never called it"
+        return Kind.FREE, f"no norm layer follows: {by}"
+    if trace.weight_normalization is not None:
+        return self_normalized(trace.weight_normalization)
+    if not readers:
+        return Kind.FREE, f"no norm layer follows: read by {scale_readers[0] if scale_readers else 'nothing'}"
+    names = ", ".join(dict.fromkeys(reader.name for reader in readers))
+    if scale_readers:
+        return Kind.UNSAFE, f"read by {names}, but also by {scale_readers[0]}"
+    for reader in readers:
+        if id(reader.norm) in mixed_norms:
+            return Kind.UNSAFE, f"{reader.name} also serves other layers or channels, which may be scaled differently"
+    kind = weakest([reader.kind for reader in readers])
+    return kind, _why(kind, len(readers), layer.bias is not None)
+
+
+def _merged(readers: list[NormReader]) -> list[NormReader]:
+    """One reader per norm layer: the same one may be called for many levels or crops."""
+    first: dict[tuple[int, str], NormReader] = {}
+    for reader in readers:
+        first.setdefault((id(reader.norm), reader.kind), reader)
+    return list(first.values())
+
+
+def _why(kind: Kind, readers: int, biased: bool) -> str:
+    alone = "its only reader" if readers == 1 else f"its only {readers} readers"
+    together = "with its bias " if biased else ""
+    return {
+        Kind.INVARIANT: f"{alone}, on batch statistics",
+        Kind.COMPENSATED: f"{alone}, on frozen statistics",
+        Kind.PER_GROUP: f"{alone}, which normalizes groups of filters {together}alike",
+        Kind.PER_LAYER: f"{alone}, which normalizes the whole layer {together}alike",
+    }[kind]

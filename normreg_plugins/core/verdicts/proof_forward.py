@@ -1,0 +1,201 @@
+"""One training forward of a proof: what is recorded of it, and the conditions it runs under."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
+
+from normreg_plugins.core.model import (
+    Layer,
+    at_least_float32,
+    filters_of,
+    is_layer,
+    is_norm_layer,
+    norm_eps,
+    same_randomness,
+    untouched,
+)
+
+ALMOST_NO_EPS = 1e-30
+
+
+class NormCall(NamedTuple):
+    """One call of a norm layer."""
+
+    size: Tensor
+    """The Euclidean length of its input."""
+    fingerprint: Tensor
+    """A few numbers that tell its output from another."""
+    spreads: Tensor
+    """The standard deviation of each channel of its input; of a layer norm, which has no channels, the size."""
+
+
+class ForwardRecord:
+    """What one forward computed: its outputs, which `layers` it called, and a few numbers of each call of `norms`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: Callable[[nn.Module], Any],
+        layers: Iterable[Layer] = (),
+        norms: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        self.called: set[nn.Module] = set()
+        self.norm_calls: dict[str, list[NormCall]] = defaultdict(list)
+        hooks = [layer.module.register_forward_hook(self._saw_layer) for layer in layers]
+        hooks += [norm.register_forward_hook(self._saw_norm(name)) for name, norm in (norms or {}).items()]
+        try:
+            with untouched(model):
+                outputs = forward(model)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        flat = tree_flatten(outputs)[0]
+        self.outputs = [t.detach().clone() for t in flat if isinstance(t, Tensor) and t.is_floating_point()]
+        self.outputs += [torch.tensor(t, dtype=torch.float64) for t in flat if isinstance(t, float)]
+
+    def _saw_layer(self, module: nn.Module, args: Any, output: Any) -> None:
+        self.called.add(module)
+
+    def _saw_norm(self, name: str) -> Callable:
+        def saw(module: nn.Module, args: Any, output: Any) -> None:
+            if not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
+                return
+            entering = args[0].detach()
+            entering = entering.to(at_least_float32(entering.dtype))
+            size = torch.linalg.vector_norm(entering, dtype=torch.float64)
+            by_channel = not isinstance(module, nn.LayerNorm) and entering.ndim > 1
+            spreads = entering.transpose(0, 1).flatten(1).std(1).double() if by_channel else size[None]
+            self.norm_calls[name].append(NormCall(size, _fingerprint(output), spreads))
+
+        return saw
+
+
+@contextmanager
+def scaled(factors: Mapping[Layer, Tensor], biased: Collection[Layer]) -> Iterator[None]:
+    """Scale weights filter by filter, and the biases of the layers in `biased`; afterwards restore them."""
+    changed: dict[int, Tensor] = {id(layer.weight): layer.weight for layer in factors}
+    changed |= {id(layer.bias): layer.bias for layer in biased if layer.bias is not None}
+    kept = [(tensor, tensor.clone()) for tensor in changed.values()]
+    try:
+        for layer, factor in factors.items():
+            filters = filters_of(layer.module)
+            filters.scale_(layer.weight, factor.to(layer.weight).view_as(filters.norms(layer.weight)))
+            if layer in biased and layer.bias is not None:
+                layer.bias.mul_(factor.to(layer.bias))
+        yield
+    finally:
+        for tensor, value in kept:
+            tensor.copy_(value)
+
+
+@contextmanager
+def statistics_kept(norms: Iterable[nn.Module]) -> Iterator[None]:
+    """Restore running statistics afterwards."""
+    buffers: list[Tensor] = [getattr(norm, f"running_{which}") for norm in norms for which in ("mean", "var")]
+    kept = [(buffer, buffer.clone()) for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+
+
+@contextmanager
+def generic_point(model: nn.Module) -> Iterator[None]:
+    """Make constant parameters random and every eps nearly zero; afterwards restore them.
+
+    A zero gamma hides what a filter does, and an eps sees the scale of what it is added to. Buffers are changed too:
+    the caller restores them.
+    """
+    kept = [(p, p.detach().clone()) for p in model.parameters()]
+    norms = [module for module in model.modules() if is_norm_layer(module)]
+    dividing = [module for module in model.modules() if is_norm_layer(module) or is_layer(module)]
+    eps = {module: norm_eps(module) for module in dividing if norm_eps(module) > 0}
+    generator = torch.Generator().manual_seed(0)
+    for parameter, _ in kept:
+        _leave_constant_(parameter, generator)
+    for norm in norms:
+        _fill_statistics_(norm, generator)
+    for module in eps:
+        _set_eps(module, ALMOST_NO_EPS)
+    try:
+        yield
+    finally:
+        for parameter, value in kept:
+            parameter.copy_(value)
+        for module, before in eps.items():
+            _set_eps(module, before)
+
+
+def _leave_constant_(parameter: Tensor, generator: torch.Generator) -> None:
+    """Add noise to a parameter whose entries are all equal, such as a zero bias or a tiny layer scale.
+
+    Memory that nobody initialized counts as constant if it is all but zero.
+    """
+    if not parameter.is_floating_point() or not parameter.numel():
+        return
+    if bool(((parameter - parameter.flatten()[0]).abs() <= ALMOST_NO_EPS).all()):
+        spread = 0.1 if parameter.ndim < 2 else 1 / math.sqrt(max(1, parameter[0].numel()))
+        parameter.add_(spread * torch.randn(parameter.shape, generator=generator).to(parameter))
+
+
+def _fill_statistics_(norm: nn.Module, generator: torch.Generator) -> None:
+    mean, var = getattr(norm, "running_mean", None), getattr(norm, "running_var", None)
+    if mean is not None and var is not None:
+        mean.copy_(0.2 * torch.rand(mean.shape, generator=generator) - 0.1)
+        var.copy_(torch.rand(var.shape, generator=generator) + 0.5)
+
+
+def fit_frozen_(model: nn.Module, forward: Callable[[nn.Module], Any], frozen: Iterable[nn.Module]) -> None:
+    """Give frozen norm layers statistics near those of what enters them, as after training.
+
+    With arbitrary statistics the signal may shrink from one norm layer to the next until the outputs hardly change.
+    """
+    hooks = [norm.register_forward_pre_hook(_fit_) for norm in frozen]
+    try:
+        if hooks:
+            with same_randomness():
+                forward(model)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _fit_(norm: nn.Module, args: Any) -> None:
+    if not args or not args[0].numel():
+        return
+    entering = args[0].detach().transpose(0, 1).flatten(1)
+    mean, var = entering.mean(1), entering.var(1, unbiased=False)
+    if var.any():  # not exactly equal: a norm layer that already cancels its input would hide errors
+        norm.running_mean.copy_(mean + 0.1 * var.sqrt())  # type: ignore[operator]
+        norm.running_var.copy_(1.2 * var + 1e-3 * entering.square().mean())  # type: ignore[operator]
+
+
+def _set_eps(module: nn.Module, eps: float) -> None:
+    module.eps = eps  # type: ignore[assignment]
+
+
+def _fingerprint(x: Tensor) -> Tensor:
+    """A few numbers that tell two outputs of a norm layer apart; their Euclidean length alone would not."""
+    x = x.detach().flatten()
+    return torch.stack([torch.linalg.vector_norm(x[::step], dtype=torch.float64) for step in (1, 2, 3, 7)])
+
+
+def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    """Whether two tensors differ by little beside their size, and are not finite at the same places."""
+    if a.shape != b.shape:
+        return False
+    a, b = a.double(), b.double()
+    finite = b.isfinite()
+    if not torch.equal(finite, a.isfinite()):
+        return False
+    difference = (a - b)[finite].norm()
+    return bool(difference <= tolerance * b[finite].norm() + 1e-30)

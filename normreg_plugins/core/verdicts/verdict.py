@@ -1,0 +1,83 @@
+"""The verdict on each weight: may its scale be touched, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Kind(str, Enum):
+    """What a rescale of one filter does to the function that is trained."""
+
+    INVARIANT = "invariant"
+    """Nothing changes: every training path leads through a norm layer on batch statistics."""
+    COMPENSATED = "compensated"
+    """Nothing changes if the frozen statistics of its norm layer are rescaled with it."""
+    PER_GROUP = "per_group"
+    """Nothing changes if a whole group of filters (and its bias) is scaled alike."""
+    PER_LAYER = "per_layer"
+    """Nothing changes if the whole layer (and its bias) is scaled alike."""
+    FREE = "free"
+    """The function changes: no norm layer follows."""
+    UNSAFE = "unsafe"
+    """The function may change: a norm layer follows, but the weight is shared, or another reader sees its scale."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What we hold of one weight: its name in `named_parameters()`, its kind, the norm layers that read it, and why."""
+
+    name: str
+    kind: Kind
+    norms: tuple[str, ...]
+    reason: str
+
+
+class Verdicts(tuple[Verdict, ...]):
+    """A sequence of verdicts that prints as a table (`rich.print` draws it in colour)."""
+
+    __slots__ = ()
+
+    def __new__(cls, verdicts: Iterable[Verdict] = ()) -> Verdicts:
+        return super().__new__(cls, tuple(verdicts))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        found = Counter(v.kind.value for v in self)
+        return {kind.value: found[kind.value] for kind in Kind if found[kind.value]}
+
+    def of(self, *kinds: str) -> Verdicts:
+        return Verdicts(v for v in self if v.kind in kinds)
+
+    def summary(self) -> str:
+        """One line: how many weights of each kind."""
+        counts = ", ".join(f"{n} {kind}" for kind, n in self.counts.items())
+        return f"{len(self)} conv/linear weights: {counts or 'none'}"
+
+    def __str__(self) -> str:
+        rows = [("weight", "verdict", "norm layers", "reason"), *map(_row, self)]
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = ("  ".join([*(c.ljust(w) for c, w in zip(row, widths)), row[3]]).rstrip() for row in rows)
+        return "\n".join([*lines, self.summary()])
+
+    def __rich__(self) -> Any:
+        from rich.table import Column, Table
+
+        colours = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
+        names = [Column(header, overflow="fold") for header in ("weight", "norm layers", "reason")]
+        table = Table(names[0], "verdict", *names[1:], title=self.summary())
+        for verdict in self:
+            name, kind, norms, reason = _row(verdict)
+            table.add_row(name, kind, norms, reason, style=colours.get(kind, "yellow"))
+        return table
+
+
+def _row(verdict: Verdict) -> tuple[str, str, str, str]:
+    norms = ", ".join(verdict.norms[:2]) + (f" +{len(verdict.norms) - 2}" if len(verdict.norms) > 2 else "")
+    return verdict.name, verdict.kind.value, norms, verdict.reason

@@ -1,0 +1,33 @@
+"""Methods from their names and options, as configs and command lines give them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from typing import Any
+
+from normreg_plugins.core import METHODS, Method
+from normreg_plugins.core.errors import NormRegError
+
+
+def options_of(name: str) -> list[str]:
+    """The options that a method of this name has."""
+    return [field.name for field in fields(METHODS[name])]
+
+
+def build_method(name: str, options: Mapping[str, Any], also: Collection[str] = ()) -> Method:
+    """The method of this name with these options.
+
+    Args:
+        also: options that a host handles itself, to be named in errors.
+    """
+    if name not in METHODS:
+        raise NormRegError(f"method {name!r} is unknown: use one of {', '.join(METHODS)}")
+    known = [*options_of(name), *also]
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            raise NormRegError(f"{name} has no option {option!r}{meant}; it has {', '.join(known)}")
+    return METHODS[name](**options)

@@ -1,0 +1,127 @@
+"""Runner hooks: a method where a constructor is taken already, and a log of filter norms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import nn
+from torch.optim import Optimizer
+
+from normreg_plugins.analysis.norms import norm_summary
+from normreg_plugins.core import Handle, attach
+from normreg_plugins.core.errors import AttachError, NormRegError, SelectionError
+from normreg_plugins.core.training import handle_of, refuse_unsound
+from normreg_plugins.hosts.mmengine.epochs import updates_per_epoch
+from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
+from normreg_plugins.hosts.mmengine.resume_guard import guard_resume
+from normreg_plugins.hosts.mmengine.run_report import report
+
+
+@HOOKS.register_module()
+class NormRegHook(Hook):
+    """The same as NormRegOptimWrapperConstructor, where `optim_wrapper` has a constructor of its own already.
+
+        custom_hooks = [*_base_.custom_hooks, dict(type="NormRegHook", regularizer=dict(type="WRS", interval=10))]
+
+    mmengine replaces lists, so the hooks of the base config have to be listed too.
+
+    With several optimizers, each takes care of the weights it holds.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, regularizer: dict) -> None:
+        self._method = build_regularizer(regularizer)
+        self.handles: list[Handle] = []
+
+    def before_run(self, runner: Runner) -> None:
+        wrappers = _wrappers(runner)
+        if self.handles or not wrappers:
+            return  # a test, or a runner that has trained and runs again
+        if not isinstance(runner, Runner):
+            raise AttachError(
+                f"{type(runner).__name__} loads checkpoints before its hooks run, so that the method would not resume: "
+                "use optim_wrapper=dict(constructor='NormRegOptimWrapperConstructor', regularizer=...) instead"
+            )
+        for wrapper in wrappers:
+            refuse_unsound(wrapper.optimizer, runner.model, self._method)
+        for wrapper in wrappers:
+            self._attach(wrapper, runner, one_of_many=len(wrappers) > 1)
+        if not self.handles:
+            raise SelectionError(f"{self._method!r} finds no weight to act on in any of {len(wrappers)} optimizers")
+        report(self.handles)
+
+    def _attach(self, wrapper: OptimWrapper, runner: Runner, one_of_many: bool) -> None:
+        schedulers = [s for s in _schedulers(runner.param_schedulers) if s.optimizer is wrapper]
+        per_epoch = updates_per_epoch(wrapper)
+        try:
+            handle = attach(
+                wrapper.optimizer,
+                bare_model(runner),
+                self._method,
+                updates_per_epoch=per_epoch,
+                schedulers=schedulers,
+            )
+        except SelectionError:
+            if one_of_many:
+                return  # it may hold no weight for the method
+            raise
+        self.handles.append(handle)
+        guard_resume(wrapper.optimizer, self._method)
+
+
+@HOOKS.register_module()
+class NormLogHook(Hook):
+    """Logs the filter norms of the weights a method acts on: least, mean and greatest over all, and zero filters.
+
+    Args:
+        interval: iterations between two entries.
+    """
+
+    priority = "BELOW_NORMAL"
+
+    def __init__(self, interval: int = 50) -> None:
+        if interval < 1:
+            raise NormRegError(f"interval={interval!r}: must be a whole number of iterations, 1 or more")
+        self._interval = interval
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        if not self.every_n_train_iters(runner, self._interval):
+            return
+        model = bare_model(runner)
+        for handle in handles_of(runner):
+            scalars = {f"norms/{key}": value for key, value in norm_summary(model, handle.targets).items()}
+            runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
+
+
+def handles_of(runner: Runner) -> Iterator[Handle]:
+    """The methods attached to a runner's optimizers, by constructor or hook."""
+    for wrapper in _wrappers(runner):
+        optimizer = wrapper.optimizer
+        handle = handle_of(optimizer) if isinstance(optimizer, Optimizer) else None
+        if handle is not None:
+            yield handle
+
+
+def bare_model(runner: Runner) -> nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _wrappers(runner: Runner) -> list[OptimWrapper]:
+    """Its optimizer wrappers; none in a runner that only tests, which leaves their config as it is."""
+    wrapper = getattr(runner, "optim_wrapper", None)
+    if isinstance(wrapper, OptimWrapperDict):
+        return list(wrapper.values())
+    return [wrapper] if isinstance(wrapper, OptimWrapper) else []
+
+
+def _schedulers(schedulers: Any) -> Iterator[Any]:
+    if isinstance(schedulers, dict):
+        schedulers = [each for group in schedulers.values() for each in group]
+    yield from schedulers or ()

@@ -1,0 +1,54 @@
+"""A method from keys as ultralytics has them: `wrs.interval=10` on a command line, `wrs: {interval: 10}` in YAML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from normreg_plugins.core import METHODS
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.hosts.method_options import build_method, options_of
+
+HOST_OPTIONS = ("decay_norms",)
+"""Options of `with_method` itself. They are written under the method's name too."""
+
+
+class MethodKeyError(NormRegError):
+    """A method's name without an option, or two methods at once."""
+
+
+def method_names() -> dict[str, str]:
+    """The name of each method, by the name that it has in keys."""
+    return {name.lower(): name for name in METHODS}
+
+
+def keys_of(name: str) -> list[str]:
+    """The options that may stand under a method's name."""
+    return [*options_of(method_names()[name]), *HOST_OPTIONS]
+
+
+def take_method(settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Take our keys out of `settings` and return the arguments of `with_method`; None if there are none.
+
+    Later keys win, so the command line goes behind a file.
+    """
+    names = method_names()
+    found: dict[str, dict[str, Any]] = {}
+    for key in list(settings):
+        name, dot, option = key.partition(".")
+        if name in names:
+            value = settings.pop(key)
+            found.setdefault(name, {}).update({option: value} if dot else _as_options(name, value))
+    if len(found) > 1:
+        raise MethodKeyError(f"{' and '.join(found)}: one run, one method")
+    for name, options in found.items():
+        ours = {option: options.pop(option) for option in HOST_OPTIONS if option in options}
+        return {"method": build_method(names[name], options, also=HOST_OPTIONS), **ours}
+    return None
+
+
+def _as_options(name: str, value: Any) -> dict[str, Any]:
+    if value is None or value is True:
+        return {}
+    if isinstance(value, dict):
+        return value
+    raise MethodKeyError(f"{name}={value!r}: write {name}.OPTION=VALUE, or {name} alone for its defaults")

@@ -1,0 +1,38 @@
+"""What a run says about its method: to the log, to its folder and to its loggers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+from ultralytics.utils import LOGGER, colorstr
+
+from normreg_plugins.analysis.norms import norm_summary
+from normreg_plugins.core import Handle
+from normreg_plugins.whole_files import write_text
+
+PREFIX = colorstr("normreg:")
+VERDICTS_FILE = "verdicts.txt"
+
+
+def tell(handle: Handle, decay: float, norms_decayed: bool, folder: Path) -> None:
+    """Say which weights a method acts on, in short in the log and in full in the run folder, and what is decayed.
+
+    Args:
+        decay: the weight decay that the trainer gives its weights.
+    """
+    method, verdicts, file = handle.method, handle.verdicts, folder / VERDICTS_FILE
+    LOGGER.info(f"{PREFIX} {method!r} acts on {len(handle.targets)} of {verdicts.summary()}; all in {file}")
+    on_targets = decay if method.keep_weight_decay else 0.0
+    LOGGER.info(
+        f"{PREFIX} weight decay {on_targets:g} on these, {decay:g} on other weights, {decay * norms_decayed:g} on norm "
+        f"layers (the trainer decays no norm layer, the WRS paper does: decay_norms={norms_decayed})"
+    )
+    left = "".join(f"\n  {name}: {why}" for name, why in handle.left_alone.items())
+    write_text(file, f"{verdicts}\n\n{method!r} leaves alone:{left or ' nothing'}\n")
+
+
+def norm_scalars(handle: Handle, model: nn.Module) -> dict[str, float]:
+    """The norms of all filters it acts on, under names for results.csv and other loggers."""
+    scalars = {**norm_summary(model, handle.targets), "updates": float(handle.updates)}
+    return {f"norms/{name}": value for name, value in scalars.items()}

@@ -1,0 +1,174 @@
+"""The promise of the project: a rescale leaves the function of the network as it was, trained and evaluated."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from helpers.cases import CASES, Case
+from helpers.layer_cases import LAYERS, batch_norm_for, make_input, make_layer
+from helpers.measures import EXACT, as_trained, change, outputs, relative_error, without_eps
+from helpers.nets import bn, conv, images
+from torch import nn
+from torch.optim import SGD
+from torchvision.models import densenet121, mobilenet_v2, resnet18, shufflenet_v2_x0_5, vgg
+from torchvision.ops import FrozenBatchNorm2d
+
+from normreg_plugins import (
+    AdaptiveWeightShrink,
+    Handle,
+    WeightRescaling,
+    attach,
+    find_scale_invariant,
+    prove_scale_invariant,
+)
+from normreg_plugins.core import Method
+from normreg_plugins.core.errors import SelectionError, StructureMismatchError
+
+UNIT = WeightRescaling(at_start=True)
+PICTURES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "resnet18": resnet18,
+    "vgg11 with conv biases": lambda: nn.Sequential(vgg.make_layers(vgg.cfgs["A"], batch_norm=True), nn.Flatten()),
+    "densenet121": densenet121,
+    "mobilenet v2": mobilenet_v2,
+    "shufflenet v2": shufflenet_v2_x0_5,
+    "resnet18 with frozen norms": lambda: resnet18(norm_layer=FrozenBatchNorm2d),
+    "resnet18 with group norms": lambda: resnet18(norm_layer=lambda channels: nn.GroupNorm(8, channels)),
+    "resnet18 with layer norms": lambda: resnet18(norm_layer=lambda channels: nn.GroupNorm(1, channels)),
+}
+
+
+def see_pictures(model: nn.Module) -> torch.Tensor:
+    return model(PICTURES.to(next(model.parameters()).dtype))
+
+
+def trained_net(name: str, dtype: torch.dtype) -> nn.Module:
+    """Statistics over two decades, gammas of both signs, filters of all lengths, next to no eps."""
+    net = without_eps(as_trained(NETS[name]())).to(dtype)
+    with torch.no_grad():
+        for p in net.parameters():
+            if p.ndim > 1:
+                p.mul_(torch.rand(len(p), *[1] * (p.ndim - 1)) * 3 + 0.2)
+            elif name == "vgg11 with conv biases":
+                p.add_(0.3 * torch.randn(p.shape))
+    return net
+
+
+# In float32 the rounding of one layer grows through the next fifty, so the deepest are held to it in float64 alone.
+DEEPEST = ("densenet121", "mobilenet v2", "shufflenet v2")
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [(name, torch.float64) for name in NETS] + [(name, torch.float32) for name in NETS if name not in DEEPEST],
+    ids=str,
+)
+def test_a_real_net_stays_the_same(name: str, dtype: torch.dtype) -> None:
+    net = trained_net(name, dtype)
+    evaluated, trained = (outputs(net, see_pictures, train=mode) for mode in (False, True))
+    select = [v.name for v in find_scale_invariant(net, see_pictures) if v.kind != "free"]
+    attach(SGD(net.parameters(), lr=0.1), net, UNIT, select, forward=see_pictures)
+    assert change(evaluated, outputs(net, see_pictures, train=False)) <= EXACT[dtype]
+    assert change(trained, outputs(net, see_pictures, train=True)) <= EXACT[dtype]
+
+
+def test_it_would_not_without_repaired_statistics() -> None:
+    net = trained_net("resnet18", torch.float32)
+    evaluated = outputs(net, see_pictures, train=False)
+    stale = {name: b.clone() for name, b in net.named_buffers()}
+    attach(SGD(net.parameters(), lr=0.1), net, UNIT)
+    assert change(evaluated, outputs(net, see_pictures, train=False)) <= EXACT[torch.float32]
+    net.load_state_dict(stale, strict=False)
+    assert change(evaluated, outputs(net, see_pictures, train=False)) > 0.05
+
+
+def test_the_evaluated_function_stays_whatever_eps_is() -> None:
+    """The repair counts eps in, so evaluation is exact even where eps is as large as the variance."""
+    net = nn.Sequential(conv(bias=True), bn(eps=0.5), nn.ReLU(), conv(6, 6), bn(eps=1e-3)).double()
+    as_trained(net)
+    with torch.no_grad():
+        net[0].weight.div_(10)  # it will grow, so no variance is cut off at 0
+    see = lambda model: model(images().double())  # noqa: E731
+    evaluated = outputs(net, see, train=False)
+    attach(SGD(net.parameters(), lr=0.1), net, UNIT)
+    assert change(evaluated, outputs(net, see, train=False)) <= EXACT[torch.float64]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("method", [UNIT, AdaptiveWeightShrink(alpha=0.1)], ids=["WRS", "AWS"])
+def test_every_kind_of_layer(kind: str, bias: bool, method: Method) -> None:
+    layer = make_layer(kind, bias=bias)
+    net = without_eps(as_trained(nn.Sequential(layer, batch_norm_for(layer)))).double()
+    x = make_input(layer).double()
+    evaluated, trained = (outputs(net, lambda model: model(x), train=mode) for mode in (False, True))
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, method, forward=lambda model: model(x))
+    before = layer.weight.detach().clone()
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    if method is not UNIT:
+        assert relative_error(layer.weight, before) > 0.01
+    assert change(evaluated, outputs(net, lambda model: model(x), train=False)) <= EXACT[torch.float64]
+    assert change(trained, outputs(net, lambda model: model(x), train=True)) <= EXACT[torch.float64]
+
+
+def ready(case: Case) -> nn.Module:
+    return without_eps(as_trained(case.make()))
+
+
+def attached(net: nn.Module, **choice) -> Handle | None:
+    """None where there is nothing to take, which is an error, or where the structure was wrong, which is another."""
+    try:
+        return attach(SGD(net.parameters(), lr=0.1), net, UNIT, **choice)
+    except (SelectionError, StructureMismatchError):
+        return None
+
+
+def tolerance(case: Case) -> float:
+    return EXACT[torch.bfloat16] if case is CASES["autocast to bfloat16"] else EXACT[torch.float32]
+
+
+@pytest.mark.parametrize("proven", [False, True], ids=["a watched forward", "and a proof"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_whatever_is_taken_keeps_the_function(case: Case, proven: bool) -> None:
+    net = ready(case)
+    evaluated, trained = (outputs(net, case.forward, train=mode) for mode in (False, True))
+    proof = prove_scale_invariant(net, case.forward) if proven else None
+    attached(net, forward=case.forward, proof=proof)
+    assert change(evaluated, outputs(net, case.forward, train=False)) <= tolerance(case)
+    assert change(trained, outputs(net, case.forward, train=True)) <= tolerance(case)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_groups_and_layers_selected_by_name_keep_the_function(case: Case) -> None:
+    net = ready(case)
+    evaluated, trained = (outputs(net, case.forward, train=mode) for mode in (False, True))
+    names = [v.name for v in find_scale_invariant(net, case.forward) if v.kind in ("per_group", "per_layer")]
+    handle = attached(net, select=names, forward=case.forward) if names else None
+    assert (handle is not None) == bool(names)
+    assert change(evaluated, outputs(net, case.forward, train=False)) <= tolerance(case)
+    assert change(trained, outputs(net, case.forward, train=True)) <= tolerance(case)
+
+
+@pytest.mark.parametrize("proven", [False, True], ids=["structure alone", "and a proof"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.filterwarnings("ignore::normreg_plugins.core.errors.UnconfirmedWarning")
+def test_without_a_forward_the_function_is_kept_or_the_first_forward_says_no(case: Case, proven: bool) -> None:
+    """A proof tells which weights are blind to scale, not which statistics follow them."""
+    net = ready(case)
+    before = [outputs(net, case.forward, train=mode) for mode in (False, True)]
+    handle = attached(net, proof=prove_scale_invariant(net, case.forward) if proven else None)
+    if handle is None:
+        return
+    rescaled = copy.deepcopy(net)
+    after = [outputs(rescaled, case.forward, train=mode) for mode in (False, True)]
+    kept = max(change(a, b) for a, b in zip(after, before)) <= tolerance(case)
+    complaint = ""
+    try:
+        case.forward(net.train())
+    except StructureMismatchError as error:
+        complaint = str(error)
+    assert kept or any(name in complaint for name in case.expected)

@@ -1,0 +1,130 @@
+"""Each method against the oracle, around every optimizer, in every dtype and layout, on every kind of layer."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from helpers import oracle
+from helpers.layer_cases import LAYERS, batch_norm_for, make_layer
+from helpers.measures import EXACT, as_trained, relative_error
+from helpers.optimizers import OPTIMIZERS, can_step
+from torch import Tensor, nn
+
+from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach, find_scale_invariant
+from normreg_plugins.core import Method
+
+LR = 0.05
+METHODS = {
+    "WRS": WeightRescaling(interval=2),
+    "WRS, another norm, from the start": WeightRescaling(interval=1, radius=3.0, at_start=True),
+    "WRS(IC)": WeightRescaling(interval=2, per="position"),
+    "AWS by norm": AdaptiveWeightShrink(alpha=0.3, measure="norm"),
+    "AWS by std": AdaptiveWeightShrink(alpha=2.0, measure="std"),
+    "AWS that reaches 0": AdaptiveWeightShrink(alpha=4.0, measure="norm"),
+    "PGD": SphereDescent(),
+    "PGD without centring": SphereDescent(c=0.5, center=False),
+}
+
+
+def reversed_axes(weight: Tensor) -> Tensor:
+    axes = tuple(reversed(range(weight.ndim)))
+    return weight.permute(axes).contiguous().permute(axes)
+
+
+def channels_last(weight: Tensor) -> Tensor:
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return weight.contiguous(memory_format=formats.get(weight.ndim, torch.contiguous_format))
+
+
+STEPPING = [(name, dtype) for name in OPTIMIZERS for dtype in EXACT if can_step(name, dtype)]
+LAYOUTS = (Tensor.contiguous, channels_last, reversed_axes)
+
+
+class Branches(nn.ModuleDict):
+    """A layer of every kind, each with its own norm; the layouts go round with `turn`."""
+
+    def __init__(self, dtype: torch.dtype, turn: int) -> None:
+        layers = {kind: make_layer(kind, bias=i % 2 == 0) for i, kind in enumerate(LAYERS)}
+        super().__init__({kind: nn.Sequential(layer, batch_norm_for(layer)) for kind, layer in layers.items()})
+        as_trained(self).to(dtype)
+        for i, (layer, _) in enumerate(self.values()):
+            layer.weight.data = LAYOUTS[(turn + i) % len(LAYOUTS)](layer.weight.data)
+
+
+class ByHand:
+    """What a method does, by the oracle, on a net that it is not attached to."""
+
+    def __init__(self, net: Branches, method: Method) -> None:
+        self.net, self.method, self.updates = net, method, 0
+        # WRS(IC) refuses filters with one input channel.
+        depthwise = {kind for kind, (layer, _) in net.items() if layer.weight.shape[1] == 1}
+        self.taken = [kind for kind in net if getattr(method, "per", "") != "position" or kind not in depthwise]
+        if isinstance(method, SphereDescent) or getattr(method, "at_start", False):
+            self.set_weights(self.projected)
+
+    def before_step(self) -> None:
+        if isinstance(self.method, AdaptiveWeightShrink):
+            self.set_weights(lambda layer: oracle.aws(layer, layer.weight, LR, self.method.alpha, self.method.measure))
+        elif isinstance(self.method, SphereDescent) and self.method.center:
+            for layer, _ in self.net.values():
+                layer.weight.grad.copy_(oracle.pgd_gradient(layer, layer.weight.grad))
+
+    def after_step(self) -> None:
+        self.updates += 1
+        if not isinstance(self.method, AdaptiveWeightShrink) and self.updates % self.method.interval == 0:
+            self.set_weights(self.projected)
+
+    def projected(self, layer: nn.Module) -> Tensor:
+        if isinstance(self.method, WeightRescaling):
+            return oracle.wrs(layer, layer.weight, self.method.radius, self.method.per)
+        return oracle.pgd_weight(layer, layer.weight, self.method.c, self.method.center)
+
+    @torch.no_grad()
+    def set_weights(self, rule: Callable[[nn.Module], Tensor]) -> None:
+        """Apply a rule to each weight, and let the statistics behind it follow the lengths."""
+        for layer, norm in (self.net[kind] for kind in self.taken):
+            before = oracle.centred(layer, layer.weight) if self.centres else layer.weight
+            after = rule(layer)
+            pairs = zip(oracle.lengths(layer, before), oracle.lengths(layer, after))
+            mean, var = oracle.repaired(norm, [new / old if old else 1.0 for old, new in pairs], layer.bias)
+            layer.weight.copy_(after)
+            norm.running_mean.copy_(oracle.as_vector(mean))
+            norm.running_var.copy_(oracle.as_vector(var))
+
+    @property
+    def centres(self) -> bool:
+        return getattr(self.method, "center", False)
+
+
+@pytest.mark.parametrize(("optimizer", "dtype"), STEPPING, ids=str)
+@pytest.mark.parametrize("method", METHODS)
+def test_as_the_equation_says(method: str, optimizer: str, dtype: torch.dtype) -> None:
+    net = Branches(dtype, turn=list(OPTIMIZERS).index(optimizer))
+    by_hand = ByHand(copy.deepcopy(net), METHODS[method])
+    ours, plain = (OPTIMIZERS[optimizer](n.parameters(), LR) for n in (net, by_hand.net))
+    # The structure is known, and half precision has no forward on older CPUs: so it is vouched for, not looked at.
+    handle = attach(ours, net, METHODS[method], proof=find_scale_invariant(net))
+    assert sorted(handle.targets) == sorted(f"{kind}.0.weight" for kind in by_hand.taken)
+    compare(net, by_hand.net, dtype)
+    strides = [layer.weight.stride() for layer, _ in net.values()]
+    for _ in range(4):
+        for p, q in zip(net.parameters(), by_hand.net.parameters()):
+            p.grad = torch.randn(p.shape).to(p)
+            q.grad = p.grad.clone()
+        ours.step()
+        by_hand.before_step()
+        plain.step()
+        by_hand.after_step()
+        compare(net, by_hand.net, dtype)
+    assert handle.updates == by_hand.updates == 4
+    assert strides == [layer.weight.stride() for layer, _ in net.values()]
+    assert {p.dtype for p in net.parameters()} == {dtype}
+
+
+def compare(net: Branches, reference: Branches, dtype: torch.dtype) -> None:
+    for (kind, (layer, norm)), (_, (other, other_norm)) in zip(net.items(), reference.items()):
+        assert relative_error(layer.weight, other.weight) <= EXACT[dtype], kind
+        assert relative_error(norm.running_mean, other_norm.running_mean) <= 3 * EXACT[dtype], kind
+        spread, other_spread = norm.running_var + norm.eps, other_norm.running_var + norm.eps
+        assert relative_error(spread, other_spread) <= 3 * EXACT[dtype], kind

@@ -1,0 +1,152 @@
+"""Dead and broken filters are kept, counted and named; and no step makes the host wait."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from helpers.training import are_unit, lengths, see_batch, tiny_net, train
+from torch.optim import SGD, Adam
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins.core.errors import NonFiniteWeightWarning
+
+METHODS = [WeightRescaling(interval=1), AdaptiveWeightShrink(alpha=0.1), SphereDescent()]
+per_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+
+
+def step_in_place(net, optimizer, times: int = 1) -> None:
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
+    for _ in range(times):
+        optimizer.step()
+
+
+@per_method
+def test_zero_filters_are_kept_and_counted(method) -> None:
+    net = tiny_net()
+    with torch.no_grad():
+        net[0].weight[[1, 4]] = 0
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = attach(optimizer, net, method, forward=see_batch)
+    step_in_place(net, optimizer)
+    assert handle.zero_filters == {"0.weight": 2}
+    assert handle.broken_filters == {}
+    assert not net[0].weight[[1, 4]].any()
+    assert all(b.isfinite().all() for b in net.buffers())
+
+
+def test_a_filter_too_short_to_square_is_not_blown_up() -> None:
+    """Its squares underflow, so its length reads 0; dividing by that would make Inf."""
+    net = tiny_net()
+    with torch.no_grad():
+        net[0].weight[2] = 1e-30
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, WeightRescaling(interval=1), forward=see_batch)
+    step_in_place(net, optimizer)
+    assert net[0].weight.isfinite().all()
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+@per_method
+def test_broken_filters_are_named_once_and_do_not_spread(method, poison) -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = attach(optimizer, net, method, forward=see_batch)
+    with torch.no_grad():
+        net[3].weight[5, 0] = poison
+    with pytest.warns(NonFiniteWeightWarning, match=r"3\.weight \(1 filters\)") as told:
+        step_in_place(net, optimizer, times=3)
+    assert len([w for w in told if w.category is NonFiniteWeightWarning]) == 1
+    assert handle.broken_filters == {"3.weight": 1}
+    sound = [i for i in range(8) if i != 5]
+    assert net[0].weight.isfinite().all()
+    assert net[3].weight[sound].isfinite().all()
+    assert net[4].running_mean[sound].isfinite().all()
+    assert net[4].running_var[sound].isfinite().all()
+    if method is METHODS[0]:
+        assert torch.allclose(lengths(net, "3.weight")[sound], torch.ones(7))
+
+
+def test_a_second_broken_layer_is_told_too() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, METHODS[0], forward=see_batch)
+    for name in ("3.weight", "0.weight"):
+        with torch.no_grad():
+            net.get_parameter(name)[0] = math.nan
+        with pytest.warns(NonFiniteWeightWarning, match=name.replace(".", r"\.")):
+            step_in_place(net, optimizer)
+
+
+@per_method
+def test_sound_weights_are_not_talked_about(method) -> None:
+    net = tiny_net()
+    optimizer = Adam(net.parameters(), lr=1e-2)
+    attach(optimizer, net, method)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(net, optimizer, 3)
+
+
+class Readings(TorchDispatchMode):
+    """Counts values read back from tensors: on a device each makes the host wait."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func.overloadpacket.__name__ in ("_local_scalar_dense", "is_nonzero", "equal", "nonzero")
+        return func(*args, **(kwargs or {}))
+
+
+EVERY_OPTION = [
+    *METHODS,
+    WeightRescaling(interval=1, per="position"),
+    WeightRescaling(interval=2, begin=1),
+]
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, lr=0.1, momentum=0.9), lambda p: Adam(p, lr=1e-2)])
+@pytest.mark.parametrize("method", EVERY_OPTION, ids=repr)
+def test_no_step_reads_a_value_back_that_the_optimizer_does_not(method, make) -> None:
+    counts = []
+    for attached in (False, True):
+        net = tiny_net()
+        optimizer = make(net.parameters())
+        if attached:
+            attach(optimizer, net, method, forward=see_batch)
+        train(net, optimizer, 2)
+        with Readings() as readings:
+            step_in_place(net, optimizer, times=2)
+        counts.append(readings.count)
+    assert counts[0] == counts[1]
+    with Readings() as readings:
+        float(torch.ones(1).sum())
+    assert readings.count == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("method", EVERY_OPTION, ids=repr)
+def test_no_step_waits_for_the_gpu(method) -> None:
+    net = tiny_net().cuda()
+    optimizer = Adam(net.parameters(), lr=1e-2, fused=True)
+    attach(optimizer, net, method)
+    train(net, optimizer, 3)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step_in_place(net, optimizer, times=2)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_precision_is_kept(dtype) -> None:
+    net = tiny_net().to(dtype)
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, WeightRescaling(interval=1))
+    train(net, optimizer, 2)
+    assert {t.dtype for t in (*net.parameters(), *net.buffers()) if t.is_floating_point()} == {dtype}
+    error = (lengths(net) - 1).abs().max()
+    assert error <= 4 * torch.finfo(dtype).eps
+    assert are_unit(net)

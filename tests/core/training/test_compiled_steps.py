@@ -1,0 +1,146 @@
+"""Compiled models: the method acts all the same, and never inside the compiled graph."""
+
+import copy
+
+import pytest
+import torch
+from helpers.measures import relative_error
+from helpers.training import INVARIANT, are_unit, loss_on, same_state, see_batch, tiny_net, train
+from torch.optim import SGD
+
+from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach, find_scale_invariant
+from normreg_plugins.core.errors import UnconfirmedWarning
+
+METHODS = [WeightRescaling(interval=2), AdaptiveWeightShrink(alpha=0.2), SphereDescent()]
+BACKENDS = ["eager", "aot_eager"]
+CAN_LOOK_INSIDE = hasattr(torch.compiler, "set_stance")  # torch >= 2.6
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch"),
+    # Before, the compiler cannot be told to look away from the watch on the first forward: docs/verdicts.md says so.
+    pytest.mark.skipif(not hasattr(torch.compiler, "is_compiling"), reason="torch >= 2.3 compiles a watched model"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def trained_plainly(method, updates: int = 5):
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
+    attach(optimizer, net, method)
+    train(net, optimizer, updates)
+    return net
+
+
+def close(one, other) -> bool:
+    state = other.state_dict()
+    return all(relative_error(value, state[name]) < 1e-5 for name, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+@pytest.mark.filterwarnings("ignore::normreg_plugins.core.errors.UnconfirmedWarning")
+def test_compiled_after_attaching(method, backend: str) -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
+    handle = attach(optimizer, net, method)
+    compiled = torch.compile(net, backend=backend)
+    train(compiled, optimizer, 5)
+    assert handle.updates == 5
+    assert close(net, trained_plainly(method))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("given", ["the compiled model", "the model inside"])
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+@pytest.mark.filterwarnings("ignore::normreg_plugins.core.errors.UnconfirmedWarning")
+def test_compiled_before_attaching(method, given: str, backend: str) -> None:
+    net = tiny_net()
+    compiled = torch.compile(net, backend=backend)
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
+    handle = attach(optimizer, compiled if given == "the compiled model" else net, method)
+    prefix = "_orig_mod." if given == "the compiled model" else ""
+    assert handle.targets == tuple(prefix + name for name in INVARIANT)
+    train(compiled, optimizer, 5)
+    assert close(net, trained_plainly(method))
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+@pytest.mark.skipif(not hasattr(torch.nn.Module, "compile"), reason="Module.compile: torch >= 2.2")
+@pytest.mark.filterwarnings("ignore::normreg_plugins.core.errors.UnconfirmedWarning")
+def test_compiled_in_place(method, before: bool) -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
+    if before:
+        net.compile(backend="aot_eager")
+    attach(optimizer, net, method)
+    if not before:
+        net.compile(backend="aot_eager")
+    train(net, optimizer, 5)
+    assert close(net, trained_plainly(method))
+
+
+@pytest.mark.skipif(not CAN_LOOK_INSIDE, reason="torch.compiler.set_stance: torch >= 2.6")
+def test_finding_looks_inside_a_compiled_model() -> None:
+    compiled = torch.compile(tiny_net(), backend="aot_eager")
+    verdicts = {v.name: v.kind for v in find_scale_invariant(compiled, see_batch)}
+    assert verdicts == {
+        "_orig_mod.0.weight": "invariant",
+        "_orig_mod.3.weight": "invariant",
+        "_orig_mod.8.weight": "free",
+    }
+
+
+@pytest.mark.filterwarnings("ignore::normreg_plugins.core.errors.UnconfirmedWarning")
+def test_attaching_and_acting_recompile_nothing() -> None:
+    net = tiny_net()
+    compiled = torch.compile(net, backend="aot_eager")
+    optimizer = SGD(net.parameters(), lr=0.1)
+    train(compiled, optimizer, 2)
+    attach(optimizer, net, WeightRescaling(interval=1), forward=see_batch)
+    train(compiled, optimizer, 1)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        train(compiled, optimizer, 4)
+    assert are_unit(net)
+
+
+@pytest.mark.skipif(not CAN_LOOK_INSIDE, reason="an older torch drops all hooks of a step that it compiles")
+def test_a_compiled_step_is_followed_by_the_method() -> None:
+    """Some compile the step itself; hooks then run outside the graph or inside it, but they run."""
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=torch.tensor(0.1))
+    handle = attach(optimizer, net, WeightRescaling(interval=1), forward=see_batch)
+    step = torch.compile(optimizer.step, backend="eager")
+    for index in range(3):
+        optimizer.zero_grad()
+        loss_on(net, index).backward()
+        step()
+    assert handle.updates == 3
+    assert are_unit(net)
+
+
+def test_copies_of_a_compiled_model_are_free_of_us() -> None:
+    net = tiny_net()
+    compiled = torch.compile(net, backend="eager")
+    attach(SGD(net.parameters(), lr=0.1), compiled, WeightRescaling(interval=1, at_start=True))
+    twin = copy.deepcopy(net)
+    train(twin, SGD(twin.parameters(), lr=0.1), 1)
+    assert not are_unit(twin)
+    assert not same_state(net, twin)
+
+
+def test_what_a_compiled_first_forward_hides_is_said() -> None:
+    net = tiny_net()
+    compiled = torch.compile(net, backend="eager")
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, WeightRescaling(interval=1))
+    train_one = lambda: train(compiled, optimizer, 1)  # noqa: E731
+    with pytest.warns(UnconfirmedWarning, match="gradients"):
+        train_one()
+    assert are_unit(net)

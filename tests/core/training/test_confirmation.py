@@ -1,0 +1,211 @@
+"""Without a forward at hand the structure decides, and the first real training forward is held against it."""
+
+import copy
+
+import pytest
+import torch
+from helpers.nets import Net, bn, conv, images
+from helpers.training import INVARIANT, are_unit, same_state, see_batch, tiny_net, train
+from torch import nn
+from torch.nn import functional as F
+from torch.optim import SGD
+
+from normreg_plugins import SphereDescent, WeightRescaling, attach
+from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
+
+EVERY_UPDATE = WeightRescaling(interval=1)
+
+
+def wrongly_promised() -> Net:
+    """A pre-activation net: the norm is registered behind the conv and used before it."""
+    return Net(lambda n, x: n.head(n.conv(n.bn(x).relu())).mean((1, 2, 3)), conv=conv(3, 3), bn=bn(3), head=conv(3))
+
+
+def partly_hidden() -> Net:
+    """Its second pair is apart in the order of registration."""
+    return Net(
+        lambda n, x: n.bn2(n.conv2(n.bn1(n.conv1(x)).relu())),
+        conv1=conv(),
+        bn1=bn(),
+        conv2=conv(6),
+        odd=nn.ReLU(),
+        bn2=bn(),
+    )
+
+
+def step(net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    net(images()).sum().backward()
+    optimizer.step()
+
+
+def test_a_right_promise_is_confirmed_in_silence(recwarn) -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = attach(optimizer, net, EVERY_UPDATE)
+    train(net, optimizer, 2)
+    assert handle.targets == INVARIANT
+    assert are_unit(net)
+    assert not net._forward_hooks
+    assert not net._forward_pre_hooks
+    assert not recwarn
+
+
+def test_watching_the_first_forward_changes_nothing() -> None:
+    net, twin = tiny_net(), tiny_net()
+    optimizer, plain = (SGD(n.parameters(), lr=0.1) for n in (net, twin))
+    attach(optimizer, net, EVERY_UPDATE)
+    attach(plain, twin, EVERY_UPDATE, forward=see_batch)
+    train(net, optimizer, 3)
+    train(twin, plain, 3)
+    assert same_state(net, twin)
+
+
+def test_a_wrong_promise_names_the_weight_before_anything_is_updated() -> None:
+    net = wrongly_promised()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, EVERY_UPDATE)
+    before = copy.deepcopy(list(net.parameters()))
+    with pytest.raises(StructureMismatchError, match=r"conv\.weight.*promised invariant.*shows free"):
+        step(net, optimizer)
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before))
+
+
+def test_whoever_ignores_that_error_meets_it_again() -> None:
+    net = wrongly_promised()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, EVERY_UPDATE)
+    before = copy.deepcopy(list(net.parameters()))
+    for _ in range(2):
+        with pytest.raises(StructureMismatchError, match=r"conv\.weight"):
+            step(net, optimizer)
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before))
+
+
+def test_looking_first_avoids_that_error() -> None:
+    net = wrongly_promised()
+    net.norm = bn()
+    net.flow = lambda n, x: n.norm(n.head(n.conv(n.bn(x).relu())))
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = attach(optimizer, net, EVERY_UPDATE, forward=lambda m: m(images()))
+    step(net, optimizer)
+    assert handle.targets == ("head.weight",)
+
+
+def test_naming_the_weights_does_not_silence_it() -> None:
+    """`select` says which weights, not that they are invariant: a repair of the wrong norm would still be wrong."""
+    net = wrongly_promised()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, EVERY_UPDATE, select="conv")
+    with pytest.raises(StructureMismatchError, match=r"conv\.weight"):
+        step(net, optimizer)
+
+
+def test_what_the_structure_missed_is_told_and_left_alone() -> None:
+    net = partly_hidden()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = attach(optimizer, net, EVERY_UPDATE)
+    with pytest.warns(UnconfirmedWarning, match=r"1 more .*conv2\.weight"):
+        step(net, optimizer)
+    step(net, optimizer)
+    assert handle.targets == ("conv1.weight",)
+    assert are_unit(net, "conv1.weight")
+    assert not are_unit(net, "conv2.weight")
+
+
+def test_a_look_takes_what_the_structure_missed() -> None:
+    net = partly_hidden()
+    handle = attach(SGD(net.parameters(), lr=0.1), net, EVERY_UPDATE, forward=lambda m: m(images()))
+    assert handle.targets == ("conv1.weight", "conv2.weight")
+
+
+def test_forwards_in_eval_mode_are_not_the_first() -> None:
+    net = wrongly_promised()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, EVERY_UPDATE)
+    for _ in range(3):
+        net.eval()(images())
+    with pytest.raises(StructureMismatchError):
+        step(net.train(), optimizer)
+
+
+def test_a_first_forward_that_fails_is_not_the_first() -> None:
+    net = wrongly_promised()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, EVERY_UPDATE)
+    with pytest.raises(RuntimeError):
+        net(torch.ones(1, 99, 8, 8))
+    with pytest.raises(StructureMismatchError):
+        step(net, optimizer)
+
+
+class TestTestedByGradients:
+    """A model that is not called as a whole cannot be watched; Lemma 3.1 is tested on its gradients instead."""
+
+    @staticmethod
+    def step_by_parts(net: Net, optimizer: torch.optim.Optimizer, through) -> None:
+        optimizer.zero_grad()
+        through(net, images()).square().sum().backward()
+        optimizer.step()
+
+    def test_a_right_promise_passes_with_a_warning(self) -> None:
+        net = Net(lambda n, x: n.bn(n.conv(x)), conv=conv(), bn=bn())
+        optimizer = SGD(net.parameters(), lr=1e-3)
+        attach(optimizer, net, EVERY_UPDATE)
+        with pytest.warns(UnconfirmedWarning, match="gradients only"):
+            self.step_by_parts(net, optimizer, lambda n, x: F.silu(n.bn(n.conv(x))))
+        assert are_unit(net, "conv.weight")
+
+    def test_a_wrong_promise_is_named(self) -> None:
+        """No more than that: a penalty in the loss or noise on the gradients would look the same."""
+        net = Net(lambda n, x: n.bn(n.conv(x)), conv=conv(), bn=bn())
+        optimizer = SGD(net.parameters(), lr=1e-3)
+        attach(optimizer, net, EVERY_UPDATE)
+        with pytest.warns(UnconfirmedWarning, match=r"conv\.weight: the gradient has a part along the weight"):
+            self.step_by_parts(net, optimizer, lambda n, x: n.bn(n.conv(x)) + n.conv(x))
+
+    def test_so_is_a_wrong_promise_inside_a_closure(self) -> None:
+        net = Net(lambda n, x: n.bn(n.conv(x)), conv=conv(), bn=bn())
+        optimizer = SGD(net.parameters(), lr=1e-3)
+        attach(optimizer, net, EVERY_UPDATE)
+
+        def closure() -> torch.Tensor:
+            loss = (net.bn(net.conv(images())) + net.conv(images())).square().sum()
+            loss.backward()
+            return loss
+
+        with pytest.warns(UnconfirmedWarning, match=r"conv\.weight: the gradient"):
+            optimizer.step(closure)
+
+    def test_weights_that_the_first_forward_left_out_are_tested_when_they_come(self) -> None:
+        """Stochastic depth: a branch that joins later is still not believed blindly."""
+
+        def flow(n: Net, x: torch.Tensor) -> torch.Tensor:
+            y = n.bn1(n.conv1(x))
+            return y + n.conv2(x) if n.deep else y
+
+        net = Net(flow, conv1=conv(), bn1=bn(), conv2=conv(), bn2=bn())
+        net.deep = False
+        optimizer = SGD(net.parameters(), lr=1e-3)
+        attach(optimizer, net, EVERY_UPDATE)
+        step(net, optimizer)
+        net.deep = True
+        before = net.conv2.weight.detach().clone()
+        optimizer.zero_grad()
+        net(images()).square().sum().backward()
+        with pytest.raises(StructureMismatchError, match=r"conv2\.weight"):
+            optimizer.step()
+        assert torch.equal(net.conv2.weight, before)
+
+
+@pytest.mark.parametrize("method", [EVERY_UPDATE, SphereDescent()], ids=lambda m: type(m).__name__)
+def test_weights_that_are_no_targets_are_not_confirmed(method, recwarn) -> None:
+    """`select` narrows what is acted on; a wrong promise about another weight is no reason to stop."""
+    net = wrongly_promised()
+    net.norm = bn()
+    net.flow = lambda n, x: n.norm(n.head(n.conv(n.bn(x).relu())))
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = attach(optimizer, net, method, select="head")
+    step(net, optimizer)
+    assert handle.targets == ("head.weight",)
+    assert not [w for w in recwarn if issubclass(w.category, UnconfirmedWarning)]

@@ -1,0 +1,177 @@
+"""The layers in real mm models: built from configs, converted, loaded back and folded."""
+
+import copy
+
+import pytest
+import torch
+from helpers.layer_cases import fill_norms_
+from torch import nn
+
+pytest.importorskip("mmengine")
+pytest.importorskip("mmcv")
+pytest.importorskip("mmdet")
+pytest.importorskip("mmseg")
+
+import mmseg.models  # noqa: F401
+from mmcv.cnn import ConvModule, build_conv_layer, build_norm_layer
+from mmengine.model import initialize
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
+
+from normreg_plugins import layers
+from normreg_plugins.hosts.mmengine.layer_names import NormRegLinearNoiseHook, NormRegScaleBias
+from normreg_plugins.layers import ConversionError, convert, fold, relative_change
+
+pytestmark = pytest.mark.mm
+
+IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+BATCH_NORM = {"type": "BN"}
+SCALE_BIAS = {"type": "NormRegScaleBias", "sigma": 0.1}
+
+
+def build(scope: str, config: dict) -> nn.Module:
+    with DefaultScope.overwrite_default_scope(scope):
+        return MODELS.build(config)
+
+
+def yolov3(conv_cfg: dict | None = None, norm_cfg: dict = BATCH_NORM) -> nn.Module:
+    """Darknet-53 as in mmdet, with the heads narrowed; its norms run on frozen statistics."""
+    parts = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+    head = {"type": "YOLOV3Head", "num_classes": 3, "in_channels": [64, 32, 16]}
+    neck = {"type": "YOLOV3Neck", "num_scales": 3, "in_channels": [1024, 512, 256]}
+    return build(
+        "mmdet",
+        {
+            "type": "YOLOV3",
+            "backbone": {"type": "Darknet", "depth": 53, "norm_eval": True, **parts},
+            "neck": {**neck, "out_channels": [64, 32, 16], **parts},
+            "bbox_head": {**head, "out_channels": [64, 32, 16], **parts},
+        },
+    )
+
+
+def deeplabv3(conv_cfg: dict | None = None, norm_cfg: dict = BATCH_NORM) -> nn.Module:
+    """ResNet-50 at output stride 16, ASPP and the auxiliary head, with the heads narrowed."""
+    parts = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
+    head = {"channels": 32, "num_classes": 5, **parts}
+    return build(
+        "mmseg",
+        {
+            "type": "EncoderDecoder",
+            "backbone": {
+                "type": "ResNetV1c",
+                "depth": 50,
+                "strides": (1, 2, 2, 1),
+                "dilations": (1, 1, 1, 2),
+                **parts,
+            },
+            "decode_head": {"type": "ASPPHead", "in_channels": 2048, "in_index": 3, **head},
+            "auxiliary_head": {"type": "FCNHead", "in_channels": 1024, "in_index": 2, **head},
+        },
+    )
+
+
+def see_images(model: nn.Module) -> list:
+    """All that a training forward runs; the mode 'tensor' alone leaves auxiliary heads out."""
+    images = IMAGES.to(next(model.parameters()).dtype)
+    outputs = [model(images, mode="tensor")]
+    if hasattr(model, "auxiliary_head"):
+        outputs.append(model.auxiliary_head(model.extract_feat(images)))
+    return outputs
+
+
+NETS = {"yolov3": yolov3, "deeplabv3": deeplabv3}
+FAMILIES = [
+    ("wn", {"conv_cfg": {"type": "NormRegWNConv2d"}}),
+    ("pgd", {"norm_cfg": SCALE_BIAS}),
+]
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("to", "config"), FAMILIES)
+def test_converted_weights_load_into_the_configured_net(name: str, to: str, config: dict) -> None:
+    """In float64, since a random net of this depth may magnify rounding beyond any fixed bound."""
+    net = fill_norms_(NETS[name]()).double()
+    configured = NETS[name](**config).double()
+    configured.load_state_dict(convert(net, to, see_images).state_dict())
+    assert relative_change(net, configured, see_images) < 1e-9
+    rounded = relative_change(net, copy.deepcopy(configured).float(), see_images)
+    plain = fold(configured, see_images, inplace=True)
+    assert relative_change(net, plain, see_images) < 1e-9
+    assert not any("bn" in key for key in plain.state_dict())
+    assert relative_change(net, plain.float(), see_images) < max(1e-5, 2 * rounded)
+
+
+def test_an_auxiliary_head_that_the_forward_misses_is_named() -> None:
+    with pytest.raises(ConversionError, match=r"auxiliary_head\.convs\.0\.conv: .*never called"):
+        convert(deeplabv3(), "ws", lambda model: model(IMAGES, mode="tensor"))
+
+
+@pytest.mark.parametrize("scope", ["mmdet", "mmseg"])
+def test_registered_convolutions(scope: str) -> None:
+    with DefaultScope.overwrite_default_scope(scope):
+        for rule in ("WN", "CWN", "WS", "BWN"):
+            for rank in (1, 2, 3):
+                name = f"{rule}Conv{rank}d"
+                layer = build_conv_layer({"type": f"NormReg{name}", "gain": True}, 4, 6, 3, groups=2)
+                assert type(layer) is getattr(layers, name)
+                assert layer.gain.shape == ((1,) if rule == "BWN" else (6,))
+
+
+def test_initialization_rules_for_convolutions_reach_ours() -> None:
+    module = ConvModule(3, 4, 3, conv_cfg={"type": "NormRegWSConv2d"}, norm_cfg=SCALE_BIAS)
+    initialize(module, {"type": "Constant", "layer": "Conv2d", "val": 0.5})
+    assert (module.conv.weight == 0.5).all()
+
+
+@pytest.mark.parametrize("scope", ["mmdet", "mmseg"])
+def test_registered_norm_keeps_the_names_of_a_batch_norm(scope: str) -> None:
+    with DefaultScope.overwrite_default_scope(scope):
+        name, layer = build_norm_layer(SCALE_BIAS, 4, postfix=1)
+        ours = ConvModule(3, 4, 3, norm_cfg=SCALE_BIAS)
+        theirs = ConvModule(3, 4, 3, norm_cfg=BATCH_NORM)
+    assert (name, type(layer), layer.sigma) == ("bn1", NormRegScaleBias, 0.1)
+    lost = set(theirs.state_dict()) - set(ours.state_dict())
+    assert lost == {"bn.running_mean", "bn.running_var", "bn.num_batches_tracked"}
+    assert set(ours.state_dict()) < set(theirs.state_dict())
+    assert not torch.equal(ours(IMAGES), ours(IMAGES))  # it draws noise
+    ours.eval()
+    assert torch.equal(ours(IMAGES), ours(IMAGES))
+
+
+def test_decay_rule_for_flat_parameters_spares_gamma_and_beta() -> None:
+    module = ConvModule(3, 4, 3, norm_cfg=SCALE_BIAS)
+    wrapper = build_optim_wrapper(
+        module,
+        {
+            "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 0.5},
+            "paramwise_cfg": {"flat_decay_mult": 0.0},
+        },
+    )
+    decay = {id(g["params"][0]): g["weight_decay"] for g in wrapper.optimizer.param_groups}
+    assert decay[id(module.conv.weight)] == 0.5
+    assert decay[id(module.bn.weight)] == decay[id(module.bn.bias)] == 0
+
+
+def test_linear_noise_is_given_before_the_run(tmp_path) -> None:
+    model = nn.Sequential(*(ConvModule(3, 3, 3, norm_cfg=SCALE_BIAS) for _ in range(4)))
+    runner = Runner(model, work_dir=str(tmp_path), experiment_name=tmp_path.name)
+    runner.register_hook({"type": "NormRegLinearNoiseHook", "sigma": 0.8})
+    assert any(isinstance(hook, NormRegLinearNoiseHook) for hook in runner.hooks)
+    runner.call_hook("before_run")
+    assert [m.bn.sigma for m in copy.deepcopy(runner.model)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+
+
+@pytest.mark.parametrize(("load_from", "begun"), [(None, 0), ("some.pth", 0), (None, 5)])
+def test_branches_begin_at_zero_unless_something_was_loaded(tmp_path, load_from, begun) -> None:
+    model = yolov3(norm_cfg=SCALE_BIAS)
+    runner = Runner(model, work_dir=str(tmp_path), experiment_name=f"{tmp_path.name}{begun}", load_from=load_from)
+    runner._train_loop = IterBasedTrainLoop(runner, DataLoader([0]), max_iters=9)
+    runner._train_loop._iter = begun
+    runner.register_hook({"type": "NormRegZeroScaleHook", "names": ["*.conv_res_block*.conv2.bn"]})
+    runner.call_hook("before_train")
+    zero = [name for name, m in model.named_modules() if isinstance(m, layers.ScaleBias) and not m.weight.any()]
+    assert len(zero) == (0 if load_from or begun else 23)
+    assert all(name.startswith("backbone.conv_res_block") for name in zero)

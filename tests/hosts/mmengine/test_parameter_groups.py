@@ -1,0 +1,208 @@
+"""Parameter groups keep all that a config says of them, are few, and follow their schedules."""
+
+import pytest
+import torch
+from helpers.mm_toy import ToyNet, config, train
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.runner import Runner
+from torch import nn
+
+from normreg_plugins.core.errors import AttachError, SelectionError
+from normreg_plugins.hosts.mmengine.method_hook import handles_of
+
+pytestmark = pytest.mark.mm
+TARGETS = {"conv1.weight", "depthwise.weight", "conv3.weight"}
+WRS = {"type": "WRS", "interval": 3}
+
+PARAMWISE = {
+    "nothing": None,
+    "custom_keys": {"custom_keys": {"conv1": {"lr_mult": 0.1}, "bn": {"decay_mult": 0.5}}},
+    "custom_keys of a norm and its conv": {"custom_keys": {"1": {"lr_mult": 0.3, "decay_mult": 2.0}}},
+    "norm_decay_mult": {"norm_decay_mult": 0.0},
+    "bias": {"bias_lr_mult": 2.0, "bias_decay_mult": 0.0},
+    "dwconv_decay_mult": {"dwconv_decay_mult": 0.2},
+    "flat_decay_mult": {"flat_decay_mult": 0.0},
+    "all at once": {
+        "custom_keys": {"head": {"lr_mult": 10.0, "decay_mult": 0.0}},
+        "norm_decay_mult": 0.5,
+        "bias_lr_mult": 2.0,
+        "dwconv_decay_mult": 0.2,
+        "bypass_duplicate": True,
+    },
+}
+MORE = {"bias_lr_mult": 2.0, "norm_decay_mult": 0.0}
+SCHEDULE = [
+    {"type": "LinearLR", "start_factor": 0.1, "by_epoch": False, "end": 5},
+    {"type": "CosineAnnealingLR", "by_epoch": False, "T_max": 12, "eta_min": 1e-3},
+]
+
+
+def options_of(runner):
+    """What each parameter's group says, by the parameter's name."""
+    names = {id(p): name for name, p in runner.model.named_parameters()}
+    return {
+        names[id(p)]: {key: value for key, value in group.items() if key not in ("params", "param_names")}
+        for group in runner.optim_wrapper.optimizer.param_groups
+        for p in group["params"]
+    }
+
+
+def expected(plain):
+    """The same without weight decay on targets."""
+    return {name: {**o, "weight_decay": 0.0} if name in TARGETS else o for name, o in options_of(plain).items()}
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+@pytest.mark.parametrize("name", PARAMWISE)
+def test_every_paramwise_option_stays_but_the_targets_decay(tmp_path, name, way):
+    changes = {"optim_wrapper.paramwise_cfg": PARAMWISE[name], "train_cfg.max_epochs": 1}
+    plain = train(tmp_path / "plain", **changes)
+    with_method = train(tmp_path / "wrs", WRS, way, **changes)
+    assert options_of(with_method) == expected(plain)
+
+
+@pytest.mark.parametrize("name", PARAMWISE)
+def test_groups_are_as_few_as_their_options(tmp_path, name):
+    runner = train(tmp_path, WRS, **{"optim_wrapper.paramwise_cfg": PARAMWISE[name], "train_cfg.max_epochs": 1})
+    groups = runner.optim_wrapper.optimizer.param_groups
+    distinct = {tuple(sorted(options.items())) for options in options_of(runner).values()}
+    assert len(groups) <= len(distinct) + 1 <= 6  # one more, where others had no weight decay before
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+@pytest.mark.parametrize("paramwise", [None, MORE], ids=["one group", "several"])
+def test_a_schedule_goes_on_in_split_groups(tmp_path, paramwise, way):
+    """Rates after warm-up and cosine are what they are without a method, though the hook splits groups later."""
+    changes = {"optim_wrapper.paramwise_cfg": paramwise, "param_scheduler": SCHEDULE}
+    rates = {}
+    for kind, regularizer in {"plain": None, "wrs": WRS}.items():
+        runner = train(tmp_path / kind, regularizer, way, **changes)
+        rates[kind] = {name: options["lr"] for name, options in options_of(runner).items()}
+        rates[kind]["logged"] = runner.optim_wrapper.get_lr().get("base_lr", runner.optim_wrapper.get_lr()["lr"])[0]
+    assert rates["wrs"] == pytest.approx(rates["plain"], rel=1e-12)
+    assert len(set(rates["plain"].values())) == (1 if paramwise is None else 2)
+
+
+class ToyConvNeXt(nn.Module):
+    """Has the names that mmdet's layer decay looks for, and in one group both targets and other weights."""
+
+    def __init__(self):
+        super().__init__()
+        block = [nn.Conv2d(8, 8, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1)]
+        self.downsample_layers = nn.ModuleList([nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8))])
+        self.stages = nn.ModuleList([nn.Sequential(nn.Sequential(*block))])
+
+
+@MODELS.register_module()
+class LayerDecayNet(ToyNet):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.backbone = ToyConvNeXt()
+        for name in ("conv1", "bn1", "depthwise", "bn2", "conv3", "bn3"):
+            delattr(self, name)
+
+    def features(self, x):
+        return self.backbone.stages[0](self.backbone.downsample_layers[0](x)).relu()
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+def test_layer_decay_of_another_constructor(tmp_path, way):
+    import mmdet.engine  # noqa: F401  (it registers the constructor)
+
+    decay = {"decay_rate": 0.5, "decay_type": "layer_wise", "num_layers": 6}
+    base = "mmdet.LearningRateDecayOptimizerConstructor"
+    runner_of = {}
+    for kind in ("plain", "wrs"):
+        key = "base_constructor" if (kind, way) == ("wrs", "constructor") else "constructor"
+        changes = {f"optim_wrapper.{key}": base, "optim_wrapper.paramwise_cfg": decay, "model.type": "LayerDecayNet"}
+        changes["param_scheduler"] = SCHEDULE
+        runner_of[kind] = train(tmp_path / kind, WRS if kind == "wrs" else None, way, **changes)
+    plain, with_method = (options_of(runner_of[kind]) for kind in ("plain", "wrs"))
+    (handle,) = handles_of(runner_of["wrs"])
+    assert set(handle.targets) == {"backbone.downsample_layers.0.0.weight", "backbone.stages.0.0.0.weight"}
+    assert with_method == {n: {**o, "weight_decay": 0.0} if n in handle.targets else o for n, o in plain.items()}
+    assert len({options["lr"] for options in plain.values()}) > 2
+    base_rates = [runner_of[kind].optim_wrapper.get_lr()["base_lr"] for kind in ("plain", "wrs")]
+    assert base_rates[0] == base_rates[1]  # this is what the log shows
+    for group in runner_of["wrs"].optim_wrapper.optimizer.param_groups:
+        assert len(group["params"]) == len(group["param_names"])
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class OnePerPart:
+    """Several optimizers, as adversarial training has them."""
+
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        self._parts = optim_wrapper_cfg["parts"]
+
+    def __call__(self, model):
+        wrappers = {}
+        for name, prefixes in self._parts.items():
+            params = [p for n, p in model.named_parameters() if n.startswith(tuple(prefixes))]
+            wrappers[name] = OptimWrapper(torch.optim.SGD(params, lr=0.1, weight_decay=0.01))
+        return OptimWrapperDict(**wrappers)
+
+
+@MODELS.register_module()
+class SeveralSteps(ToyNet):
+    def train_step(self, data, optim_wrapper):
+        losses = self(**self.data_preprocessor(data, True), mode="loss")
+        losses["loss"].backward()
+        for wrapper in optim_wrapper.values():
+            wrapper.step()
+            wrapper.zero_grad()
+        return losses
+
+
+PARTS = {"early": ["conv1", "bn1", "depthwise", "bn2"], "late": ["conv3", "bn3"], "head": ["head"]}
+
+
+def several(parts):
+    return {"optim_wrapper": {"_delete_": True, "constructor": "OnePerPart", "parts": parts}}
+
+
+def test_several_optimizers_each_hold_their_own(tmp_path):
+    runner = train(tmp_path, WRS, "hook", model={"type": "SeveralSteps"}, **several(PARTS))
+    handles = list(handles_of(runner))
+    assert [handle.targets for handle in handles] == [("conv1.weight", "depthwise.weight"), ("conv3.weight",)]
+    assert [handle.updates for handle in handles] == [12, 12]
+    for name in TARGETS:
+        filters = runner.model.get_parameter(name).flatten(1)
+        torch.testing.assert_close(filters.norm(dim=1), torch.ones(8))
+    (table,) = tmp_path.glob("*/verdicts.txt")
+    assert table.read_text().count("on 2 of 4 weights") == table.read_text().count("on 1 of 4 weights") == 1
+    assert not [n for n, o in _all_options(runner).items() if n in TARGETS and o["weight_decay"]]
+
+
+def _all_options(runner):
+    names = {id(p): name for name, p in runner.model.named_parameters()}
+    return {names[id(p)]: g for _, w in runner.optim_wrapper.items() for g in w.param_groups for p in g["params"]}
+
+
+def test_several_optimizers_without_a_target_among_them(tmp_path):
+    with pytest.raises(SelectionError, match="finds no weight to act on among 4"):
+        train(tmp_path, WRS, "hook", model={"type": "SeveralSteps"}, **several({"head": ["head"]}))
+    two = {"head": ["head"], "norms": ["bn"]}
+    with pytest.raises(SelectionError, match="no weight to act on in any of 2 optimizers"):
+        train(tmp_path, WRS, "hook", model={"type": "SeveralSteps"}, **several(two))
+
+
+def test_the_constructor_names_the_hook_for_several_optimizers(tmp_path):
+    cfg = config(tmp_path, WRS, model={"type": "SeveralSteps"})
+    cfg.optim_wrapper = {
+        "constructor": "NormRegOptimWrapperConstructor",
+        "base_constructor": "OnePerPart",
+        "regularizer": WRS,
+        "parts": PARTS,
+    }
+    with pytest.raises(AttachError, match=r"several optimizers: use custom_hooks=.*NormRegHook"):
+        Runner.from_cfg(cfg).train()
+
+
+@pytest.mark.parametrize("name", ["AdamP", "SGDP"])
+def test_the_baselines_of_the_paper_train(tmp_path, name):
+    optimizer = {"_delete_": True, "type": name, "lr": 0.01, "weight_decay": 0.01}
+    runner = train(tmp_path, optim_wrapper={"optimizer": optimizer})
+    assert type(runner.optim_wrapper.optimizer).__name__ == name
+    assert type(runner.optim_wrapper.optimizer).__module__.startswith("timm.")

@@ -1,0 +1,170 @@
+"""Train 2 N = train N, resume, train N: bit for bit, at any update, and only with the same method."""
+
+import pytest
+import torch
+from helpers.mm_toy import config, loader, train, weights
+from mmengine.runner import Runner
+
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.hosts.mmengine.method_hook import handles_of
+from normreg_plugins.hosts.preflight import PreflightError, check
+
+pytestmark = pytest.mark.mm
+METHODS = {
+    "WRS": {"type": "WRS", "interval": 4},
+    "WRS, all options": {
+        "type": "WRS",
+        "interval": 2,
+        "at_start": True,
+        "radius": 2.0,
+        "end": 8,
+        "output_layers": ["head"],
+    },
+    "AWS": {"type": "AWS", "alpha": 0.1},
+    "PGD": {"type": "PGD"},
+}
+ITERATIONS = 10
+BY_ITERATION = {
+    "train_dataloader": loader(shuffle=True) | {"sampler": {"type": "InfiniteSampler"}},
+    "train_cfg": {"by_epoch": False, "max_iters": ITERATIONS},
+    "default_hooks": {"checkpoint": {"by_epoch": False, "interval": 1}},
+    "param_scheduler": [{"type": "CosineAnnealingLR", "by_epoch": False, "T_max": ITERATIONS}],
+    "custom_hooks": [{"type": "NormRegEMAHook", "momentum": 0.1}],
+}
+
+
+def resumed(checkpoint, work_dir, regularizer, way="constructor", **changes):
+    return train(work_dir, regularizer, way, load_from=str(checkpoint), resume=True, **changes)
+
+
+def assert_same_ends(one, other):
+    """The whole checkpoints: live weights, average, optimizer."""
+    for part in ("state_dict", "ema_state_dict"):
+        assert one[part].keys() == other[part].keys()
+        for name, value in one[part].items():
+            assert torch.equal(value, other[part][name]), (part, name)
+    ours, theirs = one["optimizer"], other["optimizer"]
+    assert ours["param_groups"] == theirs["param_groups"]
+    assert ours["state"]["normreg_plugins"] == theirs["state"]["normreg_plugins"] == {"updates": ITERATIONS}
+    for key, state in ours["state"].items():
+        if key != "normreg_plugins":
+            assert torch.equal(state["momentum_buffer"], theirs["state"][key]["momentum_buffer"])
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+@pytest.mark.parametrize("name", METHODS)
+def test_at_any_iteration(tmp_path, name, way):
+    train(tmp_path / "whole", METHODS[name], way, **BY_ITERATION)
+    whole = torch.load(tmp_path / "whole" / f"iter_{ITERATIONS}.pth", weights_only=False)
+    for stop in (1, 3, 6) if name == "WRS" else (3,):
+        checkpoint = tmp_path / "whole" / f"iter_{stop}.pth"
+        runner = resumed(checkpoint, tmp_path / f"from{stop}", METHODS[name], way, **BY_ITERATION)
+        (handle,) = handles_of(runner)
+        assert handle.updates == ITERATIONS
+        ends = tmp_path / f"from{stop}" / f"iter_{ITERATIONS}.pth"
+        assert_same_ends(torch.load(ends, weights_only=False), whole)
+
+
+def test_by_epochs_with_accumulation_from_the_latest(tmp_path):
+    """Six iterations an epoch, an update every three, tau 3: epoch 1 ends in the middle of a window."""
+    method = {"type": "WRS", "interval": 3}
+    changes = {"optim_wrapper.accumulative_counts": 3, "custom_hooks": [{"type": "NormRegEMAHook"}]}
+    whole = train(tmp_path / "whole", method, **{"train_cfg.max_epochs": 4}, **changes)
+    train(tmp_path / "parts", method, **{"train_cfg.max_epochs": 1}, **changes)
+    parts = train(tmp_path / "parts", method, **{"train_cfg.max_epochs": 4, "resume": True}, **changes)
+    (handle,) = handles_of(parts)
+    assert handle.updates == 8
+    assert all(torch.equal(value, weights(parts)[name]) for name, value in weights(whole).items())
+    ends = [torch.load(tmp_path / kind / "epoch_4.pth", weights_only=False) for kind in ("whole", "parts")]
+    for part in ("state_dict", "ema_state_dict"):
+        assert ends[0][part].keys() == ends[1][part].keys()
+        assert all(torch.equal(value, ends[1][part][name]) for name, value in ends[0][part].items())
+
+
+OTHERS = {
+    "another method": ({"type": "PGD"}, "'method': 'WeightRescaling'.*'method': 'SphereDescent'"),
+    "another interval": ({"type": "WRS", "interval": 5}, "{'interval': 4}.*{'interval': 5}"),
+    "another selection": ({"type": "WRS", "interval": 4, "select": ["conv*"]}, "{'select': None}.*'conv\\*'"),
+}
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_method_is_refused_and_the_way_out_works(tmp_path, name, way):
+    train(tmp_path, METHODS["WRS"], way, **{"train_cfg.max_epochs": 1})
+    other, message = OTHERS[name]
+    with pytest.raises(NormRegError, match=message + ".*load_from=CHECKPOINT and resume=False"):
+        resumed(tmp_path / "epoch_1.pth", tmp_path / "other", other, way)
+    assert not list((tmp_path / "other").glob("*.pth"))
+    runner = train(tmp_path / "new", other, way, load_from=str(tmp_path / "epoch_1.pth"))
+    assert next(handles_of(runner)).updates == 12
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+def test_a_run_without_a_method_is_not_resumed_with_one(tmp_path, way):
+    train(tmp_path, **{"train_cfg.max_epochs": 1})
+    with pytest.raises(NormRegError, match="trained without a method and cannot be resumed with WeightRescaling"):
+        resumed(tmp_path / "epoch_1.pth", tmp_path, METHODS["WRS"], way)
+
+
+def test_the_same_method_by_the_other_way(tmp_path):
+    """Both ways are equivalent, so a checkpoint of one resumes in the other."""
+    by_hook = train(tmp_path, METHODS["WRS"], "hook", **{"train_cfg.max_epochs": 2})
+    runner = resumed(tmp_path / "epoch_1.pth", tmp_path / "other", METHODS["WRS"], "constructor")
+    assert all(torch.equal(value, weights(runner)[name]) for name, value in weights(by_hook).items())
+
+
+def test_a_runner_that_loads_before_its_hooks_names_the_constructor(tmp_path):
+    from mmengine.runner import FlexibleRunner
+
+    cfg = config(tmp_path, METHODS["WRS"], "hook")
+    with pytest.raises(NormRegError, match="FlexibleRunner loads checkpoints before its hooks run"):
+        FlexibleRunner.from_cfg(cfg).train()
+
+
+def test_a_flexible_runner_resumes_with_the_constructor(tmp_path):
+    from mmengine.runner import FlexibleRunner
+
+    def run(folder, **changes):
+        runner = FlexibleRunner.from_cfg(config(tmp_path / folder, METHODS["WRS"], **changes))
+        runner.train()
+        return runner
+
+    whole = run("whole")
+    rest = run("rest", resume=True, load_from=str(tmp_path / "whole" / "epoch_1.pth"))
+    assert isinstance(whole, FlexibleRunner)
+    assert not isinstance(whole, Runner)
+    assert all(torch.equal(value, weights(rest)[name]) for name, value in weights(whole).items())
+    (handle,) = handles_of(rest)
+    assert handle.updates == 12
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+def test_preflight_sees_that_a_method_is_missing(tmp_path, way):
+    """mmengine itself would only say that the number of parameter groups differs."""
+    train(tmp_path, METHODS["WRS"], way, **{"train_cfg.max_epochs": 1})
+    plain = config(tmp_path, resume=True)
+    with pytest.raises(PreflightError, match=r"epoch_1\.pth was trained with a method, and this config has none"):
+        check(plain)
+    check(config(tmp_path, load_from=str(tmp_path / "epoch_1.pth")))
+    for same_by in ("constructor", "hook"):
+        check(config(tmp_path, METHODS["WRS"], same_by, resume=True))
+
+
+def test_preflight_lets_plain_runs_resume(tmp_path):
+    check(config(tmp_path, resume=True))  # nothing there yet: it begins
+    train(tmp_path, **{"train_cfg.max_epochs": 1})
+    check(config(tmp_path, resume=True))
+
+
+@pytest.mark.parametrize("harm", ["gone", "torn"])
+def test_preflight_sees_that_the_last_checkpoint_is_no_more(tmp_path, harm):
+    train(tmp_path, METHODS["WRS"], **{"train_cfg.max_epochs": 1})
+    last = tmp_path / "epoch_1.pth"
+    if harm == "gone":
+        last.unlink()
+    else:
+        last.write_bytes(last.read_bytes()[:1000])
+    message = {"gone": r"epoch_1\.pth are not at", "torn": r"epoch_1\.pth is no checkpoint, or one that was cut off"}
+    with pytest.raises(PreflightError, match=message[harm]):
+        check(config(tmp_path, METHODS["WRS"], resume=True))

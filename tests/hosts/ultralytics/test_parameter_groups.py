@@ -1,0 +1,125 @@
+"""What ultralytics does to its optimizer behind a method's back: groups, decay, retries, skipped steps."""
+
+import pytest
+import torch
+
+pytest.importorskip("ultralytics")
+
+from helpers.tiny_yolo import filter_norms, train
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import LOGGER
+
+from normreg_plugins import SphereDescent, WeightRescaling
+
+pytestmark = pytest.mark.ultralytics
+
+EVERY_UPDATE = WeightRescaling(interval=1)
+
+
+def groups_by_name(trainer):
+    """From each parameter's name to the group that holds it; each must be in exactly one."""
+    held = [(id(p), group) for group in trainer.optimizer.param_groups for p in group["params"]]
+    groups = dict(held)
+    assert len(groups) == len(held)
+    return {name: groups[id(p)] for name, p in trainer.model.named_parameters()}
+
+
+@pytest.mark.parametrize("decay_norms", [False, True])
+def test_weight_decay_as_the_trainer_has_it_or_as_the_paper(tmp_path, monkeypatch, decay_norms):
+    told: list[str] = []  # from the source: what other hosts do to logging does not matter here
+    monkeypatch.setattr(LOGGER, "info", lambda message, *_: told.append(str(message)))
+    trainer = train(tmp_path, EVERY_UPDATE, decay_norms=decay_norms, weight_decay=0.25)
+    decays = {name: group["weight_decay"] for name, group in groups_by_name(trainer).items()}
+    norms = {f"{n}.{p}" for n, m in trainer.model.named_modules() for p in ("weight", "bias") if "BatchNorm" in str(m)}
+    on_norms = 0.25 if decay_norms else 0
+    assert {decays[name] for name in trainer.handle.targets} == {0}
+    assert {decay for name, decay in decays.items() if name in norms} == {on_norms}
+    assert decays["model.5.cv2.0.2.weight"] == 0.25
+    assert decays["model.5.cv2.0.2.bias"] == 0
+    assert f"weight decay 0 on these, 0.25 on other weights, {on_norms:g} on norms" in "\n".join(told)
+
+
+class OutOfMemoryOnce(DetectionTrainer):
+    failed = False
+
+    def preprocess_batch(self, batch):
+        if self.epoch_running and not self.failed:
+            self.failed = True
+            raise RuntimeError("CUDA out of memory")
+        return super().preprocess_batch(batch)
+
+    @property
+    def epoch_running(self):
+        return hasattr(self, "epoch")
+
+
+def test_an_out_of_memory_retry_brings_no_weight_decay_back(tmp_path):
+    trainer = train(tmp_path, EVERY_UPDATE, OutOfMemoryOnce, batch=4, nbs=2, weight_decay=0.25, decay_norms=True)
+    assert trainer.failed
+    assert trainer.batch_size == 2
+    decays = {name: group["weight_decay"] for name, group in groups_by_name(trainer).items()}
+    assert {decays[name] for name in trainer.handle.targets} == {0}
+    assert decays["model.5.cv2.0.2.weight"] == decays["model.0.bn.weight"] == decays["model.0.bn.bias"] == 0.25
+    assert trainer.handle.updates == 4
+
+
+def test_a_rebuilt_optimizer_is_taken_over_and_the_old_one_let_go(tmp_path):
+    """Earlier releases built the optimizer anew when they ran out of memory."""
+    trainer = train(tmp_path, EVERY_UPDATE, epochs=1)
+    old, handle = trainer.optimizer, trainer.handle
+    new = trainer.build_optimizer(model=trainer.model, name="SGD", lr=0.01, momentum=0.9, decay=0.25)
+    assert not old._optimizer_step_post_hooks
+    assert len(new._optimizer_step_post_hooks) == 1
+    assert trainer.handle is not handle
+    assert trainer.handle.targets == handle.targets
+
+
+class Overflowing(DetectionTrainer):
+    """AMP's bookkeeping on a CPU: their optimizer fused or not, and every third gradient infinite."""
+
+    fused = True
+
+    def build_optimizer(self, *args, **kwargs):
+        groups = super().build_optimizer(*args, **kwargs).param_groups
+        return torch.optim.AdamW([{**group, "fused": self.fused} for group in groups], fused=self.fused)
+
+    def _setup_train(self):
+        super()._setup_train()
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        self.calls, self.skips, self.changed, self.held = 0, 0, [], []
+
+    def optimizer_step(self):
+        self.calls += 1
+        overflow = self.calls % 3 == 0
+        if overflow:
+            next(self.model.parameters()).grad.fill_(torch.inf)
+        before = [p.clone() for p in self.model.parameters()]
+        super().optimizer_step()
+        self.skips += overflow
+        self.changed.append(any(not torch.equal(a, b) for a, b in zip(before, self.model.parameters(), strict=True)))
+        norms = filter_norms(self.model)["model.1.conv.weight"]
+        self.held.append(torch.allclose(norms, torch.ones(()), atol=1e-6))
+
+
+class OverflowingUnfused(Overflowing):
+    fused = False
+
+
+@pytest.mark.parametrize("base", [Overflowing, OverflowingUnfused])
+def test_skipped_steps_of_amp_count_for_nothing(tmp_path, base):
+    trainer = train(tmp_path, WeightRescaling(interval=2), base, epochs=4, warmup_epochs=0)
+    assert (trainer.calls, trainer.skips, trainer.handle.updates) == (8, 2, 6)
+    assert trainer.changed == [True, True, False, True, True, False, True, True]
+    assert trainer.held == [False, True, True, False, True, True, False, True]
+
+
+@pytest.mark.parametrize(("optimizer", "kind"), [("auto", "AdamW"), ("MuSGD", "MuSGD"), ("Adam", "Adam")])
+@pytest.mark.parametrize("method", [EVERY_UPDATE, SphereDescent()], ids=["WRS", "PGD"])
+def test_any_of_their_optimizers(tmp_path, optimizer, kind, method):
+    trainer = train(tmp_path, method, optimizer=optimizer, weight_decay=0.25)
+    assert type(trainer.optimizer).__name__ == kind
+    length = 1.0 if method is EVERY_UPDATE else 2**0.5
+    norms = filter_norms(trainer.model)
+    assert all(torch.allclose(norms[name], torch.tensor(length), atol=1e-5) for name in trainer.handle.targets)
+    if kind == "MuSGD":  # still orthogonalized
+        assert all(groups_by_name(trainer)[name]["use_muon"] for name in trainer.handle.targets)

@@ -1,0 +1,185 @@
+"""What ultralytics writes and reads: checkpoints, resume, recovery, other processes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("ultralytics")
+
+from helpers.tiny_yolo import OFFLINE, filter_norms, make_set, tiny_net
+from ultralytics import YOLO
+from ultralytics.utils.patches import torch_load
+
+from normreg_plugins import SphereDescent, WeightRescaling
+from normreg_plugins.hosts.ultralytics import ResumeError, with_method
+
+pytestmark = pytest.mark.ultralytics
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class KilledError(Exception):
+    pass
+
+
+def interrupt_after_two_epochs(trainer):
+    if trainer.epoch == 1:
+        raise KilledError
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Train two of four epochs, as a run that was killed, and return its last.pt."""
+
+    def run(method, **settings):
+        model = YOLO(tiny_net(tmp_path))
+        model.add_callback("on_fit_epoch_end", interrupt_after_two_epochs)
+        data = make_set(tmp_path / "set", "detect")
+        trainer = with_method(model, method) if method else None
+        with pytest.raises(KilledError):
+            model.train(trainer=trainer, data=str(data), project=str(tmp_path), **OFFLINE | {"epochs": 4} | settings)
+        return model.trainer.last
+
+    return run
+
+
+def go_on(last, method, callbacks=(), select=None, decay_norms=False, **settings):
+    model = YOLO(last)
+    for event, callback in dict(callbacks).items():
+        model.add_callback(event, callback)
+    trainer = with_method(model, method, select, decay_norms=decay_norms)
+    model.train(trainer=trainer, **{"resume": True, **settings})
+    return model.trainer
+
+
+@pytest.mark.parametrize("method", [WeightRescaling(interval=3), SphereDescent()], ids=["WRS", "PGD"])
+def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, method):
+    last = begin(method, lr0=0.1, warmup_epochs=0)
+    saved = torch_load(last)
+    assert saved["optimizer"]["state"]["normreg_plugins"] == {"updates": 4}
+    length = torch.tensor(1.0 if isinstance(method, WeightRescaling) else 2**0.5)
+    seen = {}
+
+    def look(trainer):
+        seen["updates"] = trainer.handle.updates
+        norms = filter_norms(trainer.model)
+        seen["held"] = all(torch.allclose(norms[n], length, atol=1e-6) for n in trainer.handle.targets)
+        image = torch.rand(2, 3, 64, 64)
+        with torch.no_grad():
+            live, before = trainer.model.eval()(image)[0], saved["ema"].float().eval()(image)[0]
+        trainer.model.train()
+        seen["error"] = (live - before).norm() / before.norm()
+
+    before = filter_norms(saved["ema"].float())
+    trainer = go_on(last, method, {"on_pretrain_routine_end": look})
+    assert not all(torch.allclose(before[name], length, atol=1e-6) for name in trainer.handle.targets)
+    assert seen["updates"] == 4
+    assert seen["held"]
+    assert trainer.handle.updates == 8
+    if isinstance(method, WeightRescaling):  # PGD also centres, which no statistic can undo
+        assert seen["error"] < 1e-5
+
+
+def test_resume_before_the_phase_touches_nothing(begin):
+    method = WeightRescaling(interval=1, begin=6)
+    seen = {}
+    last = begin(method)
+    saved = torch_load(last)["ema"].float().state_dict()
+    look = {"on_pretrain_routine_end": lambda t: seen.update({k: v.clone() for k, v in t.model.state_dict().items()})}
+    go_on(last, method, look)
+    assert set(seen) == set(saved)
+    assert all(torch.equal(value, saved[name]) for name, value in seen.items())
+
+
+OTHERS = {
+    "another method": (SphereDescent(), {}, "'method': 'WeightRescaling'.*'method': 'SphereDescent'"),
+    "another interval": (WeightRescaling(interval=5), {}, "{'interval': 4}.*{'interval': 5}"),
+    "another selection": (WeightRescaling(interval=4), {"select": ("model.0.conv",)}, "{'select': None}.*'model.0"),
+    "norms decayed": (WeightRescaling(interval=4), {"decay_norms": True}, "{'decay_norms': False}.*True"),
+    "other layers frozen": (WeightRescaling(interval=4), {"freeze": [0]}, "was freeze changed"),
+}
+
+
+def test_another_method_is_refused_and_the_way_out_works(begin):
+    last = begin(WeightRescaling(interval=4))
+    for other, options, message in OTHERS.values():
+        with pytest.raises(ResumeError, match=message + ".*model=CHECKPOINT and no resume"):
+            go_on(last, other, **options)
+    data = str(last.parents[2] / "set" / "data.yaml")
+    new = go_on(last, SphereDescent(), resume=False, data=data, project=str(last.parents[2]), **OFFLINE)
+    assert new.handle.updates == 4
+
+
+def test_a_run_without_a_method_is_not_resumed_with_one(begin):
+    last = begin(None)
+    with pytest.raises(ResumeError, match=r"last\.pt was trained without a method, now it is WeightRescaling"):
+        go_on(last, WeightRescaling(keep_weight_decay=True))
+
+
+def run(*command):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=environment)
+
+
+def test_the_tool_does_not_resume_without_the_method(begin):
+    last = begin(WeightRescaling(keep_weight_decay=True))
+    done = run(str(ROOT / "tools" / "train_ultralytics.py"), "resume=True", f"model={last}")
+    assert done.returncode == 2
+    assert f"{last} was trained with a method, and none is given" in done.stderr
+
+
+def test_recovery_from_nan_goes_back_to_the_count_and_the_sphere(tmp_path):
+    """Their trainer loads the average of the epoch before into the live model and goes on."""
+    model = YOLO(tiny_net(tmp_path))
+    counts, held = [], []
+
+    def poison(trainer):
+        counts.append(trainer.handle.updates)
+        if len(counts) == 2:
+            trainer.loss = torch.tensor(torch.nan)
+
+    def look(trainer):
+        norms = filter_norms(trainer.model)
+        held.append(all(torch.allclose(norms[n], torch.ones(()), atol=1e-6) for n in trainer.handle.targets))
+
+    model.add_callback("on_train_epoch_end", poison)
+    model.add_callback("on_train_epoch_start", look)
+    data = make_set(tmp_path / "set", "detect")
+    method = WeightRescaling(interval=2)
+    model.train(trainer=with_method(model, method), data=str(data), project=str(tmp_path), **OFFLINE | {"epochs": 3})
+    assert counts == [2, 4, 4, 6]
+    assert held == [False, True, True, True]
+
+
+WITHOUT_US = """
+import sys
+sys.modules["normreg_plugins"] = None  # any import of it fails
+import torch
+from ultralytics import YOLO
+
+last, best = sys.argv[1:]
+plain = YOLO(last)  # with optimizer and all
+model = YOLO(best)
+image = torch.rand(1, 3, 64, 64)
+with torch.no_grad():
+    before = model.model.float().eval()(image)[0]
+    model.fuse()
+    after = model.model(image)[0]
+    exported = torch.jit.load(model.export(format="torchscript", imgsz=64))(image)
+assert not any(m._forward_hooks or m._forward_pre_hooks for m in plain.model.modules())
+assert all("norm" not in type(m).__name__.lower() or "BatchNorm" in type(m).__name__ for m in plain.model.modules())
+assert torch.allclose(before, after, atol=1e-3, rtol=1e-3), (before - after).abs().max()
+assert torch.allclose(after, exported[0] if isinstance(exported, tuple) else exported, atol=1e-3, rtol=1e-3)
+print("plain")
+"""
+
+
+def test_checkpoints_and_exports_know_nothing_of_us(begin):
+    last = begin(SphereDescent())
+    done = run("-c", WITHOUT_US, str(last), str(shutil.copy(last, last.with_name("copy.pt"))))
+    assert done.stdout.strip().endswith("plain"), done.stderr[-3000:]

@@ -1,0 +1,148 @@
+"""A method inside ultralytics' own training loop: what it must survive, and what it must leave alone."""
+
+import csv
+
+import pytest
+import torch
+
+pytest.importorskip("ultralytics")
+
+from helpers.tiny_yolo import filter_norms, tiny_net, train
+from ultralytics import YOLO
+from ultralytics.models.yolo.detect import DetectionTrainer
+
+from normreg_plugins import AdaptiveWeightShrink, WeightRescaling
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.hosts.ultralytics import MethodTrainer, with_method
+
+pytestmark = pytest.mark.ultralytics
+
+EVERY_UPDATE = WeightRescaling(interval=1)
+
+
+def rows_of(trainer):
+    with (trainer.save_dir / "results.csv").open() as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_two_lines_on_a_stock_model_hold_the_norms_and_tell(tmp_path):
+    seen = []
+    trainer = train(tmp_path, EVERY_UPDATE, callbacks={"on_fit_epoch_end": lambda t: seen.append(dict(t.metrics))})
+    handle = trainer.handle
+    norms = filter_norms(trainer.model)
+    assert handle.updates == trainer.ema.updates == 4
+    assert {name for name, norm in norms.items() if torch.allclose(norm, torch.ones(()), atol=1e-5)} == set(
+        handle.targets
+    )
+    table = (trainer.save_dir / "verdicts.txt").read_text()
+    assert str(handle.verdicts) in table
+    assert all(f"{name}: {why}" in table for name, why in handle.left_alone.items())
+    rows = rows_of(trainer)
+    assert [row["norms/updates"] for row in rows] == [2, 4]
+    assert rows[-1]["norms/min"] == pytest.approx(1) == rows[-1]["norms/max"]
+    assert seen[0]["norms/mean"] == pytest.approx(1)  # where loggers such as TensorBoard read
+
+
+def test_a_method_that_never_acts_is_the_stock_trainer_bit_for_bit(tmp_path):
+    """Looking at the training forward takes nothing from loaders, mosaics or any random stream."""
+    idle = WeightRescaling(begin=10**6, keep_weight_decay=True)
+    settings = {"close_mosaic": 0, "multi_scale": 0.5, "cls_pw": 1.0}
+    stock = train(tmp_path / "stock", **settings)
+    ours = train(tmp_path / "ours", idle, **settings)
+    theirs = stock.model.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.model.state_dict().items())
+    assert [row["train/box_loss"] for row in rows_of(ours)] == [row["train/box_loss"] for row in rows_of(stock)]
+
+
+class SlowRescaling(DetectionTrainer):
+    """Algorithm 1 of the WRS paper behind their own step, one filter at a time."""
+
+    updates = 0
+
+    def optimizer_step(self):
+        super().optimizer_step()
+        self.updates += 1
+        if self.updates % 3 == 0:
+            for name, weight in self.model.named_parameters():
+                if name.endswith(".conv.weight") and "dfl" not in name:
+                    with torch.no_grad():
+                        for one in weight:
+                            one /= one.norm()
+
+
+def test_it_is_the_papers_algorithm_in_their_loop(tmp_path):
+    settings = {"epochs": 4, "weight_decay": 0.0}
+    ours = train(tmp_path, WeightRescaling(interval=3), **settings).model.state_dict()
+    for name, value in train(tmp_path, base=SlowRescaling, **settings).model.named_parameters():
+        assert torch.allclose(ours[name], value, atol=1e-5), name
+
+
+def test_tau_counts_updates_under_accumulation_and_warmup(tmp_path):
+    found = []
+    trainer = train(
+        tmp_path,
+        WeightRescaling(interval=2),
+        callbacks={"on_train_batch_end": lambda t: found.append((t.handle.updates, t.ema.updates))},
+        epochs=6,
+        nbs=8,  # four batches to an update, after a warm-up that begins with one
+        warmup_epochs=2,
+        multi_scale=0.5,
+        close_mosaic=2,
+        cos_lr=True,
+    )
+    batches = 12
+    assert len(found) == batches
+    assert all(ours == theirs for ours, theirs in found)
+    assert 0 < trainer.handle.updates < batches
+
+
+def test_a_phase_in_epochs(tmp_path):
+    rows = rows_of(
+        train(tmp_path, WeightRescaling(1, begin=1, end=2, unit="epoch"), epochs=3, warmup_epochs=0, lr0=0.1)
+    )
+    held = [row["norms/min"] == pytest.approx(1, abs=1e-4) == row["norms/max"] for row in rows]
+    assert held == [False, True, False]
+
+
+def test_shrinking(tmp_path):
+    """AWS has no norm to reach: with rate and strength this high the weights vanish, the others do not."""
+    trainer = train(tmp_path, AdaptiveWeightShrink(alpha=1e9), warmup_epochs=0, epochs=1)
+    norms = filter_norms(trainer.model)
+    assert all(norms[name].max() < 0.2 for name in trainer.handle.targets)
+
+
+def test_frozen_layers_stay_as_they_are(tmp_path):
+    start = {}
+    trainer = train(
+        tmp_path,
+        EVERY_UPDATE,
+        callbacks={"on_train_start": lambda t: start.update({n: p.clone() for n, p in t.model.named_parameters()})},
+        freeze=[0, 1],
+    )
+    verdicts = {verdict.name: verdict for verdict in trainer.handle.verdicts}
+    for name in ("model.0.conv.weight", "model.1.conv.weight"):
+        assert verdicts[name].kind == "compensated"  # their norms run on frozen statistics
+        assert "frozen" in trainer.handle.left_alone[name]
+        assert torch.equal(trainer.model.get_parameter(name), start[name])
+    assert verdicts["model.2.conv.weight"].kind == "invariant"
+
+
+def test_select_names_the_weights(tmp_path):
+    trainer = train(tmp_path, EVERY_UPDATE, select="model.[01].conv")
+    assert trainer.handle.targets == ("model.0.conv.weight", "model.1.conv.weight")
+
+
+class Own(MethodTrainer, DetectionTrainer):
+    method = EVERY_UPDATE
+
+
+def test_a_trainer_class_of_ones_own(tmp_path):
+    assert train(tmp_path, base=Own).handle.updates == 4
+
+
+def test_what_cannot_work_is_said_at_once(tmp_path):
+    model = YOLO(tiny_net(tmp_path))
+    with pytest.raises(NormRegError, match="'WRS'"):
+        with_method(model, "WRS")
+    with pytest.raises(NormRegError, match=r"tiny\.yaml"):
+        with_method("tiny.yaml", EVERY_UPDATE)
