@@ -8,13 +8,14 @@ from normreg_plugins.core import (
     SphereDescent,
     Verdict,
     Verdicts,
+    WeightDecay,
     WeightRescaling,
     attach,
     correct_average_,
     find_scale_invariant,
     prove_scale_invariant,
-    register_method,
 )
+from normreg_plugins.hosts.method_names import register_method
 from normreg_plugins.hosts.on_import import register_with
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ __all__ = [
     "SphereDescent",
     "Verdict",
     "Verdicts",
+    "WeightDecay",
     "WeightRescaling",
     "attach",
     "correct_average_",

@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from normreg_plugins.core.methods.base import Method, Rates, TimeUnit
-from normreg_plugins.core.methods.options import is_number, require
+from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
 from normreg_plugins.core.methods.scaling import Scaled, Target, batches, scale_
+from normreg_plugins.core.options import is_number, require
 from normreg_plugins.core.verdicts import Finding
 
 Measure = Literal["auto", "norm", "std"]
@@ -53,7 +53,7 @@ class AdaptiveWeightShrink(Method):
         alpha: the strength. The paper's Table 2 spans 1e-5 to 1e-1; 2.5e-3 is what it settles on for WS.
         measure: m, 'norm' for weight-normalized layers, 'std' for weight-standardized ones; 'auto' asks each layer.
         begin, end, unit: the phase, as in `WeightRescaling`.
-        keep_weight_decay: leave the weight decay of the shrunk weights on. The paper replaces it.
+        decay_on: where the optimizer's weight decay acts, as in `WeightRescaling`; the shrink replaces it.
         select: names or patterns of weights or layers to act on, in place of the layers that normalize their weight.
     """
 
@@ -62,7 +62,7 @@ class AdaptiveWeightShrink(Method):
     begin: int = 0
     end: int | None = None
     unit: TimeUnit = "update"
-    keep_weight_decay: bool = False
+    decay_on: DecayOn = "others"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from torch import Tensor
 
-from normreg_plugins.core.methods.options import check_names, check_phase
 from normreg_plugins.core.methods.scaling import Scaled, Target
 from normreg_plugins.core.model import Per
+from normreg_plugins.core.options import check_names, check_phase, require
 from normreg_plugins.core.verdicts import Finding, Kind
 
 Rates = Callable[[], Sequence["float | Tensor"]]
 """Gives the learning rate of each target."""
 TimeUnit = Literal["update", "epoch"]
+DecayOn = Literal["all", "others", "norm_layers", "kernels_and_gammas"]
+"""Where the optimizer's weight decay acts: on everything; on all but the method's own weights; only on gamma and beta
+of norm layers; only on conv and linear weights and gammas."""
 UPDATE: TimeUnit = "update"
+ALL: DecayOn = "all"
 FILTER: Per = "filter"
 
 
@@ -42,15 +46,14 @@ class Method:
     """What it measures and scales as one."""
     output_layers = cast("tuple[str, ...]", ())
     """Weights to take although no norm layer follows them."""
-    keep_weight_decay = True
-    """Whether the optimizer's weight decay goes on acting on its weights."""
-    at_start = False
-    """Whether `start` does anything."""
+    decay_on = ALL
+    """Where the optimizer's weight decay acts."""
 
     def __post_init__(self) -> None:
         if self.select is not None and not isinstance(self.select, str):
             object.__setattr__(self, "select", check_names("select", self.select))
         check_phase(self.begin, self.end, self.unit)
+        require(self.decay_on in get_args(DecayOn), "decay_on", self.decay_on, f"one of {get_args(DecayOn)}")
 
     def takes(self, findings: Sequence[Finding]) -> list[Finding]:
         """The weights it acts on when `select` names none: those whose scale the network cannot see."""
@@ -61,14 +64,17 @@ class Method:
         return ""
 
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
-        """Act before the first forward. Like the other two, it returns what it scaled."""
+        """Act before the first forward, possibly twice: weights may be loaded after `attach`.
+
+        Like the other two, it returns what it scaled. What it puts in `target.kept` is saved with the optimizer.
+        """
         return []
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
         """Act when the gradients are complete."""
         return []
 
-    def after_update(self, targets: Sequence[Target]) -> list[Scaled]:
+    def after_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
         """Act after an update whose number is a multiple of `interval`."""
         return []
 

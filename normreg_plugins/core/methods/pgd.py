@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from normreg_plugins.core.methods.base import Method, Rates
-from normreg_plugins.core.methods.options import is_positive, require
+from normreg_plugins.core.methods.base import DecayOn, Method, Rates
 from normreg_plugins.core.methods.scaling import Scaled, Target, batches, norms_of, scale_, to_radius
 from normreg_plugins.core.model import filters_of
+from normreg_plugins.core.options import is_positive, require
 from normreg_plugins.core.verdicts import Finding
 
 
@@ -50,16 +50,14 @@ class SphereDescent(Method):
     Args:
         c: the squared filter norm; 2 in the paper, which keeps the variance through a ReLU (eq. 3-4).
         center: the zero-mean constraint; off only for the paper's ablation (Table 3).
-        keep_weight_decay: the paper keeps weight decay on the weights, where it only changes the learning rate
-            (eq. 12).
+        decay_on: where the optimizer's weight decay acts, as in `WeightRescaling`. The paper keeps it on the weights,
+            where it only changes the learning rate (eq. 12).
         select: names or patterns of weights or layers to act on, in place of those that feed a scale-bias layer.
     """
 
     c: float = 2.0
     center: bool = True
-    keep_weight_decay: bool = True
-
-    at_start = True
+    decay_on: DecayOn = "all"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,5 +80,5 @@ class SphereDescent(Method):
             center_gradients_(targets)
         return []
 
-    def after_update(self, targets: Sequence[Target]) -> list[Scaled]:
+    def after_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
         return project_to_sphere_(targets, self.c, self.center)

@@ -20,6 +20,10 @@ class Target:
     finding: Finding
     parts: Filters
     """What the method measures and scales as one: filters, unless the method or the norm layer behind asks for more."""
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    """What the method keeps of this weight from its start on. The optimizer's state carries it."""
+    scratch: dict[str, Tensor] = field(default_factory=dict)
+    """What the method needs within one update; not saved."""
     filters: Filters = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,8 +72,14 @@ def norms_of(batch: Sequence[Target]) -> list[Tensor]:
     return [target.parts.norms(target.weight) for target in batch]
 
 
-def to_radius(norms: list[Tensor], radius: float) -> list[Tensor]:
-    """The factors r / ||w||; 1 for a filter that is zero, NaN or infinite."""
+def to_radius(norms: list[Tensor], radius: float | Sequence[Tensor]) -> list[Tensor]:
+    """The factors r / ||w||; 1 for a filter that is zero, NaN or infinite.
+
+    Args:
+        radius: r for all, or the radii of each target's parts.
+    """
+    if not isinstance(radius, float | int):
+        return list(map(safe_factors, radius, norms))
     if len(norms) == 1:
         return [safe_factors(radius, norms[0])]
     flat = safe_factors(radius, torch.cat([n.flatten() for n in norms]))

@@ -16,12 +16,13 @@ from normreg_plugins.core.training.averages import correct_average_
 from normreg_plugins.core.training.broken_filters import BrokenFilters
 from normreg_plugins.core.training.confirmation import Confirmation
 from normreg_plugins.core.training.first_forward import FirstForward
+from normreg_plugins.core.training.kept_values import KeptValues
 from normreg_plugins.core.training.lost_hooks import attached_to, forget, remember
 from normreg_plugins.core.training.phase import PerEpoch, Phase
 from normreg_plugins.core.training.selection import Selection
 from normreg_plugins.core.training.skipped_steps import skip_flag
 from normreg_plugins.core.training.update_count import UpdateCount
-from normreg_plugins.core.training.weight_decay import WeightDecayOff
+from normreg_plugins.core.training.weight_decay import WeightDecayOff, spared_from_decay
 from normreg_plugins.core.verdicts import Forward, Verdicts
 
 logger = logging.getLogger("normreg_plugins")
@@ -48,12 +49,15 @@ class Handle:
         self._findings, self._targets = selection.findings, selection.targets
         self._phase = Phase(method, updates_per_epoch)
         self._broken = BrokenFilters()
-        weights = [target.weight for target in self._targets]
-        self._decay = None if method.keep_weight_decay else WeightDecayOff(optimizer, weights, schedulers)
+        spared = spared_from_decay(model, method.decay_on, (target.weight for target in self._targets))
+        self.undecayed = tuple(name for name, p in model.named_parameters() if id(p) in spared)
+        """The names of the parameters whose weight decay is off."""
+        self._decay = WeightDecayOff(optimizer, spared.values(), schedulers)
         self._count = UpdateCount(optimizer)
+        self._kept = KeptValues(optimizer, self._targets)
         self._confirmation = confirmation
         self._first = FirstForward(model, self._start, confirmation.first_forward if confirmation else None)
-        if confirmation is None and not method.at_start:
+        if confirmation is None and type(method).start is Method.start:
             self._first.remove()
         self._hooks = [
             optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step)),  # also in a compiled step
@@ -98,7 +102,7 @@ class Handle:
         A host needs this on resume if its checkpoints round weights to half precision, or hold their average.
         """
         if self._phase.holds(max(1, self.updates)):
-            self._look_at(self.method.after_update(self._active()))
+            self._look_at(self.method.after_update(self._active(), self._rates))
 
     def detach(self) -> None:
         """Leave a plain optimizer and a plain model; the weights stay as they are."""
@@ -106,9 +110,9 @@ class Handle:
             hook.remove()
         self._hooks.clear()
         self._first.remove()
-        if self._decay is not None:
-            self._decay.restore()
+        self._decay.restore()
         if forget(self._optimizer):
+            self._kept.forget()
             self._count.forget()
 
     def __enter__(self) -> Handle:
@@ -155,7 +159,7 @@ class Handle:
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._count.tick()
         if self._count.due(self.method.interval, self._phase.holds):
-            self._look_at(self.method.after_update(self._active()))
+            self._look_at(self.method.after_update(self._active(), self._rates))
 
     def _look_at(self, scaled: list[Scaled]) -> None:
         if scaled:

@@ -72,4 +72,4 @@ class UpdateCount:
         more += self._unread.take()
         if more:
             state: Any = self._optimizer.state
-            state[STATE_KEY] = {"updates": self._settled + more}
+            state[STATE_KEY] = {**state.get(STATE_KEY, {}), "updates": self._settled + more}

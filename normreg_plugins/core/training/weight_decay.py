@@ -1,27 +1,45 @@
-"""Take weight decay off some weights of an optimizer, and put it back."""
+"""Take weight decay off some parameters of an optimizer, and put it back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import AttachError
+from normreg_plugins.core.methods import DecayOn
+from normreg_plugins.core.model import is_norm_layer, is_scale_bias, layers_of
+
+
+def spared_from_decay(model: nn.Module, decay_on: DecayOn, targets: Iterable[Tensor]) -> dict[int, Tensor]:
+    """The parameters that get no weight decay, by id."""
+    norm_layers: list[Any] = [m for m in model.modules() if is_norm_layer(m) or is_scale_bias(m)]
+    decayed: dict[str, list[Tensor]] = {
+        "norm_layers": [p for norm in norm_layers for p in norm.parameters(recurse=False)],
+        "kernels_and_gammas": [layer.weight for layer in layers_of(model)]
+        + [norm.weight for norm in norm_layers if norm._parameters.get("weight") is not None],
+    }
+    if decay_on == "all":
+        return {}
+    if decay_on == "others":
+        return {id(target): target for target in targets}
+    kept = {id(p) for p in decayed[decay_on]}
+    return {id(p): p for p in model.parameters() if id(p) not in kept}
 
 
 class WeightDecayOff:
-    """Weight decay 0 for `weights`, in as few parameter groups as it takes.
+    """Weight decay 0 for `parameters`, in as few parameter groups as it takes.
 
     Args:
         schedulers: those that exist already. What they keep for a group that is split, they keep for both parts.
     """
 
-    def __init__(self, optimizer: Optimizer, weights: Iterable[Tensor], schedulers: Sequence[Any] = ()) -> None:
+    def __init__(self, optimizer: Optimizer, parameters: Iterable[Tensor], schedulers: Sequence[Any] = ()) -> None:
         self._optimizer = optimizer
         self._schedulers = schedulers
-        self._weights = {id(weight) for weight in weights}
+        self._spared = {id(parameter) for parameter in parameters}
         self._before: list[dict[str, Any]] = []
         self._decays: dict[int, Any] = {}
         self._split: list[int] = []
@@ -36,15 +54,15 @@ class WeightDecayOff:
         self._handle = optimizer.register_load_state_dict_post_hook(self._enforce)
 
     def _share(self, group: dict[str, Any]) -> list[int]:
-        return [i for i, p in enumerate(group["params"]) if id(p) in self._weights]
+        return [i for i, p in enumerate(group["params"]) if id(p) in self._spared]
 
     def _take_out(self, place: int, group: dict[str, Any]) -> None:
-        """Move our weights to a group of their own, out of a group that also holds others."""
+        """Move spared parameters to a group of their own, out of a group that also holds others."""
         if "initial_lr" in group and not self._schedulers:
             raise AttachError(
-                f"parameter group {place} (weight decay {group['weight_decay']}) holds targets and other weights, so "
-                "it must be split, but a learning rate scheduler already counts the groups. Attach before you create "
-                "the scheduler, or pass it as schedulers=[...], or use keep_weight_decay=True."
+                f"parameter group {place} (weight decay {group['weight_decay']}) must be split, because some of its "
+                "parameters lose their weight decay, but a learning rate scheduler already counts the groups. Attach "
+                "before you create the scheduler, or pass it as schedulers=[...], or use decay_on='all'."
             )
         share = set(self._share(group))
         self._before.append({key: list(group[key]) for key in _listed(group)})
@@ -68,7 +86,7 @@ class WeightDecayOff:
         self._handle.remove()
         groups = self._optimizer.param_groups
         for place, before in zip(self._split, self._before):
-            ours = {id(p) for p in before["params"]} & self._weights
+            ours = {id(p) for p in before["params"]} & self._spared
             added = [i for i, g in enumerate(groups) if i != place and {id(p) for p in g["params"]} == ours]
             for i in added:
                 del groups[i]

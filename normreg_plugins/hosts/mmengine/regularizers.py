@@ -7,7 +7,7 @@ from typing import Any
 
 from normreg_plugins.core import Method
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.hosts.method_options import build_method
+from normreg_plugins.hosts.method_names import build_method
 
 
 def build_regularizer(config: Mapping[str, Any] | None) -> Method:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from normreg_plugins.core import METHODS
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.hosts.method_options import build_method, options_of
+from normreg_plugins.hosts.method_names import METHODS, build_method, options_of
 
 HOST_OPTIONS = ("decay_norms",)
 """Options of `with_method` itself. They are written under the method's name too."""

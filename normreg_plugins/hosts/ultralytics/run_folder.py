@@ -23,7 +23,7 @@ def tell(handle: Handle, decay: float, norms_decayed: bool, folder: Path) -> Non
     """
     method, verdicts, file = handle.method, handle.verdicts, folder / VERDICTS_FILE
     LOGGER.info(f"{PREFIX} {method!r} acts on {len(handle.targets)} of {verdicts.summary()}; all in {file}")
-    on_targets = decay if method.keep_weight_decay else 0.0
+    on_targets = decay if method.decay_on == "all" else 0.0
     LOGGER.info(
         f"{PREFIX} weight decay {on_targets:g} on these, {decay:g} on other weights, {decay * norms_decayed:g} on norm "
         f"layers (the trainer decays no norm layer, the WRS paper does: decay_norms={norms_decayed})"

@@ -95,8 +95,7 @@ class MethodTrainer(BaseTrainer):
         )
         self._settings = settings_of(self.method, decay_norms=self.decay_norms)
         write_settings(optimizer, self._settings)
-        if not self.method.keep_weight_decay:
-            keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.targets))
+        keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.undecayed))
         if RANK in {-1, 0}:
             tell(self.handle, decay, self.decay_norms, Path(self.save_dir))
         return optimizer

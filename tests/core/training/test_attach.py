@@ -103,9 +103,9 @@ def test_a_phase_must_end_after_it_begins(method) -> None:
     "method",
     [
         WeightRescaling(interval=7, radius=0.5, per="position", output_layers=("head", "fc"), begin=1, end=9),
-        WeightRescaling(unit="epoch", at_start=True, keep_weight_decay=True),
-        AdaptiveWeightShrink(1e-4, "std", begin=2, end=5, unit="epoch", keep_weight_decay=True),
-        SphereDescent(c=1.0, center=False, keep_weight_decay=False),
+        WeightRescaling(unit="epoch", at_start=True, decay_on="all"),
+        AdaptiveWeightShrink(1e-4, "std", begin=2, end=5, unit="epoch", decay_on="all"),
+        SphereDescent(c=1.0, center=False, decay_on="others"),
     ],
 )
 def test_a_method_is_rebuilt_from_its_repr(method) -> None:

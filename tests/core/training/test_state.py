@@ -122,7 +122,7 @@ def test_every_optimizer_saves_and_loads_it(make) -> None:
     """Some walk through their state on loading (`__setstate__`) and take every entry for a parameter's."""
     net = tiny_net()
     optimizer = make(net.parameters(), lr=1e-2)
-    method = WeightRescaling(interval=3, keep_weight_decay=True)
+    method = WeightRescaling(interval=3, decay_on="all")
     attach(optimizer, net, method)
     train(net, optimizer, 4)
     file = io.BytesIO()

@@ -43,11 +43,11 @@ class TestOff:
     @pytest.mark.parametrize(
         "method",
         [
-            WeightRescaling(interval=7, keep_weight_decay=True),
-            WeightRescaling(interval=1, begin=6, keep_weight_decay=True),
-            WeightRescaling(interval=5, begin=5, end=9, keep_weight_decay=True),
-            AdaptiveWeightShrink(alpha=0.0, keep_weight_decay=True),
-            AdaptiveWeightShrink(alpha=0.5, begin=6, keep_weight_decay=True),
+            WeightRescaling(interval=7, decay_on="all"),
+            WeightRescaling(interval=1, begin=6, decay_on="all"),
+            WeightRescaling(interval=5, begin=5, end=9, decay_on="all"),
+            AdaptiveWeightShrink(alpha=0.0, decay_on="all"),
+            AdaptiveWeightShrink(alpha=0.5, begin=6, decay_on="all"),
         ],
         ids=repr,
     )

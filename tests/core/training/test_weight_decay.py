@@ -34,7 +34,7 @@ def sgd(net: nn.Module) -> SGD:
     return SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=DECAY)
 
 
-@pytest.mark.parametrize("method", [WeightRescaling(), AdaptiveWeightShrink(), SphereDescent(keep_weight_decay=False)])
+@pytest.mark.parametrize("method", [WeightRescaling(), AdaptiveWeightShrink(), SphereDescent(decay_on="others")])
 def test_it_leaves_the_targets_and_nothing_else(method) -> None:
     net = tiny_net()
     optimizer = sgd(net)
@@ -47,7 +47,7 @@ def test_it_leaves_the_targets_and_nothing_else(method) -> None:
 
 @pytest.mark.parametrize(
     "method",
-    [WeightRescaling(keep_weight_decay=True), AdaptiveWeightShrink(keep_weight_decay=True), SphereDescent()],
+    [WeightRescaling(decay_on="all"), AdaptiveWeightShrink(decay_on="all"), SphereDescent()],
 )
 def test_it_stays_where_that_is_asked_for(method) -> None:
     net = tiny_net()
@@ -61,7 +61,7 @@ def test_without_it_targets_do_not_shrink_between_rescales() -> None:
     for keep in (False, True):
         net = tiny_net()
         optimizer = sgd(net)
-        method = WeightRescaling(interval=100, at_start=True, keep_weight_decay=keep)
+        method = WeightRescaling(interval=100, at_start=True, decay_on="all" if keep else "others")
         attach(optimizer, net, method, forward=see_batch)
         for p in net.parameters():
             p.grad = torch.zeros_like(p)
@@ -123,7 +123,7 @@ def test_training_with_a_split_group_is_training_with_two_groups() -> None:
     targets = [twin[0].weight, twin[3].weight]
     others = [p for p in twin.parameters() if not any(p is t for t in targets)]
     by_hand = AdamW([{"params": others}, {"params": targets, "weight_decay": 0.0}], lr=1e-2, weight_decay=DECAY)
-    attach(by_hand, twin, WeightRescaling(interval=3, keep_weight_decay=True))
+    attach(by_hand, twin, WeightRescaling(interval=3, decay_on="all"))
     train(net, optimizer, 7)
     train(twin, by_hand, 7)
     assert same_state(net, twin)
@@ -185,7 +185,7 @@ class TestSchedulers:
         net = tiny_net()
         optimizer = sgd(net)
         scheduler = MultiStepLR(optimizer, [2], gamma=0.5)
-        attach(optimizer, net, WeightRescaling(keep_weight_decay=True))
+        attach(optimizer, net, WeightRescaling(decay_on="all"))
         train(net, optimizer, 1)
         scheduler.step()
         scheduler.step()

@@ -16,7 +16,7 @@ METHODS = {
     "WRS": {"type": "WRS", "interval": 3},
     "WRS(IC)": {"type": "WRS", "interval": 1, "per": "position", "at_start": True},
     "AWS": {"type": "AWS", "alpha": 0.1},
-    "PGD": {"type": "PGD", "keep_weight_decay": False},
+    "PGD": {"type": "PGD", "decay_on": "others"},
 }
 
 

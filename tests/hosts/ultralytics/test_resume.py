@@ -118,7 +118,7 @@ def test_another_method_is_refused_and_the_way_out_works(begin):
 def test_a_run_without_a_method_is_not_resumed_with_one(begin):
     last = begin(None)
     with pytest.raises(ResumeError, match=r"last\.pt was trained without a method, now it is WeightRescaling"):
-        go_on(last, WeightRescaling(keep_weight_decay=True))
+        go_on(last, WeightRescaling(decay_on="all"))
 
 
 def run(*command):
@@ -127,7 +127,7 @@ def run(*command):
 
 
 def test_the_tool_does_not_resume_without_the_method(begin):
-    last = begin(WeightRescaling(keep_weight_decay=True))
+    last = begin(WeightRescaling(decay_on="all"))
     done = run(str(ROOT / "tools" / "train_ultralytics.py"), "resume=True", f"model={last}")
     assert done.returncode == 2
     assert f"{last} was trained with a method, and none is given" in done.stderr

@@ -45,7 +45,7 @@ def test_two_lines_on_a_stock_model_hold_the_norms_and_tell(tmp_path):
 
 def test_a_method_that_never_acts_is_the_stock_trainer_bit_for_bit(tmp_path):
     """Looking at the training forward takes nothing from loaders, mosaics or any random stream."""
-    idle = WeightRescaling(begin=10**6, keep_weight_decay=True)
+    idle = WeightRescaling(begin=10**6, decay_on="all")
     settings = {"close_mosaic": 0, "multi_scale": 0.5, "cls_pw": 1.0}
     stock = train(tmp_path / "stock", **settings)
     ours = train(tmp_path / "ours", idle, **settings)

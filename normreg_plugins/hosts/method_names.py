@@ -1,4 +1,4 @@
-"""Methods from their names and options, as configs and command lines give them."""
+"""The methods by the names that configs and command lines of every host use, and how to build one from its options."""
 
 from __future__ import annotations
 
@@ -7,8 +7,25 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
-from normreg_plugins.core import METHODS, Method
+from normreg_plugins.core import AdaptiveWeightShrink, Method, SphereDescent, WeightDecay, WeightRescaling
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.more_methods import Hyperball
+
+METHODS: dict[str, type[Method]] = {
+    "WD": WeightDecay,
+    "WRS": WeightRescaling,
+    "AWS": AdaptiveWeightShrink,
+    "PGD": SphereDescent,
+    "Hyperball": Hyperball,
+}
+
+
+def register_method(name: str, method: type[Method]) -> None:
+    """Make a method known to all hosts under a name; upper and lower case are not told apart."""
+    taken = {known.lower(): known for known in METHODS}.get(name.lower())
+    if taken is not None and METHODS[taken] is not method:
+        raise NormRegError(f"a method named {taken!r} exists already: choose another name than {name!r}")
+    METHODS[name] = method
 
 
 def options_of(name: str) -> list[str]:

@@ -1,0 +1,27 @@
+"""Weight decay (WD) as the papers' baseline has it. It never acts on weights itself; the optimizer decays them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from normreg_plugins.core.methods.base import DecayOn, Method
+from normreg_plugins.core.verdicts import Finding
+
+
+@dataclass(frozen=True, repr=False)
+class WeightDecay(Method):
+    """Only weight decay, on what the WRS paper's baseline decays: kernels and the gammas of norm layers (Section VI-A).
+
+    It makes a fair comparison: verdicts, averages and resume are those of the other methods.
+
+    Args:
+        decay_on: where the optimizer's weight decay acts; see `WeightRescaling`.
+        select: names or patterns of weights or layers that averages and logs look at.
+    """
+
+    decay_on: DecayOn = "kernels_and_gammas"
+
+    def takes(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The weights whose scale the network cannot see; without any, all of them."""
+        return super().takes(findings) or list(findings)
