@@ -4,7 +4,7 @@
 # shrink of lr * alpha * std is next to nothing.
 #
 # The ImageNet weights load under their own names, and the standardization takes their means away; the norms learn the new
-# scale within the first updates. To begin from a trained BN net instead: tools/convert_checkpoint.py --to ws.
+# scale within the first updates. To begin from a trained BN net instead: tools/checkpoints/convert_checkpoint.py --to ws.
 _base_ = [
     "_base_/models/deeplabv3_r101.py",
     "_base_/datasets/voc12aug.py",

@@ -2,7 +2,7 @@
 # of every batch norm. The paper does not try segmentation. Protocol: see deeplabv3_wd.py.
 #
 # ResNet is residual, so the noise grows with depth to sigma (eq. 8); the paper tries 0.2 to 1.0. The ImageNet weights come
-# from a net with batch norm: their directions are kept, what its norms had measured is not. tools/convert_checkpoint.py
+# from a net with batch norm: their directions are kept, what its norms had measured is not. tools/checkpoints/convert_checkpoint.py
 # --to pgd keeps that too, for a checkpoint of the whole net (deeplabv3_wd.py); begin with it by load_from.
 _base_ = [
     "_base_/models/deeplabv3_r101.py",

@@ -1,4 +1,4 @@
-# yolov3_wd.py on the paper's own split of COCO 2014, made by tools/prepare_coco2014.py.
+# yolov3_wd.py on the paper's own split of COCO 2014, made by tools/data/prepare_coco2014.py.
 _base_ = [
     "_base_/models/yolov3_d53.py",
     "_base_/datasets/coco2014_yolov3.py",

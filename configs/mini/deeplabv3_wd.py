@@ -1,4 +1,4 @@
-# DeepLabv3 with weight decay on the drawn set, from scratch: `python tools/make_mini_data.py segmentation`.
+# DeepLabv3 with weight decay on the drawn set, from scratch: `python tools/data/make_mini_data.py segmentation`.
 _base_ = [
     "../_base_/models/mini_deeplabv3_r101.py",
     "../_base_/datasets/mini_segmentation.py",

@@ -1,4 +1,4 @@
-# YOLOv3 with weight decay on the drawn set, from scratch: `python tools/make_mini_data.py
+# YOLOv3 with weight decay on the drawn set, from scratch: `python tools/data/make_mini_data.py
 # detection`.
 _base_ = [
     "../_base_/models/mini_yolov3_d53.py",

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.mmengine.hooks import handles_of
-from normreg_plugins.hosts.preflight import PreflightError, check
+from tools.preflight.check import PreflightError, check
 
 pytestmark = pytest.mark.mm
 METHODS = {

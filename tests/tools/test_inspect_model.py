@@ -17,7 +17,7 @@ def inspect(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
 
     def run(*args):
-        import_module("inspect_model").main([str(arg) for arg in args])
+        import_module("tools.inspect_model").main([str(arg) for arg in args])
         return capsys.readouterr().out
 
     return run

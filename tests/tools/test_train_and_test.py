@@ -45,7 +45,7 @@ work_dir = {work!r}
 def small(tmp_path_factory):
     """A detector of a few thousand weights on twelve drawn images; its config file."""
     folder = tmp_path_factory.mktemp("small")
-    make = [sys.executable, ROOT / "tools" / "make_mini_data.py", "detection"]
+    make = [sys.executable, ROOT / "tools" / "data" / "make_mini_data.py", "detection"]
     options = ["--out", folder / "data", "--train", "8", "--val", "4", "--size", "96"]
     subprocess.run([*map(str, make + options)], check=True, capture_output=True)
     base = ROOT / "configs" / "_base_"
@@ -158,7 +158,7 @@ def test_without_data_and_weights_it_says_what_to_do_and_builds_nothing(refused,
     assert "https://cocodataset.org/#download" in said
     assert "darknet53-a628ea1b.pth" in said
     assert "curl" in said
-    command = "python tools/make_mini_data.py detection && python tools/train.py configs/mini/"
+    command = "python tools/data/make_mini_data.py detection && python tools/train.py configs/mini/"
     assert f"{command}yolov3_wrs.py" in said
     assert (ROOT / "configs" / "mini" / "yolov3_wrs.py").is_file()
     assert not list(tmp_path.iterdir())
@@ -199,3 +199,13 @@ def test_a_broken_annotation_file_is_named_before_anything_is_built(refused, sma
     broken.write_text(text[: len(text) // 2])
     said = refused("train", small, "--cfg-options", f"train_dataloader.dataset.ann_file={broken}")
     assert "broken.json is no valid JSON, perhaps cut off" in said
+
+
+def test_training_without_data_says_how_to_get_it(run_tool, tmp_path):
+    done = run_tool("train.py", ROOT / "configs" / "csrnet_wrs.py", cwd=tmp_path, TORCH_HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "python tools/data/prepare_qnrf.py UCF-QNRF_ECCV18 data/qnrf" in done.stderr
+    assert "vgg16_bn-6c64b313.pth" in done.stderr
+    assert "make_mini_data.py crowd && python tools/data/prepare_qnrf.py data/mini/crowd" in done.stderr
+    assert "configs/mini/csrnet_wrs.py" in done.stderr

@@ -1,5 +1,5 @@
 # The paper's own split of COCO 2014: 117,263 training and 5,000 validation images, made by
-# tools/prepare_coco2014.py. Its file names carry the folder (train2014/..., val2014/...).
+# tools/data/prepare_coco2014.py. Its file names carry the folder (train2014/..., val2014/...).
 _base_ = "./coco2017_yolov3.py"
 
 data_root = "data/coco2014/"

@@ -1,4 +1,4 @@
-# The drawn crowds of tools/make_mini_data.py, after tools/prepare_qnrf.py: heads are 4 to 9 pixels wide,
+# The drawn crowds of tools/data/make_mini_data.py, after tools/data/prepare_qnrf.py: heads are 4 to 9 pixels wide,
 # so everything that is measured in pixels is smaller than in QNRF. A crop is as high as the smallest picture: in
 # smaller ones batch norm sees more of the padding, and the counts of whole pictures are off by more.
 _base_ = "./qnrf_crowd.py"

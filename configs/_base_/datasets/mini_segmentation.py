@@ -1,4 +1,4 @@
-# The drawn set of `python tools/make_mini_data.py segmentation`, in the layout of VOC: 160 + 40 images of 96 px, three
+# The drawn set of `python tools/data/make_mini_data.py segmentation`, in the layout of VOC: 160 + 40 images of 96 px, three
 # shapes and the ground they lie on. Nothing random but the order and a flip.
 dataset_type = "BaseSegDataset"
 data_root = "data/mini/segmentation"

@@ -1,4 +1,4 @@
-# UCF-QNRF as tools/prepare_qnrf.py leaves it: 512 px crops in batches of 32, whole pictures to count.
+# UCF-QNRF as tools/data/prepare_qnrf.py leaves it: 512 px crops in batches of 32, whole pictures to count.
 data_root = "data/qnrf/"
 crop = 512
 train_pipeline = [

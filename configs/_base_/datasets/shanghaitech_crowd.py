@@ -1,4 +1,4 @@
-# ShanghaiTech part A as tools/prepare_shanghaitech.py leaves it. Heads are taken smaller than in QNRF,
+# ShanghaiTech part A as tools/data/prepare_shanghaitech.py leaves it. Heads are taken smaller than in QNRF,
 # and each person who is at least half in the crop counts as one.
 _base_ = "./qnrf_crowd.py"
 

@@ -10,7 +10,7 @@ default_hooks = dict(
         save_best="count/MAE",
         rule="less",
         # After training, the best is saved once more with its weights and config only: a small file
-        # that tools/infer_crowd.py can read without trusting it.
+        # that tools/crowd/infer_crowd.py can read without trusting it.
         published_keys=["meta", "state_dict"],
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
