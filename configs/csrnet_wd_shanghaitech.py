@@ -1,6 +1,6 @@
-# ShanghaiTech part A as tools/data/prepare_shanghaitech.py leaves it. Heads are taken smaller than in QNRF,
-# and each person who is at least half in the crop counts as one.
-_base_ = "./qnrf_crowd.py"
+# csrnet_wd.py on ShanghaiTech part A as tools/data/prepare_shanghaitech.py prepares it. Not in the paper. Heads are
+# assumed to be smaller than in QNRF, and each person who is at least half in the crop counts as one.
+_base_ = "./csrnet_wd.py"
 
 data_root = "data/shanghaitech_a/"
 crop = 512
