@@ -96,10 +96,8 @@ def _segmentation_batch(_: Config, size: int) -> Any:
 
 
 def _crowd_batch(cfg: Config, size: int) -> Any:
-    if cfg.model.get("type") != "CrowdCounter":
-        refuse(
-            f"model type {cfg.model.get('type')}: this tool can draw a random batch for mmdet, mmseg and CrowdCounter only"
-        )
+    if (kind := cfg.model.get("type")) != "CrowdCounter":
+        refuse(f"model type {kind}: random batches exist for models of mmdet and mmseg and for CrowdCounter")
     from normreg_plugins.crowd.mm.sample import CrowdSample
 
     metainfo = {"img_shape": (size, size), "shorter_side": size}

@@ -3,8 +3,8 @@
 
 `python tools/research/benchmark_bayesian_loss.py` times both on crops of 512 px (a map of 64 x 64 cells). The dense
 form is the usual one: a softmax over a matrix of points by cells. Both run in turns on one thread. Only the time of
-that thread is counted, so that a busy machine matters little. The result is the ratio of the medians. Memory is the peak of
-all tensors of one loss and its gradient, as torch's profiler sees it.
+that thread is counted, so that a busy machine matters little. The result is the ratio of the medians. Memory is the
+peak of all tensors of one loss and its gradient, as torch's profiler sees it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which strengths a weight-standardized net survives (AWS paper, Tables 1 and 2).
 
 Under weight decay a filter without a gradient shrinks by a constant factor, towards zero. Eq. 25 divides by its
-standard deviation. So the gradient, and then the weight, leave the range of float32. Under AWS the shrink vanishes with the
-weight. The paper sees this in ImageNet runs of 450,000 updates at rates 0.1 (SGD) and 0.001 (Adam). At 10 and 100 times
-those rates a thousand updates show it.
+standard deviation. So the gradient, and then the weight, leave the range of float32. Under AWS the shrink vanishes with
+the weight. The paper sees this in ImageNet runs of 450,000 updates at rates 0.1 (SGD) and 0.001 (Adam). At 10 and 100
+times those rates a thousand updates show it.
 """
 
 from __future__ import annotations
