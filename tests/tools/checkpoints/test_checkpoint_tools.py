@@ -141,7 +141,7 @@ def test_gain_and_centre(files: Files, run, capsys: pytest.CaptureFixture) -> No
     assert relative_change(files.net, loaded(gained, files.out), see_images) < 1e-5
     files.out.unlink()
     assert run(convert_checkpoint, *arguments, "--to", "pgd", "--centre", "--c", "1") == 0
-    assert "means off the filters" in capsys.readouterr().out
+    assert "each filter's mean was subtracted" in capsys.readouterr().out
     weight = torch.load(files.out, weights_only=True)["state_dict"]["backbone.stem.0.weight"]
     torch.testing.assert_close(weight.flatten(1).norm(dim=1), torch.ones(len(weight)))
 
