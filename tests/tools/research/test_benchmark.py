@@ -68,7 +68,7 @@ def test_shares_are_parts_of_the_step_they_belong_to() -> None:
         "WRS, every update": 1 / 10,
         "AWS, every update": 3 / 12,
         "PGD, every update": 9 / 18,
-        "WRS, tau = 10": pytest.approx(0.1 / 9.1),
+        "WRS, every 10 updates": pytest.approx(0.1 / 9.1),
         "SGDP instead of SGD": 2 / 11,
         "AdamP instead of AdamW": 4 / 14,
     }
