@@ -70,6 +70,18 @@ def test_a_command_names_itself_by_its_path(name):
     assert all((TOOLS.parent / path).is_file() for path in shown)
 
 
+def test_every_tool_that_is_mentioned_is_there():
+    root = TOOLS.parent
+    pages = [root / "Makefile", *root.glob("*.md")]
+    for room in ("configs", "docs", "normreg_plugins", "tests", "tools"):
+        pages += [path for path in (root / room).rglob("*") if path.suffix in (".md", ".py", ".sh", ".yaml")]
+    mentions = {path: set(re.findall(r"\btools/[\w/]+\.(?:py|sh)\b", path.read_text())) for path in pages}
+    lost = {
+        str(path): gone for path, found in mentions.items() if (gone := {m for m in found if not (root / m).is_file()})
+    }
+    assert lost == {}
+
+
 def test_no_two_files_share_a_name():
     names = [Path(name).name for name in FILES if not name.endswith("__init__.py")]
     assert sorted(names) == sorted(set(names))
