@@ -68,7 +68,7 @@ def refuse_bad_out(out: Path, masks: bool) -> None:
         refuse(f"--out: {out} must {'name a folder, for PNG masks' if masks else 'end in .pkl or .pickle'}")
 
 
-def test_into_folder(cfg: Config, folder: Path) -> None:
+def predict_into_folder(cfg: Config, folder: Path) -> None:
     """Test, with a mask for each image in `folder`. All ranks write into one folder; at the end it gets its name."""
     unfinished = folder.with_name(f".unfinished-{folder.name}")
     save_masks(cfg, unfinished)
@@ -77,7 +77,7 @@ def test_into_folder(cfg: Config, folder: Path) -> None:
         unfinished.replace(folder)
 
 
-def test_into_file(cfg: Config, file: Path) -> None:
+def predict_into_file(cfg: Config, file: Path) -> None:
     """Test, with all predictions in `file`, which only the main process writes."""
     runner = build_runner(cfg)
     with replacing(file) if is_main_process() else nullcontext(file) as unfinished:
@@ -98,9 +98,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.out is None:
         build_runner(cfg).test()
     elif masks:
-        test_into_folder(cfg, args.out)
+        predict_into_folder(cfg, args.out)
     else:
-        test_into_file(cfg, args.out)
+        predict_into_file(cfg, args.out)
     leave_together()
 
 
