@@ -25,16 +25,16 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: env ## draw a small detection set and train YOLOv3 on it with WRS: about 5 minutes on two cores
-	$(BIN)/python tools/make_mini_data.py detection
+	$(BIN)/python tools/data/make_mini_data.py detection
 	$(BIN)/python tools/train.py configs/mini/yolov3_wrs.py $(ARGS)
 
 demo-digits: env ## compare weight decay and the methods on scikit-learn's digits, in under a minute
-	$(BIN)/python tools/compare_digits.py $(ARGS)
+	$(BIN)/python tools/research/compare_digits.py $(ARGS)
 
 demo-ultralytics: env ## train ultralytics' yolov3-tiny on drawn shapes, with weight decay and with WRS
-	$(BIN)/python tools/make_mini_data.py yolo
-	YOLO_OFFLINE=true $(BIN)/python tools/train_ultralytics.py cfg=$(MINI_YOLO) name=wd $(ARGS)
-	YOLO_OFFLINE=true $(BIN)/python tools/train_ultralytics.py cfg=$(MINI_YOLO) name=wrs wrs.decay_norms=True $(ARGS)
+	$(BIN)/python tools/data/make_mini_data.py yolo
+	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wd $(ARGS)
+	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wrs wrs.decay_norms=True $(ARGS)
 
 test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
 	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,ultralytics $(BIN)/python $(PYTEST) $(ARGS)

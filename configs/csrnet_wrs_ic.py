@@ -1,12 +1,8 @@
-# CSRNet on UCF-QNRF with weight rescaling per kernel position, WRS(IC), after every update.
-_base_ = [
-    "_base_/models/csrnet.py",
-    "_base_/datasets/qnrf_crowd.py",
-    "_base_/schedules/csrnet_300e.py",
-    "_base_/regularizers/wrs_ic.py",
-    "_base_/runtimes/crowd.py",
-]
+# CSRNet on UCF-QNRF with WRS(IC), weight rescaling with one norm for each kernel position, after every update.
+_base_ = "./csrnet_wd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
-    optimizer=dict(type="Adam", lr=1e-4, weight_decay=1e-4),
-    regularizer=dict(interval=1),
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WRS", interval=1, per="position"),
 )

@@ -1,12 +1,5 @@
-# CSRNet on ShanghaiTech part A with weight rescaling after every update. Not in the paper.
-_base_ = [
-    "_base_/models/csrnet.py",
-    "_base_/datasets/shanghaitech_crowd.py",
-    "_base_/schedules/csrnet_300e.py",
-    "_base_/regularizers/wrs.py",
-    "_base_/runtimes/crowd.py",
-]
-optim_wrapper = dict(
-    optimizer=dict(type="Adam", lr=1e-4, weight_decay=1e-4),
-    regularizer=dict(interval=1),
-)
+# CSRNet on ShanghaiTech part A with weight rescaling (WRS) after every update: see csrnet_wd_shanghaitech.py.
+_base_ = "./csrnet_wd_shanghaitech.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="WRS", interval=1))

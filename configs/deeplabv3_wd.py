@@ -1,13 +1,15 @@
-# DeepLabv3 on VOC 2012 with weight decay: the baseline, in the protocol of the WRS paper (section VI-C): ResNet-101 from
-# ImageNet at output stride 16, 52 epochs in batches of 10, AdamW from 1e-4 to 1e-6 on a polynomial, weight decay 2e-4.
+# DeepLabv3 on VOC 2012 with weight decay: the baseline, in the protocol of the WRS paper (section VI-C). That is
+# ResNet-101 from ImageNet at output stride 16, 52 epochs in batches of 10, AdamW from 1e-4 to 1e-6 on a polynomial,
+# weight decay 2e-4.
 _base_ = [
     "_base_/models/deeplabv3_r101.py",
     "_base_/datasets/voc12aug.py",
     "_base_/schedules/deeplabv3_52e.py",
-    "_base_/regularizers/wd.py",
     "_base_/runtimes/segmentation.py",
 ]
-optim_wrapper = dict(optimizer=dict(type="AdamW", lr=1e-4, weight_decay=2e-4))
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-4, weight_decay=2e-4))
 # For more GPUs (--auto-scale-lr): mm multiplies the rate by the whole batch over 10. With two GPUs of 5 images nothing
-# changes, the norms being synchronized.
+# changes, because batch norm is synchronized.
 auto_scale_lr = dict(enable=False, base_batch_size=10)

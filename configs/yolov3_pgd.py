@@ -1,22 +1,19 @@
-# YOLOv3 on COCO 2017 with constrained weights (PGD): a scale and a bias per channel, with noise
-# while training, in place of every batch norm. The paper does not try detection. Protocol and
-# rate: see yolov3_wd.py. The ImageNet weights come from a net with batch norm: their directions
-# are kept, their lengths and what the norms had measured are not. So each residual branch begins at
-# zero; without norms the 23 of them would multiply the activations.
+# YOLOv3 on COCO 2017 with constrained weights (PGD): after every update each filter has mean 0 and norm sqrt(2)
+# (Algorithm 1 of the constrained paper, which does not try detection). A scale and a bias per channel, with noise while
+# training, take the place of every batch norm.
 #
-# Darknet is residual, so the noise grows with depth to sigma (eq. 8). The paper tries 0.2 to 1.0.
-_base_ = [
-    "_base_/models/yolov3_d53.py",
-    "_base_/datasets/coco2017_yolov3.py",
-    "_base_/schedules/cosine_100e.py",
-    "_base_/regularizers/pgd.py",
-    "_base_/runtimes/detection.py",
-]
+# The ImageNet weights come from a net with batch norm. PGD keeps the directions of the filters; it loses their norms
+# and the statistics of batch norm. So each of the 23 residual branches begins at zero: without norm layers they would
+# multiply the activations. Darknet is residual, so the noise grows with depth up to sigma (eq. 8). The paper tries 0.2
+# to 1.0.
+_base_ = "./yolov3_wd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
-    optimizer=dict(type="SGD", lr=0.01 / 8, momentum=0.9, weight_decay=8 * 5e-4),
-    clip_grad=dict(max_norm=35, norm_type=2),
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="PGD"),
+    paramwise_cfg=dict(flat_decay_mult=0.0),  # no weight decay on scales and biases (section 4.1.1)
 )
-auto_scale_lr = dict(enable=False, base_batch_size=8)
 scale_bias = dict(type="NormRegScaleBias")
 model = dict(
     backbone=dict(norm_cfg=scale_bias),

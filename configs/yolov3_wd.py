@@ -1,28 +1,28 @@
-# YOLOv3 on COCO 2017 with weight decay: the baseline, in the protocol of the WRS paper (section
-# VI-C): 100 epochs, SGDM, learning rate 0.01 on a cosine, weight decay 5e-4, batch 8, mAP@0.5.
+# YOLOv3 on COCO 2017 with weight decay: the baseline, in the protocol of the WRS paper (section VI-C). That is 100
+# epochs of SGD with momentum, learning rate 0.01 on a cosine, weight decay 5e-4, batch 8, and mAP@0.5.
 #
-# Rate and decay. The paper's numbers go with a loss averaged over images; mmdet's YOLOv3 sums it
-# over the 8 images of a GPU, so its gradient is 8 times as large. SGD on 8 L with (lr / 8, 8 * wd)
-# takes the very steps of SGD on L with (lr, wd), hence 0.01 / 8 and 8 * 5e-4. mmdet's own rate,
-# tuned on the same sum over 8 images per GPU, is 0.001, close to this 0.00125. What the paper's
-# code averages besides images is not known, so try one or two other rates:
+# Rate and decay. The paper's numbers are for a loss averaged over images. mmdet's YOLOv3 sums its loss over the 8
+# images of a GPU, so its gradient is 8 times as large. SGD on 8 L with (lr / 8, 8 * wd) takes the same steps as SGD on
+# L with (lr, wd). Hence 0.01 / 8 and 8 * 5e-4. mmdet's own rate for this loss is 0.001, close to this 0.00125. Whether
+# the paper's code averages over more than images is not known, so try one or two other rates:
 #   python tools/train.py configs/yolov3_wd.py --cfg-options optim_wrapper.optimizer.lr=0.001
-# Other images per GPU, other sum: with 16, use lr=0.01/16 and weight_decay=16*5e-4.
+# The sum grows with the images of a GPU: for 16 images use lr=0.01/16 and weight_decay=16*5e-4.
 #
-# Batch 8. The paper's numbers match a code base of its time that adds up 8 batches of 8 before
-# each update. To read it so: --cfg-options optim_wrapper.accumulative_counts=8 (rate and decay
-# stay: mm averages over the 8 batches). Intervals and phases in updates then count 1,832 an epoch,
-# not 14,658.
+# Batch 8. The paper's numbers match a code base of its time that adds up 8 batches of 8 images before each update. To
+# train in that way: --cfg-options optim_wrapper.accumulative_counts=8 (rate and decay stay, because mm averages over
+# the 8 batches). An epoch then has 1,832 updates, not 14,658, and intervals and phases count these.
 _base_ = [
     "_base_/models/yolov3_d53.py",
     "_base_/datasets/coco2017_yolov3.py",
     "_base_/schedules/cosine_100e.py",
-    "_base_/regularizers/wd.py",
     "_base_/runtimes/detection.py",
 ]
+
+custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
+    type="OptimWrapper",
     optimizer=dict(type="SGD", lr=0.01 / 8, momentum=0.9, weight_decay=8 * 5e-4),
     clip_grad=dict(max_norm=35, norm_type=2),
 )
-# For more GPUs of 8 images each (--auto-scale-lr). Before changing batch_size: docs/detection.md.
+# For more GPUs of 8 images each (--auto-scale-lr). Before you change batch_size, read docs/detection.md.
 auto_scale_lr = dict(enable=False, base_batch_size=8)

@@ -1,13 +1,23 @@
-# yolov3_wd.py on the paper's own split of COCO 2014, made by tools/prepare_coco2014.py.
-_base_ = [
-    "_base_/models/yolov3_d53.py",
-    "_base_/datasets/coco2014_yolov3.py",
-    "_base_/schedules/cosine_100e.py",
-    "_base_/regularizers/wd.py",
-    "_base_/runtimes/detection.py",
-]
-optim_wrapper = dict(
-    optimizer=dict(type="SGD", lr=0.01 / 8, momentum=0.9, weight_decay=8 * 5e-4),
-    clip_grad=dict(max_norm=35, norm_type=2),
+# yolov3_wd.py on the paper's own split of COCO 2014: 117,263 training and 5,000 validation images.
+# tools/data/prepare_coco2014.py makes it. Its file names contain the folder (train2014/..., val2014/...).
+_base_ = "./yolov3_wd.py"
+
+data_root = "data/coco2014/"
+train_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        ann_file="annotations/instances_trainvalno5k.json",
+        data_prefix=dict(img=""),
+    )
 )
-auto_scale_lr = dict(enable=False, base_batch_size=8)
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        ann_file="annotations/instances_5k.json",
+        data_prefix=dict(img=""),
+    )
+)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(ann_file=data_root + "annotations/instances_5k.json")
+test_evaluator = val_evaluator

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Errors of saved counts: `python tools/eval_mae.py work_dirs/csrnet_wrs/predictions data/qnrf/test.json`.
 
-The predictions are a folder that CountMetric(out_dir=...) or tools/infer_crowd.py --save wrote; the
-annotations are the index of a prepared split. It prints MAE and RMSE (which crowd papers call MSE) of
-all images and by density, and, where density maps were saved, the grid average mean error GAME(L):
-the picture is cut into 4^L equal parts, whose errors are summed. GAME(0) is the MAE.
+The predictions are a folder that CountMetric(out_dir=...) or tools/crowd/infer_crowd.py --save wrote. The annotations
+are the index of a prepared split. It prints MAE and RMSE, which crowd papers call MSE, of all images and of bands of
+true counts. Where density maps were saved, it also prints the grid average mean error GAME(L): the picture is cut into
+4^L equal parts, whose errors are summed. GAME(0) is the MAE.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         type=float,
         nargs="+",
         default=[100, 500, 1000, 5000],
-        help="true counts at which a new band begins (default: 100 500 1000 5000)",
+        help="the true counts at which a new band begins (default: 100 500 1000 5000)",
     )
     add(
         "--baseline",
         type=Path,
         metavar="TRAIN.json",
-        help="index of the training split: also the error of predicting its mean count for all",
+        help="index of the training split: print also the error of predicting its mean count for every image",
     )
     return parser.parse_args(argv)
 
 
 def read_index(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; tools/prepare_qnrf.py writes it")
+        raise FileNotFoundError(f"{path} does not exist; tools/data/prepare_qnrf.py writes it")
     return json.loads(path.read_text())["images"]
 
 
 def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarray:
-    """Predicted counts in the order of the records; both must be about the same images."""
+    """Predicted counts in the order of the records. Both must have the same images."""
     names = {record["name"] for record in records}
     if missing := sorted(names - counts.keys()):
         raise ValueError(f"{len(missing)} images have no prediction, e.g. {missing[0]}")
@@ -61,7 +61,7 @@ def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarr
 
 
 def grid_errors(predictions: Path, annotations: Path, records: list[dict[str, Any]]) -> np.ndarray:
-    """GAME(0), GAME(1), ... over all images; empty where any image has no saved map."""
+    """GAME(0), GAME(1), ... over all images; empty if the density map of any image was not saved."""
     errors = []
     for record in records:
         density = load_map(predictions, record["name"])

@@ -3,10 +3,10 @@
 
   python tools/eval_map.py data/coco/annotations/instances_val2017.json wd.pkl wrs.pkl --out eval
 
-Prints, for each file of detections (COCO's .json, or the .pkl of tools/test.py --out): COCO's mAP
-(IoU .5 to .95) and mAP@.5, and precision, recall and F1 (IoU .5, means over classes) at the
-confidence with the best F1 and at --confidence. With --out it also draws the three over every
-confidence, as the WRS paper's Fig. 9, and writes all numbers as JSON.
+A file of detections is COCO's .json, or the .pkl of tools/test.py --out. For each file it prints COCO's mAP (IoU .5 to
+.95) and mAP@.5. It also prints precision, recall and F1 (IoU .5, means over classes), once at the confidence with the
+best F1 and once at --confidence. With --out it draws these three over every confidence, as in Fig. 9 of the WRS paper,
+and writes all numbers as JSON.
 """
 
 from __future__ import annotations
@@ -14,18 +14,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.py says why
+
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from rich.table import Table
 
 from normreg_plugins.analysis.detection import Curves, curves, match
 from normreg_plugins.analysis.detection_plot import plot_curves
 from normreg_plugins.analysis.predictions import PredictionsError, load_predictions
+from normreg_plugins.whole_files import write_json
+from tools.shared.wide_console import wide_console
+
+POINT = ("confidence", "precision", "recall", "f1")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -58,7 +64,7 @@ def load_annotations(path: Path) -> COCO:
 
 
 def category_ids(coco: COCO, classes: Sequence[str] | None) -> list[int]:
-    """What the labels 0, 1, ... of an mm model stand for: the order of the file, not of `classes`."""
+    """The categories that the labels 0, 1, ... of an mm model mean, in the order of the file, not of `classes`."""
     names = [category["name"] for category in coco.dataset["categories"]]
     if unknown := [name for name in classes or () if name not in names]:
         raise PredictionsError(f"--classes: the annotations have no {', '.join(unknown)}")
@@ -85,27 +91,20 @@ def coco_map(coco: COCO, detections: list[dict[str, Any]], ids: list[int]) -> di
     return {"mAP": float(evaluation.stats[0]), "mAP50": float(evaluation.stats[1])}
 
 
-def table(metrics: dict[str, dict[str, Any]], confidence: float) -> str:
-    width = max(map(len, metrics))
-    head = f"{'':{width}}  {'mAP':>6} {'mAP50':>6}"
-    columns = ("precision", "recall", "f1")
-    head += "".join(f"   {'conf':>5}" + "".join(f" {name:>9}" for name in columns) for _ in "ab")
-    lines = [f"{'':{width + 16}}{'best F1':^38}{f'conf {confidence}':^38}", head]
+def table(metrics: dict[str, dict[str, Any]], confidence: float) -> Table:
+    shown = Table("detections", title=f"at the confidence with the best F1, and at confidence {confidence}")
+    for column in ("mAP", "mAP50", *2 * ("confidence", "precision", "recall", "F1")):
+        shown.add_column(column, justify="right")
     for name, row in metrics.items():
-        line = f"{name:{width}}  {row['mAP']:6.3f} {row['mAP50']:6.3f}"
-        for point in (row["best_f1"], row["at_confidence"]):
-            line += f"   {point['confidence']:5.3f}"
-            line += "".join(f" {point[column]:9.3f}" for column in columns)
-        lines.append(line)
-    return "\n".join(lines)
+        points = [row[at][key] for at in ("best_f1", "at_confidence") for key in POINT]
+        shown.add_row(name, *(f"{value:.3f}" for value in (row["mAP"], row["mAP50"], *points)))
+    return shown
 
 
 def write(out: Path, metrics: dict[str, dict[str, Any]], runs: dict[str, Curves]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     plot_curves(runs, out / "detection_curves.png")
-    unfinished = out / ".unfinished-detection_metrics.json"
-    unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
-    unfinished.replace(out / "detection_metrics.json")
+    write_json(out / "detection_metrics.json", metrics)
     print(f"wrote {out / 'detection_curves.png'} and {out / 'detection_metrics.json'}")
 
 
@@ -128,7 +127,7 @@ def evaluate(args: argparse.Namespace) -> None:
             "best_f1": runs[name].best(),
             "at_confidence": runs[name].at(args.confidence),
         }
-    print(table(metrics, args.confidence))
+    wide_console().print(table(metrics, args.confidence))
     if args.out:
         write(args.out, metrics, runs)
 

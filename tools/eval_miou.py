@@ -4,19 +4,20 @@
   python tools/test.py configs/deeplabv3_wrs.py BEST.pth --out wrs
   python tools/eval_miou.py configs/deeplabv3_wrs.py wd wrs --out eval --pictures 8
 
-The config says where the true masks are (its test set); each further folder holds one PNG of labels per image. Prints
-IoU per class, mIoU and pixel accuracy of each folder: the numbers of mmseg's own IoUMetric. With --out it writes them
-as JSON, and with --pictures it also draws some predictions beside image and truth.
+The test set of the config has the true masks. Each folder of predictions holds a PNG of labels for each image. For each
+folder it prints the IoU of each class, mIoU and pixel accuracy, which are the numbers of mmseg's own IoUMetric. With
+--out it writes them as JSON. With --pictures it also draws some predictions beside image and truth.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.py says why
 
 import numpy as np
 from mmengine.config import Config
@@ -30,7 +31,9 @@ import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers the mm parts)
 from normreg_plugins.analysis.masks import Labels, MaskError, read_mask
 from normreg_plugins.analysis.segmentation import Scores, confusion, scores
 from normreg_plugins.analysis.segmentation_plot import Row, plot_rows
-from normreg_plugins.hosts.preflight import check
+from normreg_plugins.whole_files import write_json
+from tools.preflight.check import check
+from tools.shared.wide_console import wide_console
 
 METRICS, PICTURES = "segmentation_metrics.json", "segmentation_pictures.png"
 
@@ -53,7 +56,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def truth_of(config: Path) -> Any:
-    """The test set of a config, giving its masks as mmseg reads them, and no images."""
+    """The test set of a config. It reads masks as mmseg does, and reads no images."""
     cfg = Config.fromfile(config)
     check(cfg, ("test",))
     only_masks = {**cfg.test_dataloader.dataset, "pipeline": [{"type": "LoadAnnotations"}]}
@@ -62,7 +65,7 @@ def truth_of(config: Path) -> Any:
 
 
 def predicted_files(folder: Path, images: Sequence[Path]) -> list[Path]:
-    """The prediction for each image: a PNG of its name."""
+    """The prediction for each image: a PNG with the name of the image."""
     files = [folder / f"{image.stem}.png" for image in images]
     if lost := [file for file in files if not file.is_file()]:
         raise MaskError(f"{folder} has no prediction for {len(lost)} of {len(files)} images, e.g. {lost[0].name}")
@@ -71,7 +74,7 @@ def predicted_files(folder: Path, images: Sequence[Path]) -> list[Path]:
 
 def read_prediction(file: Path, dataset: Any) -> Labels:
     labels = read_mask(file)
-    return labels.astype(int) - 1 if dataset.reduce_zero_label else labels  # mmseg saves those one higher
+    return labels.astype(int) - 1 if dataset.reduce_zero_label else labels  # mmseg then saves labels plus 1
 
 
 def score(dataset: Any, runs: dict[str, list[Path]]) -> dict[str, Scores]:
@@ -137,14 +140,12 @@ def evaluate(args: argparse.Namespace) -> None:
     runs = {name: predicted_files(folder, images) for name, folder in folders}
     found = score(dataset, runs)
     classes = dataset.metainfo["classes"]
-    Console().print(table(found, classes))
+    wide_console().print(table(found, classes))
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         if args.pictures:
             draw(dataset, runs, images, args.pictures, args.out / PICTURES)
-        unfinished = args.out / f".unfinished-{METRICS}"
-        unfinished.write_text(json.dumps({name: as_plain(s, classes) for name, s in found.items()}, indent=2) + "\n")
-        unfinished.replace(args.out / METRICS)
+        write_json(args.out / METRICS, {name: as_plain(each, classes) for name, each in found.items()})
         print("wrote", " and ".join(str(args.out / name) for name in wanted))
 
 

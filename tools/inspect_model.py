@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """What would a method do to this model? `python tools/inspect_model.py CONFIG [CHECKPOINT]`
 
-Shows the verdict on every weight, with the numbers that prove it, how long its filters are and how many are zero, and
-which weights the config's regularizer (or WRS) would act on.
+It prints a table with the verdict on every weight, whether a proof by numbers agrees, its filter norms and how many
+filters are zero. Then it lists the weights that the config's regularizer (or WRS, if there is none) would leave alone.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import copy
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.py says why
+
 import torch
-from mm_checkpoint import load_weights
-from mm_cli import refuse
 from mmengine.config import Config
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
@@ -28,6 +29,9 @@ from normreg_plugins import Verdicts, attach, find_scale_invariant, prove_scale_
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
+from tools.checkpoints.mm_checkpoint import load_weights
+from tools.shared.refusal import refuse
+from tools.shared.wide_console import wide_console
 
 Forward = Callable[[nn.Module], Any]
 STYLES = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
@@ -37,7 +41,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
     parser.add_argument("checkpoint", type=Path, nargs="?")
-    parser.add_argument("--prove", action=argparse.BooleanOptionalAction, default=True, help="prove it by numbers")
+    parser.add_argument(
+        "--prove", action=argparse.BooleanOptionalAction, default=True, help="prove the verdicts by numbers"
+    )
     parser.add_argument("--size", type=int, default=64, help="side of the random images (default: 64)")
     return parser.parse_args(argv)
 
@@ -55,7 +61,7 @@ def build_model(args: argparse.Namespace, cfg: Config) -> nn.Module:
 
 
 def forward_of(cfg: Config, size: int) -> Forward:
-    """One training forward on two random images of the config's task: its losses, and what its heads put out."""
+    """One training forward on two random images. It returns the losses and the outputs of the heads."""
     scope = cfg.get("default_scope", "mmengine")
     batch = {"mmdet": _detection_batch, "mmseg": _segmentation_batch}.get(scope, _crowd_batch)(cfg, size)
     two_stages = "roi_head" in cfg.model
@@ -90,8 +96,8 @@ def _segmentation_batch(_: Config, size: int) -> Any:
 
 
 def _crowd_batch(cfg: Config, size: int) -> Any:
-    if cfg.model.get("type") != "CrowdCounter":
-        refuse(f"model type {cfg.model.get('type')}: random batches are known for mmdet, mmseg and CrowdCounter")
+    if (kind := cfg.model.get("type")) != "CrowdCounter":
+        refuse(f"model type {kind}: random batches exist for models of mmdet and mmseg and for CrowdCounter")
     from normreg_plugins.crowd.mm.sample import CrowdSample
 
     metainfo = {"img_shape": (size, size), "shorter_side": size}
@@ -100,38 +106,34 @@ def _crowd_batch(cfg: Config, size: int) -> Any:
     return {"inputs": list(torch.rand(2, 3, size, size)), "data_samples": samples}
 
 
+COLUMNS = ("weight", "verdict", "norm layers", "filters", "filter norm: least", "mean", "most", "zero")
+
+
 def table_of(model: nn.Module, verdicts: Verdicts, proof: Verdicts | None) -> Table:
-    table = Table(
-        "weight", "verdict", "norms", "filters", "norm: least", "mean", "most", "zero", title=verdicts.summary()
-    )
+    table = Table(*COLUMNS, title=verdicts.summary())
     proven = {verdict.name: verdict.kind for verdict in proof or ()}
     for verdict in verdicts:
-        lengths = filters_of(model.get_submodule(verdict.name.rpartition(".")[0])).norms(
-            model.get_parameter(verdict.name)
-        )
-        numbers = [f"{value:.3g}" for value in (lengths.min(), lengths.mean(), lengths.max())]
+        layer = model.get_submodule(verdict.name.rpartition(".")[0])
+        norms = filters_of(layer).norms(model.get_parameter(verdict.name))
+        numbers = [f"{value:.3g}" for value in (norms.min(), norms.mean(), norms.max())]
         agrees = proven.get(verdict.name, verdict.kind) == verdict.kind
-        kind = verdict.kind.value + (
-            "" if not proof else " =" if agrees else f" BUT NUMBERS SAY {proven[verdict.name]}"
-        )
+        said = "" if not proof else " =" if agrees else f" BUT NUMBERS SAY {proven[verdict.name]}"
+        counts = [str(norms.numel()), *numbers, str(int((norms == 0).sum()))]
         style = STYLES.get(verdict.kind.value, "yellow") if agrees else "bold red"
-        zeros = int((lengths == 0).sum())
-        table.add_row(
-            verdict.name, kind, ", ".join(verdict.norms), str(lengths.numel()), *numbers, str(zeros), style=style
-        )
+        table.add_row(verdict.name, f"{verdict.kind.value}{said}", ", ".join(verdict.norms), *counts, style=style)
     return table
 
 
 def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: Console) -> None:
-    """Attach the method for a moment, and tell."""
+    """Attach the method, and print what it would act on and what it would leave alone."""
     hooks = [hook["regularizer"] for hook in cfg.get("custom_hooks") or [] if "regularizer" in hook]
     regularizer = cfg.get("optim_wrapper", {}).get("regularizer") or next(iter(hooks), {"type": "WRS"})
     method = build_regularizer(regularizer)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
     handle = attach(optimizer, model, method, forward=forward, updates_per_epoch=1.0)
-    console.print(f"\n{handle.method!r} would act on {len(handle.targets)} weights and leave alone:", highlight=False)
+    console.print(f"\n{handle.method!r} would act on {len(handle.targets)} weights and leave alone:")
     for name, reason in handle.left_alone.items():
-        console.print(f"  {name}: {reason}", highlight=False)
+        console.print(f"  {name}: {reason}")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -140,12 +142,12 @@ def main(argv: list[str] | None = None) -> None:
         if path is not None and not path.is_file():
             refuse(f"there is no file {path} (in {Path.cwd()})")
     logging.disable(logging.WARNING)
-    console = Console(width=None if Console().is_terminal else 200)
+    console = wide_console()
     cfg = Config.fromfile(args.config)
     model, forward = build_model(args, cfg), forward_of(cfg, args.size)
-    with console.status("one training forward is watched"):
+    with console.status("watching one training forward"):
         verdicts = find_scale_invariant(model, forward)
-    with console.status("filters are scaled, and the forward run again"):
+    with console.status("scaling filters and running the forward again"):
         proof = prove_scale_invariant(model, forward) if args.prove else None
     console.print(table_of(model, verdicts, proof))
     if proof is not None:

@@ -1,24 +1,31 @@
 #!/usr/bin/env python
-"""Evaluate a checkpoint: `python tools/test.py CONFIG CHECKPOINT`. Flags as in mm's own."""
+"""Evaluate a checkpoint: `python tools/test.py CONFIG CHECKPOINT`. The flags are those of mm's own test.py."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
-from mm_cli import build_runner, check_or_refuse, common_parser, leave_together, load_config, refuse
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.py says why
+
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS, METRICS
 from mmengine.runner import Runner
+
+from normreg_plugins.whole_files import replacing
+from tools.shared.mm_runs import build_runner, check_or_refuse, common_parser, leave_together, load_config
+from tools.shared.refusal import refuse
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = common_parser(__doc__)
     add = parser.add_argument
     add("checkpoint", help="checkpoint file")
-    add("--out", type=Path, help="write the predictions there: a .pkl for eval_map.py, a folder for eval_miou.py")
+    add("--out", type=Path, help="write the predictions: to a .pkl for eval_map.py, to a folder for eval_miou.py")
     add("--show", action="store_true", help="show the predictions in a window")
     add("--show-dir", help="draw the predictions into this folder, under the work dir")
     add("--wait-time", type=float, default=2, help="seconds per shown image")
@@ -26,7 +33,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
-    """Let the task's own visualization hook draw every test image."""
+    """Let the visualization hook of the config draw every test image."""
     hook = cfg.default_hooks.get("visualization")
     if hook is None:
         refuse(f"--show and --show-dir: {args.config} has no default_hooks.visualization")
@@ -41,7 +48,7 @@ def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def save_masks(cfg: Config, folder: Path) -> None:
-    """Let mmseg's metric write a PNG per prediction: a .pkl would hold a score for each class at each pixel."""
+    """Let mmseg's metric write a PNG for each prediction. A .pkl would hold a score for each class at each pixel."""
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     metric = next((each for each in evaluators if each["type"] == "IoUMetric"), None)
     if metric is None:
@@ -61,6 +68,23 @@ def refuse_bad_out(out: Path, masks: bool) -> None:
         refuse(f"--out: {out} must {'name a folder, for PNG masks' if masks else 'end in .pkl or .pickle'}")
 
 
+def predict_into_folder(cfg: Config, folder: Path) -> None:
+    """Test, with a mask for each image in `folder`. All ranks write into one folder; at the end it gets its name."""
+    unfinished = folder.with_name(f".unfinished-{folder.name}")
+    save_masks(cfg, unfinished)
+    build_runner(cfg).test()
+    if is_main_process():
+        unfinished.replace(folder)
+
+
+def predict_into_file(cfg: Config, file: Path) -> None:
+    """Test, with all predictions in `file`, which only the main process writes."""
+    runner = build_runner(cfg)
+    with replacing(file) if is_main_process() else nullcontext(file) as unfinished:
+        dump_detections(runner, unfinished)
+        runner.test()
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args)
@@ -71,15 +95,12 @@ def main(argv: list[str] | None = None) -> None:
     if args.show or args.show_dir:
         draw_predictions(cfg, args)
     check_or_refuse(cfg, args.config, ("test",))
-    unfinished = args.out and args.out.with_name(f".unfinished-{args.out.name}")
-    if unfinished and masks:
-        save_masks(cfg, unfinished)
-    runner = build_runner(cfg)
-    if unfinished and not masks:
-        dump_detections(runner, unfinished)
-    runner.test()
-    if unfinished and is_main_process():
-        unfinished.replace(args.out)
+    if args.out is None:
+        build_runner(cfg).test()
+    elif masks:
+        predict_into_folder(cfg, args.out)
+    else:
+        predict_into_file(cfg, args.out)
     leave_together()
 
 

@@ -1,31 +1,35 @@
 #!/usr/bin/env python
-"""Train any mm config: `python tools/train.py configs/mini/yolov3_wrs.py`. Flags as in mm's own."""
+"""Train any mm config: `python tools/train.py configs/mini/yolov3_wrs.py`. The flags are those of mm's own train.py."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.py says why
+
 import torch
-from mm_cli import build_runner, check_or_refuse, common_parser, leave_together, load_config, refuse
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from normreg_plugins.analysis.norm_plot import norm_rows, plot_norms
+from tools.shared.mm_runs import build_runner, check_or_refuse, common_parser, leave_together, load_config
+from tools.shared.refusal import refuse
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = common_parser(__doc__)
     add = parser.add_argument
     add("--amp", action="store_true", help="train in mixed precision")
-    add("--auto-scale-lr", action="store_true", help="scale the rate by the true batch size")
+    add("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size of all GPUs")
     add(
         "--resume",
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="go on from this checkpoint, or from the latest in the work dir",
+        help="resume from this checkpoint, or from the latest in the work dir",
     )
     return parser.parse_args(argv)
 
@@ -46,7 +50,7 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def draw_norms(log_dir: Path) -> None:
-    """The curves of what NormLogHook logged, if the config has it."""
+    """Draw the curves of what NormLogHook logged, if the config has this hook."""
     scalars = log_dir / "vis_data" / "scalars.json"
     rows = norm_rows(scalars) if scalars.is_file() else []
     if rows:
@@ -54,7 +58,7 @@ def draw_norms(log_dir: Path) -> None:
 
 
 def say_where(runner: Runner) -> None:
-    """The last lines of a run: what it left, and where."""
+    """Print what the run wrote, and where."""
     print(f"work dir: {runner.work_dir}")
     for checkpoint in sorted(Path(runner.work_dir).glob("best_*.pth")):
         print(f"best checkpoint: {checkpoint}")

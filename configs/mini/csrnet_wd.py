@@ -1,9 +1,10 @@
-# CSRNet with weight decay on the drawn crowds, from random weights.
+# CSRNet with weight decay on the drawn crowds of `python tools/data/make_mini_data.py crowd`, from random weights.
 _base_ = [
     "../_base_/models/mini_csrnet.py",
     "../_base_/datasets/mini_crowd.py",
     "../_base_/schedules/mini_csrnet.py",
-    "../_base_/regularizers/wd.py",
     "../_base_/runtimes/mini_crowd.py",
 ]
-optim_wrapper = dict(optimizer=dict(type="Adam", lr=1e-3, weight_decay=1e-4))
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-3, weight_decay=1e-4))

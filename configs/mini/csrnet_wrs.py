@@ -1,12 +1,5 @@
-# CSRNet with weight rescaling on the drawn crowds, from random weights.
-_base_ = [
-    "../_base_/models/mini_csrnet.py",
-    "../_base_/datasets/mini_crowd.py",
-    "../_base_/schedules/mini_csrnet.py",
-    "../_base_/regularizers/wrs.py",
-    "../_base_/runtimes/mini_crowd.py",
-]
-optim_wrapper = dict(
-    optimizer=dict(type="Adam", lr=1e-3, weight_decay=1e-4),
-    regularizer=dict(interval=1),
-)
+# CSRNet with weight rescaling (WRS) on the drawn crowds, from random weights.
+_base_ = "./csrnet_wd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="WRS", interval=1))

@@ -1,12 +1,8 @@
-# CSRNet with weight rescaling per kernel position on the drawn crowds, from random weights.
-_base_ = [
-    "../_base_/models/mini_csrnet.py",
-    "../_base_/datasets/mini_crowd.py",
-    "../_base_/schedules/mini_csrnet.py",
-    "../_base_/regularizers/wrs_ic.py",
-    "../_base_/runtimes/mini_crowd.py",
-]
+# CSRNet with WRS(IC), one norm for each kernel position, on the drawn crowds, from random weights.
+_base_ = "./csrnet_wd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
-    optimizer=dict(type="Adam", lr=1e-3, weight_decay=1e-4),
-    regularizer=dict(interval=1),
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WRS", interval=1, per="position"),
 )

@@ -1,12 +1,9 @@
-# DeepLabv3 with adaptive weight shrink on the drawn set, from scratch.
-_base_ = [
-    "../_base_/models/mini_deeplabv3_r101.py",
-    "../_base_/datasets/mini_segmentation.py",
-    "../_base_/schedules/mini_segmentation.py",
-    "../_base_/regularizers/aws.py",
-    "../_base_/runtimes/mini_segmentation.py",
-]
-optim_wrapper = dict(optimizer=dict(type="AdamW", lr=1e-3, weight_decay=2e-4))
+# DeepLabv3 with adaptive weight shrink (AWS) on weight-standardized convolutions, on the drawn set, from random
+# weights.
+_base_ = "./deeplabv3_wd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="AWS", alpha=2.5e-3))
 weight_standardized = dict(type="NormRegWSConv2d")
 model = dict(
     backbone=dict(conv_cfg=weight_standardized),

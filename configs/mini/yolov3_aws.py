@@ -1,15 +1,8 @@
-# YOLOv3 with adaptive weight shrink on the drawn set, from scratch.
-_base_ = [
-    "../_base_/models/mini_yolov3_d53.py",
-    "../_base_/datasets/mini_detection.py",
-    "../_base_/schedules/mini_yolov3.py",
-    "../_base_/regularizers/aws.py",
-    "../_base_/runtimes/mini_detection.py",
-]
-optim_wrapper = dict(
-    optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
-    clip_grad=dict(max_norm=35, norm_type=2),
-)
+# YOLOv3 with adaptive weight shrink (AWS) on weight-standardized convolutions, on the drawn set, from random weights.
+_base_ = "./yolov3_wd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="AWS", alpha=2.5e-3))
 weight_standardized = dict(type="NormRegWSConv2d")
 model = dict(
     backbone=dict(conv_cfg=weight_standardized),

@@ -1,13 +1,14 @@
-# YOLOv3 with weight decay on the drawn set, from scratch: `python tools/make_mini_data.py
-# detection`.
+# YOLOv3 with weight decay on the drawn set of `python tools/data/make_mini_data.py detection`, from random weights.
 _base_ = [
     "../_base_/models/mini_yolov3_d53.py",
     "../_base_/datasets/mini_detection.py",
     "../_base_/schedules/mini_yolov3.py",
-    "../_base_/regularizers/wd.py",
     "../_base_/runtimes/mini_detection.py",
 ]
+
+custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
+    type="OptimWrapper",
     optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=35, norm_type=2),
 )

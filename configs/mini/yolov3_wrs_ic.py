@@ -1,13 +1,9 @@
-# YOLOv3 with WRS(IC) on the drawn set, from scratch.
-_base_ = [
-    "../_base_/models/mini_yolov3_d53.py",
-    "../_base_/datasets/mini_detection.py",
-    "../_base_/schedules/mini_yolov3.py",
-    "../_base_/regularizers/wrs_ic.py",
-    "../_base_/runtimes/mini_detection.py",
-]
+# YOLOv3 with WRS(IC), one norm for each kernel position, on the drawn set, from random weights.
+_base_ = "./yolov3_wd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
-    optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
-    clip_grad=dict(max_norm=35, norm_type=2),
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WRS", interval=10, per="position"),
 )
 work_dir = "work_dirs/mini/yolov3_wrs_ic"  # configs/yolov3_wrs_ic.py writes to work_dirs/yolov3_wrs_ic

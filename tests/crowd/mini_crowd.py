@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from mmengine.config import Config
@@ -15,14 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def make_prepared(folder: Path, train: int = 4, test: int = 2) -> Path:
     """Draw the raw set and prepare it; train, val (= test) and test."""
-    sys.path.insert(0, str(ROOT / "tools"))
     from dataclasses import replace
 
-    import prepare_qnrf
-    from mini_data import crowd
-    from mini_data.recipe import make_once
+    from tools.data import prepare_qnrf
+    from tools.data.mini_data import drawn_crowds
+    from tools.data.mini_data.recipe import make_once
 
-    make_once(folder / "raw", replace(crowd.RECIPE, train=train, val=test, size=64), crowd.draw)
+    make_once(folder / "raw", replace(drawn_crowds.RECIPE, train=train, val=test, size=64), drawn_crowds.draw)
     splits = {
         "train": prepare_qnrf.find(folder / "raw", "train"),
         "val": prepare_qnrf.find(folder / "raw", "test"),

@@ -7,7 +7,7 @@ import torch
 
 pytest.importorskip("pycocotools")
 
-import eval_map
+from tools import eval_map
 
 CATEGORIES = [{"id": 9, "name": "dog"}, {"id": 4, "name": "cat"}]
 BOXES = {1: [(9, [0, 0, 10, 10]), (4, [30, 30, 20, 20])], 2: [(4, [5, 5, 30, 30])]}

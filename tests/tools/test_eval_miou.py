@@ -8,9 +8,8 @@ from PIL import Image
 
 pytest.importorskip("mmseg")
 
-import eval_miou
-
 from normreg_plugins.analysis.masks import read_mask, save_mask
+from tools import eval_miou
 
 pytestmark = pytest.mark.mm
 CONFIG = """

@@ -1,5 +1,6 @@
 """tools/inspect_model.py tells of each task's models, and of checkpoints that are not theirs."""
 
+import logging
 import re
 from importlib import import_module
 from pathlib import Path
@@ -13,14 +14,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def inspect(monkeypatch, capsys):
-    """Run the tool in this process; what it printed."""
+    """Run the tool in this process, and return what it printed. The tool switches logging off; later tests need it."""
     monkeypatch.chdir(ROOT)
 
     def run(*args):
-        import_module("inspect_model").main([str(arg) for arg in args])
+        import_module("tools.inspect_model").main([str(arg) for arg in args])
         return capsys.readouterr().out
 
-    return run
+    yield run
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

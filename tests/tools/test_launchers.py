@@ -30,7 +30,7 @@ def value(words, option):
     return words[words.index(option) + 1]
 
 
-@pytest.mark.parametrize("script", sorted(path.name for path in TOOLS.glob("*.sh")))
+@pytest.mark.parametrize("script", sorted(str(path.relative_to(TOOLS)) for path in TOOLS.rglob("*.sh")))
 def test_every_script_is_valid_and_can_be_run(script):
     assert os.access(TOOLS / script, os.X_OK)
     subprocess.run(["bash", "-n", str(TOOLS / script)], check=True)

@@ -30,7 +30,7 @@ work_dir = {work!r}
 def small(tmp_path_factory):
     """DeepLabv3 of a few thousand weights on twelve drawn images; its config file."""
     folder = tmp_path_factory.mktemp("small")
-    make = [sys.executable, ROOT / "tools" / "make_mini_data.py", "segmentation"]
+    make = [sys.executable, ROOT / "tools" / "data" / "make_mini_data.py", "segmentation"]
     options = ["--out", folder / "data", "--train", "8", "--val", "4", "--size", "96"]
     subprocess.run([*map(str, make + options)], check=True, capture_output=True)
     config = folder / "small.py"

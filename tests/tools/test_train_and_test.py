@@ -16,7 +16,7 @@ pytestmark = pytest.mark.mm
 ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = """
-_base_ = {bases!r}
+_base_ = {base!r}
 data_root = {data!r}
 model = dict(
     backbone=dict(
@@ -32,7 +32,11 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + "annotations/val.json")
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=1, val_interval=1)
-optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.001), regularizer=dict(interval=2))
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type="SGD", lr=0.001),
+    clip_grad=None,
+    regularizer=dict(interval=2),
+)
 custom_hooks = [dict(type="NormLogHook", interval=1)]
 # The few boxes that an untrained net puts out are enough to see them saved.
 model["test_cfg"] = dict(score_thr=0.0, conf_thr=0.0)
@@ -45,15 +49,12 @@ work_dir = {work!r}
 def small(tmp_path_factory):
     """A detector of a few thousand weights on twelve drawn images; its config file."""
     folder = tmp_path_factory.mktemp("small")
-    make = [sys.executable, ROOT / "tools" / "make_mini_data.py", "detection"]
+    make = [sys.executable, ROOT / "tools" / "data" / "make_mini_data.py", "detection"]
     options = ["--out", folder / "data", "--train", "8", "--val", "4", "--size", "96"]
     subprocess.run([*map(str, make + options)], check=True, capture_output=True)
-    base = ROOT / "configs" / "_base_"
-    parts = ("models/mini_yolov3_d53", "datasets/mini_detection", "schedules/mini_yolov3")
-    bases = [str(base / f"{part}.py") for part in (*parts, "regularizers/wrs")]
-    bases.append(str(base / "runtimes" / "mini_detection.py"))
     config = folder / "small.py"
-    config.write_text(SMALL.format(bases=bases, data=f"{folder / 'data'}/", work=str(folder / "work")))
+    base = str(ROOT / "configs" / "mini" / "yolov3_wrs.py")
+    config.write_text(SMALL.format(base=base, data=f"{folder / 'data'}/", work=str(folder / "work")))
     return config
 
 
@@ -142,7 +143,7 @@ def refused(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
 
     def run(tool, *args):
-        module = importlib.import_module(tool)
+        module = importlib.import_module(f"tools.{tool}")
         with pytest.raises(SystemExit) as ended:
             module.main([str(arg) for arg in args])
         assert ended.value.code == 2
@@ -158,7 +159,7 @@ def test_without_data_and_weights_it_says_what_to_do_and_builds_nothing(refused,
     assert "https://cocodataset.org/#download" in said
     assert "darknet53-a628ea1b.pth" in said
     assert "curl" in said
-    command = "python tools/make_mini_data.py detection && python tools/train.py configs/mini/"
+    command = "python tools/data/make_mini_data.py detection && python tools/train.py configs/mini/"
     assert f"{command}yolov3_wrs.py" in said
     assert (ROOT / "configs" / "mini" / "yolov3_wrs.py").is_file()
     assert not list(tmp_path.iterdir())
@@ -199,3 +200,13 @@ def test_a_broken_annotation_file_is_named_before_anything_is_built(refused, sma
     broken.write_text(text[: len(text) // 2])
     said = refused("train", small, "--cfg-options", f"train_dataloader.dataset.ann_file={broken}")
     assert "broken.json is no valid JSON, perhaps cut off" in said
+
+
+def test_training_without_data_says_how_to_get_it(run_tool, tmp_path):
+    done = run_tool("train.py", ROOT / "configs" / "csrnet_wrs.py", cwd=tmp_path, TORCH_HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "python tools/data/prepare_qnrf.py UCF-QNRF_ECCV18 data/qnrf" in done.stderr
+    assert "vgg16_bn-6c64b313.pth" in done.stderr
+    assert "make_mini_data.py crowd && python tools/data/prepare_qnrf.py data/mini/crowd" in done.stderr
+    assert "configs/mini/csrnet_wrs.py" in done.stderr

@@ -1,5 +1,5 @@
-# Cityscapes, 2,975 images to train on and 500 to validate, with mmseg's pipeline. Its masks of training ids
-# (*_gtFine_labelTrainIds.png) are made by cityscapesscripts' csCreateTrainIdLabelImgs.
+# Cityscapes, 2,975 training and 500 validation images, with mmseg's pipeline. cityscapesscripts'
+# csCreateTrainIdLabelImgs makes its masks of training ids (*_gtFine_labelTrainIds.png).
 dataset_type = "CityscapesDataset"
 data_root = "data/cityscapes/"
 crop_size = (512, 1024)

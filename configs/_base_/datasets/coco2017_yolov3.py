@@ -1,10 +1,10 @@
 # COCO 2017, 118,287 training and 5,000 validation images.
 #
-# Input size. The paper says "640x320" and no more. Read literally, as mm reads a scale: the long
-# side is at most 640 and the short side at most 320, the ratio kept (a 640x480 photo becomes
-# 427x320). The other reading, two ends of a multi-scale range, is one line, in the style of mmdet:
+# Input size. The paper says "640x320" and no more. mm reads such a scale as follows: the long side is at most 640, the
+# short side is at most 320, and the ratio is kept. So a 640x480 photo becomes 427x320. The paper may also mean the two
+# ends of a multi-scale range, which is one line in mmdet's style:
 #   dict(type='RandomResize', scale=[(320, 320), (640, 640)], keep_ratio=True)
-# Augmentation is not in the paper; it is that of mmdet's YOLOv3.
+# The paper does not mention augmentation. This one is that of mmdet's YOLOv3.
 dataset_type = "CocoDataset"
 data_root = "data/coco/"
 input_scale = (640, 320)
@@ -29,7 +29,7 @@ test_pipeline = [
     ),
 ]
 
-# The paper's batch of 8 images. See the schedule for what accumulation changes.
+# The paper's batch of 8 images. See yolov3_wd.py for gradient accumulation.
 train_dataloader = dict(
     batch_size=8,
     num_workers=4,

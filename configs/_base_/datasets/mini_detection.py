@@ -1,5 +1,5 @@
-# The drawn set of `python tools/make_mini_data.py detection`: 400 + 100 images of 160 px, three
-# shapes. Nothing random but the order and a flip, and nothing slow: two CPU cores are enough.
+# The drawn set of `python tools/data/make_mini_data.py detection`: 400 + 100 images of 160 px with three shapes. Only
+# the order and a flip are random, and nothing is slow, so two CPU cores are enough.
 dataset_type = "CocoDataset"
 data_root = "data/mini/detection/"
 metainfo = dict(classes=("circle", "square", "triangle"))

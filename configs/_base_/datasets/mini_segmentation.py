@@ -1,5 +1,5 @@
-# The drawn set of `python tools/make_mini_data.py segmentation`, in the layout of VOC: 160 + 40 images of 96 px, three
-# shapes and the ground they lie on. Nothing random but the order and a flip.
+# The drawn set of `python tools/data/make_mini_data.py segmentation`, in the layout of VOC: 160 + 40 images of 96 px
+# with three shapes and a background. Only the order and a flip are random.
 dataset_type = "BaseSegDataset"
 data_root = "data/mini/segmentation"
 metainfo = dict(

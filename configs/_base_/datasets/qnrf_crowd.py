@@ -1,4 +1,5 @@
-# UCF-QNRF as tools/prepare_qnrf.py leaves it: 512 px crops in batches of 32, whole pictures to count.
+# UCF-QNRF as tools/data/prepare_qnrf.py prepares it. Training takes crops of 512 px in batches of 32; counting takes
+# whole pictures.
 data_root = "data/qnrf/"
 crop = 512
 train_pipeline = [

@@ -1,6 +1,6 @@
-# PASCAL VOC 2012, augmented: the 1,464 images of VOC and 9,118 of SBD to train on, 1,449 to validate. The files of SBD are
-# made by tools/prepare_voc_aug.py. The paper gives no crop and no augmentation; they are mmseg's, and so is all else here
-# but the batch of 10.
+# PASCAL VOC 2012, augmented: 1,464 training images of VOC, 9,118 of SBD, and 1,449 validation images. The masks of SBD
+# are made by tools/data/prepare_voc_aug.py. The paper gives a batch of 10, no crop and no augmentation. Crop,
+# augmentation and everything else are those of mmseg.
 dataset_type = "PascalVOCDataset"
 data_root = "data/VOCdevkit/VOC2012"
 crop_size = (512, 512)
@@ -18,7 +18,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(2048, 512), keep_ratio=True),
-    dict(type="LoadAnnotations"),  # behind Resize: the prediction is scored at the size of the photo
+    dict(type="LoadAnnotations"),  # after Resize, so that the prediction is scored at the size of the photo
     dict(type="PackSegInputs"),
 ]
 dataset_train = dict(

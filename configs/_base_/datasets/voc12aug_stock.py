@@ -1,4 +1,4 @@
-# As mmseg has it: 4 images on each of 4 GPUs.
+# The batch of mmseg's own config: 4 images on each of 4 GPUs.
 _base_ = "./voc12aug.py"
 
 train_dataloader = dict(batch_size=4)

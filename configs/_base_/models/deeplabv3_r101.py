@@ -1,9 +1,9 @@
 # DeepLabv3 on ResNet-101 at output stride 16, as in the WRS paper: strides 1, 2, 2, 1, dilations 1, 1, 1, 2, ASPP with
-# rates 1, 6, 12, 18. The paper mentions no auxiliary head, so there is none. What it leaves open is mmseg's: the deep
-# stem of ResNetV1c, 512 channels in the ASPP, dropout 0.1 in front of the classifier.
+# rates 1, 6, 12, 18. The paper mentions no auxiliary head, so there is none. The rest is mmseg's: the deep stem of
+# ResNetV1c, 512 channels in the ASPP, dropout 0.1 before the classifier.
 #
-# It stands alone (`_base_ = "mmseg::..."` resolves in the classic distribution only), and its norms are plain BN: under a
-# launcher `sync_bn` in _base_/runtimes/segmentation.py makes them synchronized ones.
+# The model is written out, because `_base_ = "mmseg::..."` resolves in the classic distribution only. Its norm layers
+# are plain batch norm. Under a launcher `sync_bn` in _base_/runtimes/segmentation.py synchronizes them.
 data_preprocessor = dict(
     type="SegDataPreProcessor",
     mean=[123.675, 116.28, 103.53],

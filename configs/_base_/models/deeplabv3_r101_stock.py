@@ -1,5 +1,5 @@
-# mmseg's own DeepLabv3 on ResNet-101, key for key: output stride 8, synchronized norms, an auxiliary head on the third
-# stage. mmengine makes the norms plain ones when a single process trains.
+# mmseg's own DeepLabv3 on ResNet-101, key for key: output stride 8, synchronized batch norm, an auxiliary head on the
+# third stage. In a single process mmengine turns synchronized batch norm into plain batch norm.
 norm_cfg = dict(type="SyncBN", requires_grad=True)
 data_preprocessor = dict(
     type="SegDataPreProcessor",

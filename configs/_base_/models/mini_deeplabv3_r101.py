@@ -1,4 +1,4 @@
-# The same DeepLabv3, all 113 convolutions of it, for the drawn set: four classes, and no ImageNet weights.
+# The same DeepLabv3 with all its 113 convolutions, for the drawn set: four classes, and no ImageNet weights.
 _base_ = "./deeplabv3_r101.py"
 
 model = dict(

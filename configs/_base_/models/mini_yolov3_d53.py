@@ -1,5 +1,5 @@
-# The same Darknet-53 YOLOv3, all 75 convolutions of it, for the drawn set: three classes, anchors
-# for shapes of 22 to 80 px in images of 160 px, and no ImageNet weights.
+# The same YOLOv3 with all its 75 convolutions, for the drawn set: three classes, anchors for shapes of 22 to 80 px in
+# images of 160 px, and no ImageNet weights.
 _base_ = "./yolov3_d53.py"
 
 model = dict(

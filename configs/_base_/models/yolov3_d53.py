@@ -1,8 +1,7 @@
-# YOLOv3 (Darknet-53), layer for layer mmdet's own model, with two differences for this project:
-# - norm_eval=False: mmdet runs the 52 norms of the backbone on frozen statistics by default. Every
-#   method here, and the weight-decay baseline, trains with all norms in training mode, as the
-#   papers do: only then is a filter's scale invisible to the network.
-# - it stands alone, so that the classic and the maintained distributions read the same file.
+# YOLOv3 on Darknet-53: mmdet's own model, layer for layer, with two differences.
+# - norm_eval=False. By default mmdet runs the 52 norm layers of the backbone on frozen statistics. Here they all train, for
+#   every method and for the baseline, as in the papers: only then does the scale of a filter not change the outputs.
+# - It is written out, so that the classic and the maintained distributions read the same file.
 data_preprocessor = dict(
     type="DetDataPreprocessor",
     mean=[0, 0, 0],

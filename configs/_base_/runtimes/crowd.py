@@ -9,8 +9,8 @@ default_hooks = dict(
         max_keep_ckpts=3,
         save_best="count/MAE",
         rule="less",
-        # After training, the best is saved once more with its weights and config only: a small file
-        # that tools/infer_crowd.py can read without trusting it.
+        # After training, the best checkpoint is saved again with its weights and config only.
+        # tools/crowd/infer_crowd.py can read this small file safely.
         published_keys=["meta", "state_dict"],
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),

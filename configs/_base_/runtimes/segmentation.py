@@ -19,7 +19,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
-sync_bn = "torch"  # under a launcher mmengine turns each BN into torch's SyncBN; alone it leaves them
+sync_bn = "torch"  # under a launcher mmengine replaces each BN by torch's SyncBN
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends, name="visualizer", alpha=0.6)
 log_processor = dict(window_size=50, by_epoch=False)

@@ -1,5 +1,5 @@
-# The paper's 100 epochs on a cosine. The warm-up is not in the paper: it is that of mmdet's YOLOv3,
-# whose heads start untrained on a trained backbone.
+# The paper's 100 epochs on a cosine. The warm-up is not in the paper. It is that of mmdet's YOLOv3, whose untrained
+# heads are on a trained backbone.
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=100, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

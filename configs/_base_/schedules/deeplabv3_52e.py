@@ -1,5 +1,5 @@
-# The paper's 52 epochs of 10,582 images in batches of 10 are 55,026 updates. Polynomial rate from that of the optimizer to
-# 1e-6; the power is not in the paper, 0.9 is DeepLabv3's. Validation every two epochs.
+# The paper's 52 epochs: 10,582 images in batches of 10 for 52 epochs are 55,026 updates. The rate falls on a polynomial
+# to 1e-6. The paper does not give its power; 0.9 is DeepLabv3's. Validation is every two epochs.
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=55026, val_interval=2116)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

@@ -1,6 +1,6 @@
-# 240 updates at batch 4, on a cosine: batch norm's running statistics are right only once the weights
-# come to rest, and 240 updates leave no time for that at a constant rate. Until then counts are off by a factor that
-# changes from epoch to epoch, so each is validated.
+# 240 updates at batch 4, on a cosine. The running statistics of batch norm are right only when the weights change
+# little, so the rate falls to zero. Before that, counts are wrong by a factor that changes with each epoch. So every
+# epoch is validated.
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=10, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

@@ -1,4 +1,4 @@
-# 240 updates at batch 4: six times through the drawn set, some five minutes on two CPU cores.
+# 240 updates at batch 4: six epochs of the drawn set, about five minutes on two CPU cores.
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=240, val_interval=120)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

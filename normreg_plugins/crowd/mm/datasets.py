@@ -19,7 +19,7 @@ class CrowdDataset(BaseDataset):
         kwargs: as of mmengine's BaseDataset.
     """
 
-    prepare: ClassVar[str] = "python tools/prepare_qnrf.py RAW"
+    prepare: ClassVar[str] = "python tools/data/prepare_qnrf.py RAW"
 
     def load_data_list(self) -> list[dict[str, Any]]:
         index = Path(self.ann_file)
@@ -55,10 +55,10 @@ class CrowdDataset(BaseDataset):
 @DATASETS.register_module()
 class UCFQNRF(CrowdDataset):
     METAINFO: ClassVar[dict[str, str]] = {"dataset": "UCF-QNRF"}
-    prepare = "python tools/prepare_qnrf.py RAW"
+    prepare = "python tools/data/prepare_qnrf.py RAW"
 
 
 @DATASETS.register_module()
 class ShanghaiTech(CrowdDataset):
     METAINFO: ClassVar[dict[str, str]] = {"dataset": "ShanghaiTech"}
-    prepare = "python tools/prepare_shanghaitech.py RAW"
+    prepare = "python tools/data/prepare_shanghaitech.py RAW"

@@ -7,7 +7,6 @@ from mmengine.runner import Runner
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
-from normreg_plugins.hosts.preflight import PreflightError, check
 
 pytestmark = pytest.mark.mm
 METHODS = {
@@ -137,34 +136,3 @@ def test_a_flexible_runner_resumes_with_the_constructor(tmp_path):
     assert all(torch.equal(value, weights(rest)[name]) for name, value in weights(whole).items())
     (handle,) = handles_of(rest)
     assert handle.updates == 12
-
-
-@pytest.mark.parametrize("way", ["constructor", "hook"])
-def test_preflight_sees_that_a_method_is_missing(tmp_path, way):
-    """mmengine itself would only say that the number of parameter groups differs."""
-    train(tmp_path, METHODS["WRS"], way, **{"train_cfg.max_epochs": 1})
-    plain = config(tmp_path, resume=True)
-    with pytest.raises(PreflightError, match=r"epoch_1\.pth was trained with a method, and this config has none"):
-        check(plain)
-    check(config(tmp_path, load_from=str(tmp_path / "epoch_1.pth")))
-    for same_by in ("constructor", "hook"):
-        check(config(tmp_path, METHODS["WRS"], same_by, resume=True))
-
-
-def test_preflight_lets_plain_runs_resume(tmp_path):
-    check(config(tmp_path, resume=True))  # nothing there yet: it begins
-    train(tmp_path, **{"train_cfg.max_epochs": 1})
-    check(config(tmp_path, resume=True))
-
-
-@pytest.mark.parametrize("harm", ["gone", "torn"])
-def test_preflight_sees_that_the_last_checkpoint_is_no_more(tmp_path, harm):
-    train(tmp_path, METHODS["WRS"], **{"train_cfg.max_epochs": 1})
-    last = tmp_path / "epoch_1.pth"
-    if harm == "gone":
-        last.unlink()
-    else:
-        last.write_bytes(last.read_bytes()[:1000])
-    message = {"gone": r"epoch_1\.pth are not at", "torn": r"epoch_1\.pth is no checkpoint, or one that was cut off"}
-    with pytest.raises(PreflightError, match=message[harm]):
-        check(config(tmp_path, METHODS["WRS"], resume=True))

@@ -128,7 +128,7 @@ def run(*command):
 
 def test_the_tool_does_not_resume_without_the_method(begin):
     last = begin(WeightRescaling(decay_on="all"))
-    done = run(str(ROOT / "tools" / "train_ultralytics.py"), "resume=True", f"model={last}")
+    done = run(str(ROOT / "tools" / "yolo" / "train_ultralytics.py"), "resume=True", f"model={last}")
     assert done.returncode == 2
     assert f"{last} was trained with a method, and none is given" in done.stderr
 

@@ -1,0 +1,105 @@
+"""A method's config is the baseline of its task plus the method, and nothing else of the protocol changes."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.mm
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+METHOD = {"optim_wrapper.constructor", "optim_wrapper.regularizer.type"}
+INTERVAL, PER = "optim_wrapper.regularizer.interval", "optim_wrapper.regularizer.per"
+CLASSIFIER = "optim_wrapper.regularizer.output_layers"
+RATE = "optim_wrapper.optimizer.lr"
+NO_FLAT_DECAY = "optim_wrapper.paramwise_cfg.flat_decay_mult"
+WRS = {*METHOD, INTERVAL}
+AWS = {*METHOD, "optim_wrapper.regularizer.alpha"}
+PGD = {*METHOD, NO_FLAT_DECAY}
+ADAMP = {*(f"optim_wrapper.optimizer.{key}" for key in ("type", "lr", "weight_decay", "momentum"))} | {
+    f"optim_wrapper.clip_grad.{key}" for key in ("max_norm", "norm_type")
+}
+
+
+def converted(kind: str, *parts: str) -> set[str]:
+    """The keys that give the parts of a model other convolutions ('conv') or other norm layers ('norm')."""
+    return {f"model.{part}.{kind}_cfg.type" for part in parts}
+
+
+YOLOV3 = ("backbone", "neck", "bbox_head")
+DEEPLABV3 = ("backbone", "decode_head")
+STANDARDIZED, SCALE_BIAS = "weight_standardized.type", "scale_bias.type"
+CHANGED = {
+    "yolov3_wrs": WRS,
+    "yolov3_wrs_ic": WRS | {PER},
+    "yolov3_aws": AWS | converted("conv", *YOLOV3) | {STANDARDIZED},
+    "yolov3_pgd": PGD | converted("norm", *YOLOV3) | {SCALE_BIAS, "custom_hooks"},
+    "yolov3_adamp": ADAMP,
+    "yolov3_wrs_coco2014": WRS,
+    "deeplabv3_wrs": WRS | {CLASSIFIER},
+    "deeplabv3_wrs_ic": WRS | {CLASSIFIER, PER},
+    "deeplabv3_aws": AWS | converted("conv", *DEEPLABV3) | {STANDARDIZED},
+    "deeplabv3_pgd": PGD | converted("norm", *DEEPLABV3) | {SCALE_BIAS, "custom_hooks"},
+    "deeplabv3_wrs_cityscapes": WRS | {CLASSIFIER},
+    "csrnet_wrs": WRS,
+    "csrnet_wrs_ic": WRS | {PER},
+    "csrnet_aws": AWS | converted("conv", "backbone"),
+    "csrnet_pgd": PGD | converted("norm", "backbone") | {"model.backbone.norm_cfg.sigma", "model.pretrained"},
+    "csrnet_wrs_shanghaitech": WRS,
+}
+METHODS = ("wrs_ic", "wrs", "aws", "pgd", "adamp")
+MINI = {f"mini/{name}": keys for name, keys in CHANGED.items() if name.endswith(METHODS)}
+for name in MINI:
+    MINI[name] = MINI[name] | (set() if "csrnet" in name else {"work_dir"})  # else both would write to one folder
+MINI["mini/yolov3_wrs"] |= {RATE}
+MINI["mini/csrnet_pgd"] = MINI["mini/csrnet_pgd"] - {"model.pretrained"} | {RATE}
+CHANGED |= MINI
+
+
+def load(name):
+    return pytest.importorskip("mmengine.config").Config.fromfile(CONFIGS / f"{name}.py").to_dict()
+
+
+def baseline_of(name: str) -> str:
+    """deeplabv3_wrs_cityscapes -> deeplabv3_wd_cityscapes"""
+    method = next(method for method in METHODS if f"_{method}" in name)
+    return name.replace(f"_{method}", "_wd")
+
+
+def flat(settings, prefix=""):
+    """One level of dotted keys. Lists, such as pipelines and hooks, count as one value."""
+    found = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return found
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_method_is_its_baseline_and_these_keys(name):
+    mine, theirs = flat(load(name)), flat(load(baseline_of(name)))
+    nothing = object()
+    assert {k for k in mine | theirs if mine.get(k, nothing) != theirs.get(k, nothing)} == CHANGED[name]
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_the_file_of_a_method_is_a_child_of_its_baseline(name):
+    statements = ast.parse((CONFIGS / f"{name}.py").read_text()).body
+    written = {ast.unparse(statement.targets[0]): statement.value for statement in statements}
+    assert ast.literal_eval(written.pop("_base_")) == f"./{Path(baseline_of(name)).name}.py"
+    assert set(written) <= {key.split(".")[0] for key in CHANGED[name]} | {"custom_imports"}
+    if not name.endswith("adamp"):  # the two lines that the README asks of users
+        assert ast.unparse(written["custom_imports"]) == "dict(imports=['normreg_plugins'])"
+        assert {"constructor", "regularizer"} <= {keyword.arg for keyword in written["optim_wrapper"].keywords}
+
+
+def test_every_config_of_a_method_is_held_here():
+    names = {str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.py")}
+    named = {name for name in names if not name.startswith("_base_") and "_wd" not in name}
+    assert named - set(CHANGED) == {"yolov3_wrs_stock", "deeplabv3_wrs_stock"}  # children of mm's own configs
+
+
+def test_hooks_are_added_and_none_is_lost():
+    for name, keys in CHANGED.items():
+        if "custom_hooks" in keys:
+            hooks = load(name)["custom_hooks"]
+            assert all(hook in hooks for hook in load(baseline_of(name)).get("custom_hooks", []))

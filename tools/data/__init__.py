@@ -1,0 +1,1 @@
+"""Commands that make or prepare data sets, and their libraries."""

@@ -1,0 +1,29 @@
+#!/usr/bin/env python
+"""What the constrained paper claims, on scikit-learn's digits, in minutes: `python tools/research/study_pgd.py`.
+
+It switches centring, sphere and noise on and off (Table 3), and compares small batches with batch norm (Table 2).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
+
+from tools.research.studies import pgd_ablation, pgd_batches
+from tools.research.studies.command import Part, main_of
+
+PARTS = {
+    "ablation": Part(pgd_ablation, updates=600),
+    "batches": Part(pgd_batches, updates=250),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return main_of(__doc__, "study_pgd", PARTS, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

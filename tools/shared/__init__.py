@@ -1,0 +1,1 @@
+"""Libraries that several rooms of tools/ use."""

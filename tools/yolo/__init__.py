@@ -1,0 +1,1 @@
+"""Commands that train and predict with ultralytics, and their libraries."""
