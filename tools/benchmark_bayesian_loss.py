@@ -21,9 +21,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from normreg_plugins.crowd import BayesianLoss
-from normreg_plugins.crowd.bayesian import BACKGROUNDS
-from normreg_plugins.crowd.grid import axis_distances
+from normreg_plugins.crowd.losses import BACKGROUNDS, BayesianLoss, axis_distances
 
 SIDE, STRIDE, SIGMA = 512, 8, 8.0
 CELLS = SIDE // STRIDE

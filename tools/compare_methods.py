@@ -21,7 +21,7 @@ from typing import Any
 from mm_cli import ROOT, build_runner, check_or_refuse, read_config
 from mmengine.config import DictAction
 
-from normreg_plugins.crowd.prepare import write_json
+from normreg_plugins.whole_files import write_json
 
 
 @dataclass(frozen=True)

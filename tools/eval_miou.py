@@ -27,9 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers the mm parts)
-from normreg_plugins.analysis.masks import Labels, MaskError, read_mask
-from normreg_plugins.analysis.segmentation import Scores, confusion, scores
-from normreg_plugins.analysis.segmentation_plot import Row, plot_rows
+from normreg_plugins.evaluation import Labels, MaskError, Row, Scores, confusion, plot_rows, read_mask, scores
 from normreg_plugins.hosts.preflight import check
 
 METRICS, PICTURES = "segmentation_metrics.json", "segmentation_pictures.png"

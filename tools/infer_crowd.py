@@ -21,12 +21,17 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
-from normreg_plugins.crowd.images import UnreadableImageError, read_rgb
-from normreg_plugins.crowd.mm import CrowdCounter, CrowdSample
-from normreg_plugins.crowd.predictions import save_counts, save_map
-from normreg_plugins.crowd.prepare import replace_file
-from normreg_plugins.crowd.render import overlay
-from normreg_plugins.crowd.resize import SHORTER_SIDE, bounded_size, checked_bounds, resize
+from normreg_plugins.crowd.data import (
+    SHORTER_SIDE,
+    UnreadableImageError,
+    bounded_size,
+    checked_bounds,
+    read_rgb,
+    resize,
+)
+from normreg_plugins.evaluation import overlay, save_counts, save_map
+from normreg_plugins.hosts.mmengine.crowd import CrowdCounter, CrowdSample
+from normreg_plugins.whole_files import replacing
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -95,7 +100,8 @@ def count(model: CrowdCounter, path: Path, args: argparse.Namespace) -> float:
     [sample] = model.test_step({"inputs": [pixels], "data_samples": [sample]})
     density = sample.density.cpu().numpy()
     drawn = Image.fromarray(overlay(image, density, f"{sample.predicted_count:.0f} people"))
-    replace_file(args.out / f"{path.stem}_count.jpg", lambda part: drawn.save(part, quality=92))
+    with replacing(args.out / f"{path.stem}_count.jpg") as unfinished:
+        drawn.save(unfinished, quality=92)
     if args.save:
         save_map(args.out, path.stem, density)
     return sample.predicted_count

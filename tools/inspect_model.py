@@ -92,7 +92,7 @@ def _segmentation_batch(_: Config, size: int) -> Any:
 def _crowd_batch(cfg: Config, size: int) -> Any:
     if cfg.model.get("type") != "CrowdCounter":
         refuse(f"model type {cfg.model.get('type')}: random batches are known for mmdet, mmseg and CrowdCounter")
-    from normreg_plugins.crowd.mm.sample import CrowdSample
+    from normreg_plugins.hosts.mmengine.crowd import CrowdSample
 
     metainfo = {"img_shape": (size, size), "shorter_side": size}
     points = torch.rand(2, 5, 2) * size

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from crowd_preparation import PreparationError, RawImage, pair, parser, run
 
-from normreg_plugins.crowd.annotations import read_qnrf_points
+from normreg_plugins.crowd.data import read_qnrf_points
 
 FOLDERS = {"train": "Train", "test": "Test"}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from crowd_preparation import PreparationError, RawImage, pair, parser, run
 
-from normreg_plugins.crowd.annotations import read_shanghaitech_points
+from normreg_plugins.crowd.data import read_shanghaitech_points
 
 FOLDERS = {"train": "train_data", "test": "test_data"}
 

@@ -1,1 +1,1 @@
-"""Measuring what training did: detections, norms, plots."""
+"""What training does to the weights: numbers of filter norms, and their plots."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from normreg_plugins.whole_files import replacing
 
 PREFIX = "norms/"
 FILTERS = {"min": "least", "mean": "mean", "max": "greatest"}
@@ -25,7 +26,6 @@ def norm_rows(scalars: Path) -> Rows:
 def plot_norms(rows: Rows, path: Path) -> None:
     """Least, mean and greatest filter, and the layers' extremes, on a logarithmic axis."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     steps = [row["step"] for row in rows]
     for names, style in ((FILTERS, "-"), (LAYERS, "--")):
@@ -35,6 +35,5 @@ def plot_norms(rows: Rows, path: Path) -> None:
     axes.set(xlabel="update", ylabel="filter length", yscale="log", title="Weights the method acts on")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    figure.savefig(unfinished, format="png", dpi=130)
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=130)

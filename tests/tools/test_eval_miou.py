@@ -10,7 +10,7 @@ pytest.importorskip("mmseg")
 
 import eval_miou
 
-from normreg_plugins.analysis.masks import read_mask, save_mask
+from normreg_plugins.evaluation import read_mask, save_mask
 
 pytestmark = pytest.mark.mm
 CONFIG = """

@@ -8,7 +8,7 @@ from mini_data import segmentation
 from mini_data.recipe import Recipe, make_once
 from mini_data.scenes import SHAPES, draw_scene
 
-from normreg_plugins.analysis.masks import IGNORED, read_mask
+from normreg_plugins.evaluation import IGNORED, read_mask
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RECIPE = Recipe("segmentation", train=20, val=4, size=96)

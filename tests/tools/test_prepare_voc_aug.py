@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from normreg_plugins.analysis.masks import read_mask, save_mask
+from normreg_plugins.evaluation import read_mask, save_mask
 
 VOC = {"train": ["t1", "t2"], "val": ["v1"]}
 SBD = {"train": ["t1", "s2", "s1"], "val": ["v1", "s3"]}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mini_data.recipe import Recipe
 from mini_data.scenes import SHAPES, Mask, Scene, draw_scene
-from normreg_plugins.analysis.masks import IGNORED, save_mask
+from normreg_plugins.evaluation import IGNORED, save_mask
 
 RECIPE = Recipe(kind="segmentation", train=160, val=40, size=96)
 PLACES = {"images": "JPEGImages", "masks": "SegmentationClass", "lists": "ImageSets/Segmentation"}

@@ -1,7 +1,6 @@
 """mmengine and all that trains on it: importing this registers everything of ours."""
 
-from normreg_plugins.crowd import mm as crowd
-from normreg_plugins.hosts.mmengine import layers, optimizers
+from normreg_plugins.hosts.mmengine import crowd, layers, optimizers
 from normreg_plugins.hosts.mmengine.checkpoint import CheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
 from normreg_plugins.hosts.mmengine.ema import EMAHook
