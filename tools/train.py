@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from normreg_plugins.analysis.norm_plot import norm_rows, plot_norms
+from normreg_plugins.analysis import norm_rows, plot_norms
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

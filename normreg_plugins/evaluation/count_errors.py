@@ -26,9 +26,10 @@ class CountErrors:
 
 
 def count_errors(predicted: ArrayLike, true: ArrayLike) -> CountErrors:
-    error = np.asarray(predicted, dtype=float) - np.asarray(true, dtype=float)
-    if error.ndim != 1 or len(error) == 0:
-        raise ValueError(f"counts must be two equally long lists of at least one, got the shape {error.shape}")
+    predicted, true = np.asarray(predicted, dtype=float), np.asarray(true, dtype=float)
+    if predicted.shape != true.shape or true.ndim != 1 or not true.size:
+        raise ValueError(f"counts must be two equally long lists, not empty: got {predicted.shape} and {true.shape}")
+    error = predicted - true
     return CountErrors(
         images=len(error),
         mae=float(np.abs(error).mean()),

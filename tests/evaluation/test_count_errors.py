@@ -15,7 +15,7 @@ def test_errors_by_hand():
     assert errors.rmse == pytest.approx((25 / 3) ** 0.5)
     assert errors.bias == pytest.approx(1 / 3)
     assert "RMSE ('MSE') 2.89" in str(errors)
-    for predicted, true in (([], []), ([[1.0]], [[2.0]])):
+    for predicted, true in (([], []), ([[1.0]], [[2.0]]), ([1.0], [1.0, 2.0])):
         with pytest.raises(ValueError, match="equally long lists"):
             count_errors(predicted, true)
 
