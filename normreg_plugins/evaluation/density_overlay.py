@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.crowd.network import STRIDE
 
-DPI = 128  # a power of two, so that a size in inches gives exactly the pixels wanted
 LEAST_WIDTH = 320  # pixels; in a narrower picture the title could not be read
 
 
 def overlay(image: Pixels, density: NDArray[np.float32], title: str) -> Pixels:
     """The image (RGB) with its density map over it, under a line of text."""
-    from matplotlib.figure import Figure
+    from matplotlib import colormaps
 
     height, width = image.shape[:2]
-    full_width = max(width, LEAST_WIDTH)
-    band = full_width // 12  # the height of the title
-    figure = Figure(figsize=(full_width / DPI, (height + band) / DPI), dpi=DPI)
-    figure.text(0.02, 1 - band / 2 / (height + band), title, fontsize=0.45 * band * 72 / DPI, va="center")
-    axes = figure.add_axes((0, 0, width / full_width, height / (height + band)))
-    axes.imshow(image)
-    strength = density.clip(min=0) / max(float(density.max()), 1e-12)
     rows, columns = density.shape
-    axes.imshow(
-        strength,
-        cmap="jet",
-        alpha=0.7 * np.sqrt(strength),  # the square root makes sparse people visible too
-        extent=(0, columns * STRIDE, rows * STRIDE, 0),
-        interpolation="bilinear",
-    )
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    return _pixels(figure)
+    cells = Image.fromarray(density.astype(np.float32).clip(min=0))
+    pixels = cells.resize((columns * STRIDE, rows * STRIDE), Image.Resampling.BILINEAR)
+    strength = np.asarray(pixels)[:height, :width] / max(float(density.max()), 1e-12)
+    colours = colormaps["jet"](strength, bytes=True)[..., :3]
+    opacity = 0.7 * np.sqrt(strength)[..., None]  # the square root makes sparse people visible too
+    return _with_title((1 - opacity) * image + opacity * colours, title)
 
 
-def _pixels(figure: Any) -> Pixels:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.array(canvas.buffer_rgba())[..., :3].copy()
+def _with_title(image: NDArray[np.float32], title: str) -> Pixels:
+    height, width = image.shape[:2]
+    full_width = max(width, LEAST_WIDTH)
+    band = full_width // 12
+    canvas = Image.new("RGB", (full_width, height + band), "white")
+    canvas.paste(Image.fromarray(image.astype(np.uint8)), (0, band))
+    font = ImageFont.load_default(size=0.5 * band)
+    ImageDraw.Draw(canvas).text((band // 4, band // 2), title, "black", font, anchor="lm")
+    return np.array(canvas)
