@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 
 from normreg_plugins.crowd.data import Settings, prepare, read_qnrf_points
+from normreg_plugins.hosts.mmengine.crowd import CrowdSample
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,3 +46,11 @@ def mini_config(name: str, data: Path, work_dir: Path) -> Config:
     cfg.visualizer.name = f"{name}-{work_dir}"
     cfg.work_dir = str(work_dir)
     return cfg
+
+
+def sample_of(height: int, width: int, points=((3.0, 4.0),), **meta) -> CrowdSample:
+    """A sample with these people, each of target 1."""
+    sample = CrowdSample(metainfo={"img_shape": (height, width), "shorter_side": 64, **meta})
+    sample.points = torch.tensor(points).reshape(-1, 2)
+    sample.targets = torch.ones(len(sample.points))
+    return sample
