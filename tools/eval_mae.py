@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from normreg_plugins.crowd.evaluate import bands, count_errors, grid_error
-from normreg_plugins.crowd.predictions import load_counts, load_map
+from normreg_plugins.evaluation import bands, count_errors, grid_error, load_counts, load_map
 
 LEVELS = 4
 

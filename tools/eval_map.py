@@ -12,8 +12,6 @@ and writes all numbers as JSON.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +19,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.py says why
 
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from rich.table import Table
 
-from normreg_plugins.analysis.detection import Curves, curves, match
-from normreg_plugins.analysis.detection_plot import plot_curves
-from normreg_plugins.analysis.predictions import PredictionsError, load_predictions
+from normreg_plugins.evaluation import (
+    Curves,
+    PredictionsError,
+    curves,
+    detection_scores,
+    load_annotations,
+    load_predictions,
+    plot_curves,
+)
 from normreg_plugins.whole_files import write_json
 from tools.shared.wide_console import wide_console
 
@@ -52,18 +54,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def load_annotations(path: Path) -> COCO:
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            coco = COCO(str(path))
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise PredictionsError(f"{path} is no COCO annotation file, or was cut off") from error
-    if lacking := [k for k in ("images", "annotations", "categories") if k not in coco.dataset]:
-        raise PredictionsError(f"{path} is no COCO annotation file: it lacks {', '.join(lacking)}")
-    return coco
-
-
-def category_ids(coco: COCO, classes: Sequence[str] | None) -> list[int]:
+def category_ids(coco: Any, classes: Sequence[str] | None) -> list[int]:
     """The categories that the labels 0, 1, ... of an mm model mean, in the order of the file, not of `classes`."""
     names = [category["name"] for category in coco.dataset["categories"]]
     if unknown := [name for name in classes or () if name not in names]:
@@ -72,23 +63,13 @@ def category_ids(coco: COCO, classes: Sequence[str] | None) -> list[int]:
     return [category["id"] for category in kept]
 
 
-def refuse_strangers(path: Path, detections: list[dict[str, Any]], coco: COCO) -> None:
+def refuse_strangers(path: Path, detections: list[dict[str, Any]], coco: Any) -> None:
     for key, known in (("image_id", coco.imgs), ("category_id", coco.cats)):
         if strangers := {d[key] for d in detections} - set(known):
             raise PredictionsError(
                 f"{path} has {len(strangers)} values of {key} that the annotations do not have, "
                 f"e.g. {min(strangers)}: they do not belong together"
             )
-
-
-def coco_map(coco: COCO, detections: list[dict[str, Any]], ids: list[int]) -> dict[str, float]:
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(coco, coco.loadRes(detections), "bbox")
-        evaluation.params.catIds = ids
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {"mAP": float(evaluation.stats[0]), "mAP50": float(evaluation.stats[1])}
 
 
 def table(metrics: dict[str, dict[str, Any]], confidence: float) -> Table:
@@ -102,7 +83,6 @@ def table(metrics: dict[str, dict[str, Any]], confidence: float) -> Table:
 
 
 def write(out: Path, metrics: dict[str, dict[str, Any]], runs: dict[str, Curves]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     plot_curves(runs, out / "detection_curves.png")
     write_json(out / "detection_metrics.json", metrics)
     print(f"wrote {out / 'detection_curves.png'} and {out / 'detection_metrics.json'}")
@@ -120,10 +100,11 @@ def evaluate(args: argparse.Namespace) -> None:
         print(f"scoring {path} ...", file=sys.stderr)
         detections = load_predictions(path, ids)
         refuse_strangers(path, detections, coco)
-        truth = [a for a in coco.dataset["annotations"] if a["category_id"] in ids]
-        runs[name] = curves(match(truth, detections))
+        scores = detection_scores(coco, detections, ids)
+        runs[name] = curves(scores.matches)
         metrics[name] = {
-            **coco_map(coco, detections, ids),
+            "mAP": scores.mean_ap,
+            "mAP50": scores.mean_ap50,
             "best_f1": runs[name].best(),
             "at_confidence": runs[name].at(args.confidence),
         }

@@ -28,9 +28,7 @@ from rich.progress import track
 from rich.table import Table
 
 import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers the mm parts)
-from normreg_plugins.analysis.masks import Labels, MaskError, read_mask
-from normreg_plugins.analysis.segmentation import Scores, confusion, scores
-from normreg_plugins.analysis.segmentation_plot import Row, plot_rows
+from normreg_plugins.evaluation import Labels, MaskError, Row, Scores, confusion, plot_rows, read_mask, scores
 from normreg_plugins.whole_files import write_json
 from tools.preflight.check import check
 from tools.shared.wide_console import wide_console

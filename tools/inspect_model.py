@@ -98,7 +98,7 @@ def _segmentation_batch(_: Config, size: int) -> Any:
 def _crowd_batch(cfg: Config, size: int) -> Any:
     if (kind := cfg.model.get("type")) != "CrowdCounter":
         refuse(f"model type {kind}: random batches exist for models of mmdet and mmseg and for CrowdCounter")
-    from normreg_plugins.crowd.mm.sample import CrowdSample
+    from normreg_plugins.hosts.mmengine.crowd import CrowdSample
 
     metainfo = {"img_shape": (size, size), "shorter_side": size}
     points = torch.rand(2, 5, 2) * size

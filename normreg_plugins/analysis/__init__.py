@@ -1,1 +1,6 @@
-"""Measuring what training did: detections, norms, plots."""
+"""What training does to the weights: numbers of filter norms, and their plots."""
+
+from normreg_plugins.analysis.norm_plot import norm_rows, plot_norms
+from normreg_plugins.analysis.norms import norm_summary
+
+__all__ = ["norm_rows", "norm_summary", "plot_norms"]

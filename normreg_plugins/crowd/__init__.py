@@ -1,15 +1,11 @@
-"""Crowd counting: CSRNet, the Bayesian loss, and what surrounds them.
+"""Counting people in crowds: CSRNet, the Bayesian loss, and the reading and preparation of crowd data sets.
 
-What stands here needs torch only. Reading and preparing data sets (`images`, `annotations`,
-`prepare`) needs numpy, scipy and OpenCV; the parts for mmengine are in `crowd.mm`.
+The names below need torch only. The room `crowd.data` also needs numpy, Pillow, scipy and OpenCV. The parts for
+mmengine are in `hosts.mmengine.crowd`, the scores in `evaluation`.
 """
 
-from normreg_plugins.crowd.bayesian import BayesianLoss
-from normreg_plugins.crowd.csrnet import CSRNet
-from normreg_plugins.crowd.density import DensityMapLoss, gaussian_density
-from normreg_plugins.crowd.memory import StepMemory, step_memory
-from normreg_plugins.crowd.predict import predict_density
-from normreg_plugins.crowd.vgg import load_vgg16
+from normreg_plugins.crowd.losses import BayesianLoss, DensityMapLoss, gaussian_density
+from normreg_plugins.crowd.network import CSRNet, StepMemory, load_vgg16, predict_density, step_memory
 
 __all__ = [
     "BayesianLoss",

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from normreg_plugins.core.methods import Method, Rates, Scaled, Target
-from normreg_plugins.core.methods.scaling import scale_
+from normreg_plugins.core.methods import DecayOn, Method, Rates, Scaled, Target, scale_
 from normreg_plugins.core.model import Per, safe_factors
-from normreg_plugins.core.UNKNOWN import DecayOn, require
+from normreg_plugins.core.options import require
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 import json
 
-from normreg_plugins.analysis.norm_plot import norm_rows, plot_norms
+from normreg_plugins.analysis import norm_rows, plot_norms
 
 
 def test_norms_are_read_from_among_other_scalars_and_drawn(tmp_path):

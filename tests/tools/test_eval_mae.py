@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-
 from normreg_plugins.crowd.predictions import save_counts, save_map
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 pytest.importorskip("mmseg")
 
-from normreg_plugins.analysis.masks import read_mask, save_mask
+from normreg_plugins.evaluation import read_mask, save_mask
 from tools import eval_miou
 
 pytestmark = pytest.mark.mm

@@ -22,11 +22,16 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
-from normreg_plugins.crowd.images import UnreadableImageError, read_rgb
-from normreg_plugins.crowd.mm import CrowdCounter, CrowdSample
-from normreg_plugins.crowd.predictions import save_counts, save_map
-from normreg_plugins.crowd.render import overlay
-from normreg_plugins.crowd.resize import SHORTER_SIDE, bounded_size, checked_bounds, resize
+from normreg_plugins.crowd.data import (
+    SHORTER_SIDE,
+    UnreadableImageError,
+    bounded_size,
+    checked_bounds,
+    read_rgb,
+    resize,
+)
+from normreg_plugins.evaluation import overlay, save_counts, save_map
+from normreg_plugins.hosts.mmengine.crowd import CrowdCounter, CrowdSample
 from normreg_plugins.whole_files import replacing
 from tools.shared.refusal import refuse
 

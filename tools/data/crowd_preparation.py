@@ -13,15 +13,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from normreg_plugins.crowd.annotations import Points
-from normreg_plugins.crowd.prepare import (
-    PreparationError,
-    RawImage,
-    Record,
-    Settings,
-    prepare,
-)
-from normreg_plugins.crowd.resize import SHORTER_SIDE
+from normreg_plugins.crowd.data import SHORTER_SIDE, Points, PreparationError, RawImage, Record, Settings, prepare
 from normreg_plugins.whole_files import write_json
 
 Splits = dict[str, list[RawImage]]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
 
-from normreg_plugins.crowd.annotations import read_qnrf_points
+from normreg_plugins.crowd.data import read_qnrf_points
 from tools.data.crowd_preparation import PreparationError, RawImage, pair, parser, run
 
 FOLDERS = {"train": "Train", "test": "Test"}

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import track
 from scipy.io import loadmat
 
-from normreg_plugins.analysis.masks import IGNORED, MaskError, read_mask, save_mask
+from normreg_plugins.evaluation import IGNORED, MaskError, read_mask, save_mask
 from normreg_plugins.whole_files import write_text
 
 VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"

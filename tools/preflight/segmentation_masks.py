@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from normreg_plugins.analysis.masks import IGNORED, UNREADABLE
+from normreg_plugins.evaluation import IGNORED, UNREADABLE
 
 SHOWN = 3
 

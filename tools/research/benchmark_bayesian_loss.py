@@ -28,9 +28,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from normreg_plugins.crowd import BayesianLoss
-from normreg_plugins.crowd.bayesian import BACKGROUNDS
-from normreg_plugins.crowd.grid import axis_distances
+from normreg_plugins.crowd.losses import BACKGROUNDS, BayesianLoss, axis_distances
 from tools.shared.wide_console import wide_console
 
 SIDE, STRIDE, SIGMA = 512, 8, 8.0

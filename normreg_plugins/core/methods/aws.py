@@ -11,7 +11,7 @@ from torch import Tensor
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
 from normreg_plugins.core.methods.scaling import Scaled, Target, batches, scale_
-from normreg_plugins.core.UNKNOWN import is_number, require
+from normreg_plugins.core.options import is_number, require
 from normreg_plugins.core.verdicts import Finding
 
 Measure = Literal["auto", "norm", "std"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from normreg_plugins.core.methods.scaling import Scaled, Target
 from normreg_plugins.core.model import Per
-from normreg_plugins.core.UNKNOWN import check_names, check_phase, require
+from normreg_plugins.core.options import check_names, check_phase, require
 from normreg_plugins.core.verdicts import Finding, Kind
 
 Rates = Callable[[], Sequence["float | Tensor"]]

@@ -11,7 +11,7 @@ import torch
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates
 from normreg_plugins.core.methods.scaling import Scaled, Target, batches, norms_of, scale_, to_radius
 from normreg_plugins.core.model import filters_of
-from normreg_plugins.core.UNKNOWN import is_positive, require
+from normreg_plugins.core.options import is_positive, require
 from normreg_plugins.core.verdicts import Finding
 
 

@@ -11,7 +11,7 @@ import torch
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
 from normreg_plugins.core.methods.scaling import Scaled, Target, batches, norms_of, scale_, to_radius
 from normreg_plugins.core.model import Per, filters_of
-from normreg_plugins.core.UNKNOWN import check_names, is_count, is_positive, require
+from normreg_plugins.core.options import check_names, is_count, is_positive, require
 from normreg_plugins.core.verdicts import Finding
 
 Radius = float | Literal["initial"]

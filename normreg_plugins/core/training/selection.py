@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from normreg_plugins.core.errors import SelectionError
 from normreg_plugins.core.methods import Method, Target, target_of
 from normreg_plugins.core.model import Untouchable
-from normreg_plugins.core.UNKNOWN import check_names
+from normreg_plugins.core.options import check_names
 from normreg_plugins.core.verdicts import Finding
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import AttachError
+from normreg_plugins.core.methods import DecayOn
 from normreg_plugins.core.model import is_norm_layer, is_scale_bias, layers_of
-from normreg_plugins.core.UNKNOWN import DecayOn
 
 
 def spared_from_decay(model: nn.Module, decay_on: DecayOn, targets: Iterable[Tensor]) -> dict[int, Tensor]:

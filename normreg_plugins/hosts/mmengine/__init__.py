@@ -1,7 +1,6 @@
 """mmengine and all that trains on it: importing this registers everything of ours, under names of our own."""
 
-from normreg_plugins.crowd import mm as crowd
-from normreg_plugins.hosts.mmengine import adamp, layer_names
+from normreg_plugins.hosts.mmengine import adamp, crowd, layer_names
 from normreg_plugins.hosts.mmengine.checkpoint_hook import NormRegCheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
 from normreg_plugins.hosts.mmengine.ema_hook import NormRegEMAHook

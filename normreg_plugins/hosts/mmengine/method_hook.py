@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.optim import Optimizer
 
-from normreg_plugins.analysis.norms import norm_summary
+from normreg_plugins.analysis import norm_summary
 from normreg_plugins.core import Handle, attach
 from normreg_plugins.core.errors import AttachError, NormRegError, SelectionError
 from normreg_plugins.core.training import handle_of, refuse_unsound

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 from ultralytics.utils import LOGGER, colorstr
 
-from normreg_plugins.analysis.norms import norm_summary
+from normreg_plugins.analysis import norm_summary
 from normreg_plugins.core import Handle
 from normreg_plugins.whole_files import write_text
 

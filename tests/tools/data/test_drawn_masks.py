@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from normreg_plugins.analysis.masks import IGNORED, read_mask
+from normreg_plugins.evaluation import IGNORED, read_mask
 from tools.data.mini_data import drawn_masks
 from tools.data.mini_data.recipe import Recipe, make_once
 from tools.data.mini_data.scenes import SHAPES, draw_scene

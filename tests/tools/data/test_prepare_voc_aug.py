@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from normreg_plugins.analysis.masks import read_mask, save_mask
+from normreg_plugins.evaluation import read_mask, save_mask
 from tools.data import prepare_voc_aug as prep
 
 VOC = {"train": ["t1", "t2"], "val": ["v1"]}

@@ -6,7 +6,7 @@ from PIL import Image
 
 pytest.importorskip("mmseg")
 
-from normreg_plugins.analysis.masks import save_mask
+from normreg_plugins.evaluation import save_mask
 from tools.preflight.check import PreflightError, check, problems_of
 
 pytestmark = pytest.mark.mm

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from normreg_plugins.analysis.masks import IGNORED, save_mask
+from normreg_plugins.evaluation import IGNORED, save_mask
 from tools.data.mini_data.recipe import Recipe
 from tools.data.mini_data.scenes import SHAPES, Mask, Scene, draw_scene
 

@@ -1,0 +1,177 @@
+"""Prepares a raw data set: turns pictures and MATLAB annotations into the files that training reads.
+
+    out/settings.json         the settings of the preparation
+    out/train/img_0001.jpg    the picture, its shorter side within bounds
+    out/train/img_0001.npy    its people, float32 rows of (x, y, mean distance to 3 neighbours)
+    out/train/img_0001.json   its size, its count and what was odd; its existence means that the image is done
+    out/train.json            the records of all images; its existence means that the split is done
+
+An interrupted run continues where it stopped. Each file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from normreg_plugins.crowd.data.images import Pixels, UnreadableImageError, read_rgb, stored_rotated
+from normreg_plugins.crowd.data.mat_files import AnnotationError
+from normreg_plugins.crowd.data.points import CleanPoints, Points, clean_points, neighbour_distances
+from normreg_plugins.crowd.data.resize import bounded_size, checked_bounds, resize, resize_points
+from normreg_plugins.whole_files import replacing, write_json
+
+SETTINGS_FILE = "settings.json"
+Record = dict[str, Any]
+
+
+class PreparationError(ValueError):
+    """A raw data set, or a folder for the prepared one, that cannot be used."""
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """A picture and its annotation file."""
+
+    name: str
+    picture: Path
+    annotation: Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the prepared files depend on, besides the raw files."""
+
+    shorter_side: tuple[int, int]  # bounds in pixels
+    suffix: str = ".jpg"  # or .png, which is lossless and several times as large
+    split: str = ""  # how the images were divided into train and val, in words
+
+    def __post_init__(self) -> None:
+        checked_bounds(self.shorter_side)
+
+
+def prepare(
+    splits: Mapping[str, Sequence[RawImage]],
+    out: Path,
+    settings: Settings,
+    read_points: Callable[[Path], Points],
+    workers: int = 1,
+) -> Iterator[tuple[str, Record]]:
+    """Prepare every image that is not done yet; yield the split and the record of each image.
+
+    The record of an image that cannot be prepared has an `error`. The other images are prepared all the same.
+    """
+    _write_settings(out, settings)
+    work = partial(_prepare_or_explain, settings=settings, read_points=read_points)
+    with ProcessPoolExecutor(workers) as pool:
+        for split, images in splits.items():
+            folder = out / split
+            folder.mkdir(parents=True, exist_ok=True)
+            records = []
+            for record in pool.map(work, images, [folder] * len(images)):
+                records.append(record)
+                yield split, record
+            write_json(out / f"{split}.json", _index(records))
+
+
+def _index(records: Sequence[Record]) -> dict[str, Any]:
+    return {
+        "images": [record for record in records if "error" not in record],
+        "left_out": [record for record in records if "error" in record],
+    }
+
+
+def _prepare_or_explain(
+    raw: RawImage, folder: Path, settings: Settings, read_points: Callable[[Path], Points]
+) -> Record:
+    done = folder / f"{raw.name}.json"
+    if done.is_file():
+        return json.loads(done.read_text())
+    try:
+        record = _prepare_image(raw, folder, settings, read_points)
+    except (AnnotationError, UnreadableImageError, FileNotFoundError) as error:
+        return {"name": raw.name, "error": str(error)}
+    write_json(done, record)
+    return record
+
+
+def _prepare_image(raw: RawImage, folder: Path, settings: Settings, read_points: Callable[[Path], Points]) -> Record:
+    image, clean, turned = _read(raw, read_points(raw.annotation))
+    old = image.shape[1], image.shape[0]
+    new = bounded_size(*old, settings.shorter_side)
+    points = resize_points(clean.points, old, new)
+    people = np.column_stack([points, neighbour_distances(points)]).astype(np.float32)
+
+    picture = folder / f"{raw.name}{settings.suffix}"
+    unchanged = old == new and not turned and settings.suffix == ".jpg" and _is_plain_jpeg(raw.picture)
+    with replacing(picture) as unfinished:
+        if unchanged:
+            shutil.copyfile(raw.picture, unfinished)  # saving it anew would lose quality
+        else:
+            Image.fromarray(resize(image, new)).save(unfinished, quality=95, subsampling=0)
+    with replacing(folder / f"{raw.name}.npy") as unfinished:
+        np.save(unfinished, people)
+    odd = {
+        "points outside": clean.outside,
+        "points not finite": clean.not_finite,
+        "duplicate points": clean.duplicates,
+        "empty": int(len(people) == 0),
+        "turned upright by its EXIF tag": int(turned),
+        "shape too long for the size bounds": int(min(new) < settings.shorter_side[0]),
+    }
+    return {
+        "name": raw.name,
+        "picture": f"{folder.name}/{picture.name}",
+        "width": new[0],
+        "height": new[1],
+        "count": len(people),
+        "raw_size": list(old),
+        "odd": {what: number for what, number in odd.items() if number},
+    }
+
+
+def _read(raw: RawImage, points: Points) -> tuple[Pixels, CleanPoints, bool]:
+    """The picture, its points, and whether the picture was turned upright.
+
+    A picture with an EXIF orientation tag can be meant as stored or upright. It is read as stored, as MATLAB does,
+    unless more points lie inside the upright picture.
+    """
+    image = read_rgb(raw.picture)
+    clean = clean_points(points, image.shape[1], image.shape[0])
+    if stored_rotated(raw.picture):
+        upright = read_rgb(raw.picture, upright=True)
+        clean_upright = clean_points(points, upright.shape[1], upright.shape[0])
+        if len(clean_upright.points) > len(clean.points):
+            return upright, clean_upright, True
+    return image, clean, False
+
+
+def _is_plain_jpeg(path: Path) -> bool:
+    """An RGB JPEG without an orientation tag."""
+    with Image.open(path) as image:
+        return (image.format, image.mode) == ("JPEG", "RGB") and not stored_rotated(path)
+
+
+def _write_settings(out: Path, settings: Settings) -> None:
+    """Write the settings into the folder; refuse a folder that was prepared with other settings."""
+    path = out / SETTINGS_FILE
+    if path.is_file():
+        before = json.loads(path.read_text())
+        now = json.loads(json.dumps(asdict(settings)))
+        if before != now:
+            raise PreparationError(
+                f"{out} was begun with other settings: {before}; now they are {now}. "
+                "Choose another folder, or remove this one."
+            )
+    elif out.is_dir() and any(out.iterdir()):
+        raise PreparationError(f"{out} holds files that no preparation made; choose an empty or new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, asdict(settings))

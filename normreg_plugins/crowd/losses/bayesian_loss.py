@@ -1,0 +1,134 @@
+"""Bayesian loss (Ma et al., ICCV 2019): the density that belongs to each person must sum to one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from normreg_plugins.crowd.losses.cell_grid import nearest_distances
+from normreg_plugins.crowd.losses.loss_inputs import as_loss, checked_maps, checked_points, checked_targets
+from normreg_plugins.crowd.losses.posterior import Posterior
+
+
+def margin_distance(nearest: Tensor, reach: float) -> Tensor:
+    """Squared distance of the background, (reach - |x - z_near|)^2, as in the paper and the first release.
+
+    Background and nearest person are equally likely at the distance reach / 2 from the person.
+    """
+    return (reach - nearest.sqrt()).square()
+
+
+def ratio_distance(nearest: Tensor, reach: float) -> Tensor:
+    """Squared distance of the background, reach^2 / (|x - z_near|^2 + 1e-5), as in the later releases.
+
+    Background and nearest person are equally likely at the distance sqrt(reach) from the person.
+    """
+    return reach**2 / (nearest + 1e-5)
+
+
+CERTAIN = 40.0
+"""Log odds above which a probability equals 1 in float64."""
+
+Background = Callable[[Tensor, float], Tensor]
+BACKGROUNDS: dict[str, tuple[Background, float]] = {
+    "margin": (margin_distance, 0.15),  # and the default background_ratio
+    "ratio": (ratio_distance, 1.0),
+}
+
+
+class BayesianLoss(nn.Module):
+    """Mean over images of sum_n |t_n - <p_n, D>| + |<p_0, D>|; see `Posterior` for p_n.
+
+    p_0 is the posterior of the background, one more row of the softmax. The loss of an image without points is
+    |sum D|. Only the density gets gradients.
+
+    Args:
+        sigma: width of the Gaussians in pixels.
+        stride: pixels per cell of the density map.
+        background: 'margin', 'ratio' or None. The first two are very different losses, see docs/crowd.md.
+        background_ratio: reach of the background, as a share of the shorter side of the image.
+            Default: 0.15 for 'margin', 1.0 for 'ratio'.
+    """
+
+    def __init__(
+        self,
+        sigma: float = 8.0,
+        stride: int = 8,
+        background: str | None = "margin",
+        background_ratio: float | None = None,
+    ) -> None:
+        super().__init__()
+        if not sigma > 0 or stride < 1:
+            raise ValueError(f"sigma and stride must be positive, got {sigma} and {stride}")
+        if background is not None and background not in BACKGROUNDS:
+            raise ValueError(f"background {background!r} is none of {[*BACKGROUNDS, None]}")
+        if background_ratio is not None and not background_ratio > 0:
+            raise ValueError(f"background_ratio must be positive, got {background_ratio}")
+        self.sigma = sigma
+        self.stride = stride
+        self.background = background
+        self.background_ratio = background_ratio
+
+    def forward(
+        self,
+        density: Tensor,
+        points: Sequence[Tensor],
+        targets: Sequence[Tensor | None] | None = None,
+        shorter_sides: Sequence[float] | None = None,
+    ) -> Tensor:
+        """
+        Args:
+            density: [B, 1, H, W] or [B, H, W].
+            points: (x, y) in pixels of the crop, [N, 2] for each image; they may lie outside the crop.
+            targets: what each point counts, [N] for each image. Default: 1.
+            shorter_sides: shorter side of each whole image in pixels, which sets the reach of the
+                background. Default: the shorter side of the map.
+        """
+        maps = checked_maps(density, points)
+        sides = shorter_sides or [self.stride * min(maps.shape[1:])] * len(maps)
+        precision = torch.promote_types(density.dtype, torch.float32)
+        images = zip(maps, points, targets or [None] * len(maps), sides, strict=True)
+        with torch.autocast(maps.device.type, enabled=False):
+            losses = [self._loss_of_image(*image, precision) for image in images]
+        return as_loss(torch.stack(losses).mean(), density)
+
+    def _loss_of_image(
+        self, density: Tensor, points: Tensor, targets: Tensor | None, shorter_side: float, precision: torch.dtype
+    ) -> Tensor:
+        if len(points) == 0:
+            return density.sum().abs()
+        points = checked_points(points, density)
+        targets = checked_targets(targets, points)
+        posterior = Posterior(points, density.shape, self.stride, self.sigma, precision)
+        if self.background is None:
+            return (targets - posterior.assign(density)).abs().sum()
+        empty = density * self._background_share(posterior, points, shorter_side)
+        people = posterior.assign(density - empty)
+        return (targets - people).abs().sum() + empty.sum().abs()
+
+    def _background_share(self, posterior: Posterior, points: Tensor, shorter_side: float) -> Tensor:
+        """p_0 [H, W]. The points share the rest, 1 - p_0, in the same proportions as without a background."""
+        pseudo_distance, default_ratio = BACKGROUNDS[str(self.background)]
+        reach = (self.background_ratio or default_ratio) * shorter_side
+        variance2 = 2 * self.sigma**2
+
+        def log_odds(nearest: Tensor) -> Tensor:
+            return -pseudo_distance(nearest, reach) / variance2 - posterior.log_mass
+
+        # The mass of a cell lies between exp(-nearest / 2 sigma^2) and N times that. This bounds the nearest distance.
+        at_least = (-variance2 * posterior.log_mass).clamp(min=0)
+        at_most = variance2 * (math.log(len(points)) - posterior.log_mass)
+        # The log odds have no minimum between these bounds. Where both are large, the cell is all background,
+        # and its nearest distance need not be searched for. That is so for most cells.
+        certain = torch.minimum(log_odds(at_least), log_odds(at_most)) > CERTAIN
+        nearest = nearest_distances(points, torch.where(certain, 0, at_most), self.stride)
+        return torch.where(certain, 1, torch.sigmoid(log_odds(nearest)))
+
+    def extra_repr(self) -> str:
+        return (
+            f"sigma={self.sigma}, stride={self.stride}, background={self.background!r}, "
+            f"background_ratio={self.background_ratio}"
+        )

@@ -1,0 +1,48 @@
+"""Scores on saved predictions, and their pictures: detection, segmentation, counting.
+
+matplotlib and pycocotools are imported by the functions that need them. The extra `evaluation` installs both.
+"""
+
+from normreg_plugins.evaluation.count_errors import CountErrors, bands, count_errors, grid_error
+from normreg_plugins.evaluation.count_files import load_counts, load_map, save_counts, save_map
+from normreg_plugins.evaluation.density_overlay import overlay
+from normreg_plugins.evaluation.detection_curves import Curves, Matches, curves
+from normreg_plugins.evaluation.detection_files import PredictionsError, load_data_pickle, load_predictions
+from normreg_plugins.evaluation.detection_map import DetectionScores, detection_scores, load_annotations
+from normreg_plugins.evaluation.detection_plot import plot_curves
+from normreg_plugins.evaluation.mask_files import IGNORED, UNREADABLE, Labels, MaskError, read_mask, save_mask
+from normreg_plugins.evaluation.segmentation_iou import Scores, confusion, scores
+from normreg_plugins.evaluation.segmentation_plot import Row, plot_rows
+
+__all__ = [
+    "IGNORED",
+    "UNREADABLE",
+    "CountErrors",
+    "Curves",
+    "DetectionScores",
+    "Labels",
+    "MaskError",
+    "Matches",
+    "PredictionsError",
+    "Row",
+    "Scores",
+    "bands",
+    "confusion",
+    "count_errors",
+    "curves",
+    "detection_scores",
+    "grid_error",
+    "load_annotations",
+    "load_counts",
+    "load_data_pickle",
+    "load_map",
+    "load_predictions",
+    "overlay",
+    "plot_curves",
+    "plot_rows",
+    "read_mask",
+    "save_counts",
+    "save_map",
+    "save_mask",
+    "scores",
+]

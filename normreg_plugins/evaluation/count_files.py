@@ -1,0 +1,36 @@
+"""Saved counts of people: `predictions.json`, and beside it the density maps as `NAME.npy`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normreg_plugins.whole_files import replacing, write_json
+
+FILE = "predictions.json"
+
+
+def save_map(folder: Path, name: str, density: NDArray[np.float32]) -> None:
+    with replacing(folder / f"{name}.npy") as unfinished:
+        np.save(unfinished, density)
+
+
+def save_counts(folder: Path, counts: Mapping[str, float]) -> None:
+    write_json(folder / FILE, {"counts": dict(counts)})
+
+
+def load_counts(folder: Path) -> dict[str, float]:
+    path = folder / FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; tools/test.py writes it, see docs/crowd.md")
+    return json.loads(path.read_text(encoding="utf-8"))["counts"]
+
+
+def load_map(folder: Path, name: str) -> NDArray[np.float32] | None:
+    """The density map of an image, or None if it was not saved."""
+    path = folder / f"{name}.npy"
+    return np.load(path, allow_pickle=False) if path.is_file() else None

@@ -1,0 +1,101 @@
+"""The crowd counter as a model of mmengine: CSRNet and a loss, built from configs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from normreg_plugins.crowd import BayesianLoss, CSRNet, DensityMapLoss, load_vgg16, predict_density
+from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
+
+Config = dict[str, Any]
+
+MODELS.register_module(name="BayesianLoss", module=BayesianLoss)
+MODELS.register_module(name="DensityMapLoss", module=DensityMapLoss)
+
+
+@MODELS.register_module(name="CSRNet")
+def build_csrnet(norm_cfg: Config | None = None, conv_cfg: Config | None = None, output: str = "abs") -> CSRNet:
+    """CSRNet from mm configs: `norm_cfg=dict(type='BN')`, or None for the original without norm layers."""
+    from mmcv.cnn import (  # imported here because the import of this module must work without mmcv
+        build_conv_layer,
+        build_norm_layer,
+    )
+
+    def norm(width: int) -> nn.Module:
+        return build_norm_layer(norm_cfg, width)[1]
+
+    return CSRNet(None if norm_cfg is None else norm, partial(build_conv_layer, conv_cfg), output)
+
+
+@MODELS.register_module()
+class CrowdCounter(BaseModel):
+    """Predicts a density map for each image. The sum of the map is the count.
+
+    Args:
+        backbone: config of the network that predicts the map, a CSRNet.
+        loss: config of a loss on maps and points.
+        data_preprocessor: config of the module that normalizes the images and stacks them to a batch.
+        pretrained: weights for the front, see `load_vgg16`. They are loaded when training begins.
+        tile: side of the tiles in pixels in which large images are predicted, see `predict_density`.
+    """
+
+    def __init__(
+        self,
+        backbone: Config,
+        loss: Config,
+        data_preprocessor: Config | None = None,
+        pretrained: str | None = None,
+        tile: int | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.backbone = MODELS.build(backbone)
+        self.density_loss = MODELS.build(loss)
+        self.pretrained = pretrained
+        self.tile = tile
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.pretrained is not None:
+            load_vgg16(self.backbone, self.pretrained)
+
+    def forward(
+        self, inputs: Tensor, data_samples: list[CrowdSample] | None = None, mode: str = "tensor"
+    ) -> Tensor | dict[str, Tensor] | list[CrowdSample]:
+        """The map [B, 1, H, W] ('tensor'), the losses ('loss'), or the samples with their maps ('predict')."""
+        if mode == "tensor":
+            return self.backbone(inputs)
+        if data_samples is None:
+            raise ValueError(f"mode {mode!r} needs data_samples")
+        if mode == "loss":
+            return self.losses(inputs, data_samples)
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        raise ValueError(f"mode {mode!r} is none of 'tensor', 'loss', 'predict'")
+
+    def losses(self, images: Tensor, samples: list[CrowdSample]) -> dict[str, Tensor]:
+        density = self.backbone(images)
+        targets = [sample.targets for sample in samples]
+        loss = self.density_loss(
+            density,
+            [sample.points for sample in samples],
+            targets,
+            [sample.shorter_side for sample in samples],
+        )
+        counts = torch.stack([target.sum() for target in targets])
+        errors = density.detach().sum((1, 2, 3)) - counts.to(density)
+        return {"loss": loss, "mae": errors.abs().mean()}
+
+    def predict(self, images: Tensor, samples: list[CrowdSample]) -> list[CrowdSample]:
+        """Predict each image by itself, without the padding that brings a batch to one size."""
+        for image, sample in zip(images, samples, strict=True):
+            height, width = sample.img_shape
+            density = predict_density(self.backbone, image[:, :height, :width], self.tile)
+            sample.density = density.float()
+            sample.predicted_count = density.double().sum().item()
+        return samples

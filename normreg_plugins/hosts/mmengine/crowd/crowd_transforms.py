@@ -1,0 +1,129 @@
+"""The steps of a data pipeline of mmengine: load, resize, crop, flip, pack."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.registry import TRANSFORMS
+
+from normreg_plugins.crowd.data import (
+    SHORTER_SIDE,
+    bounded_size,
+    crop,
+    flip,
+    read_rgb,
+    resize,
+    resize_points,
+    visible_share,
+)
+from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
+
+Results = dict[str, Any]
+META = ("name", "img_path", "img_shape", "shorter_side", "count")
+
+
+@TRANSFORMS.register_module()
+class CrowdLoad:
+    """Read the picture as RGB array `img`, and its people as rows of (x, y, mean distance to the neighbours)."""
+
+    def __call__(self, results: Results) -> Results:
+        results["img"] = read_rgb(results["img_path"])
+        results["people"] = np.load(results["people_path"], allow_pickle=False)
+        results["targets"] = np.ones(len(results["people"]), dtype=np.float32)
+        return results
+
+
+@TRANSFORMS.register_module()
+class CrowdResize:
+    """Bring the shorter side within bounds. Prepared pictures already have such sizes."""
+
+    def __init__(self, shorter_side: tuple[int, int] = SHORTER_SIDE) -> None:
+        self.shorter_side = shorter_side
+
+    def __call__(self, results: Results) -> Results:
+        height, width = results["img"].shape[:2]
+        new = bounded_size(width, height, self.shorter_side)
+        results["img"] = resize(results["img"], new)
+        people = results["people"].copy()
+        people[:, :2] = resize_points(people[:, :2], (width, height), new)
+        people[:, 2] *= min(new) / min(width, height)
+        return {**results, "people": people, "shorter_side": min(new)}
+
+
+@TRANSFORMS.register_module()
+class CrowdRandomCrop:
+    """Crop a random square window. Pixels of the window beyond the picture get the mean colour.
+
+    The target of a person is the visible share of the head. The size of the head is estimated from the distance to the
+    neighbours. A person with too small a share is left out.
+
+    Args:
+        size: side of the window in pixels.
+        head: bounds of the side of a head in pixels.
+        head_scale: side of a head per distance to the neighbours.
+        least_visible: the share below which a person is left out.
+        partial: whether targets are shares; otherwise the target of each person that is not left out is 1.
+    """
+
+    def __init__(
+        self,
+        size: int = 512,
+        head: tuple[float, float] = (4.0, 128.0),
+        head_scale: float = 1.0,
+        least_visible: float = 0.3,
+        partial: bool = True,
+    ) -> None:
+        if size < 8:
+            raise ValueError(f"a crop must be at least 8 pixels, got {size}")
+        if not 0 < head[0] <= head[1]:
+            raise ValueError(f"bounds of a head must be 0 < least <= most, got {head}")
+        self.size = size
+        self.head = head
+        self.head_scale = head_scale
+        self.least_visible = least_visible
+        self.partial = partial
+
+    def __call__(self, results: Results) -> Results:
+        height, width = results["img"].shape[:2]
+        left = random.randint(0, max(0, width - self.size))
+        top = random.randint(0, max(0, height - self.size))
+        people = results["people"] * np.array([1, 1, self.head_scale], dtype=np.float32)
+        inside = min(self.size, width), min(self.size, height)
+        seen = visible_share(people, left, top, *inside, self.head)
+        kept = seen >= self.least_visible
+        targets = results["targets"][kept] * (seen[kept] if self.partial else 1)
+        moved = results["people"][kept] - np.array([left, top, 0], dtype=np.float32)
+        window = crop(results["img"], left, top, self.size, self.size)
+        return {**results, "img": window, "people": moved, "targets": targets}
+
+
+@TRANSFORMS.register_module()
+class CrowdFlip:
+    """Mirror left and right with probability `prob`."""
+
+    def __init__(self, prob: float = 0.5) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f"prob must be from 0 to 1, got {prob}")
+        self.prob = prob
+
+    def __call__(self, results: Results) -> Results:
+        if random.random() >= self.prob:
+            return results
+        image, people = flip(results["img"], results["people"])
+        return {**results, "img": image, "people": people}
+
+
+@TRANSFORMS.register_module()
+class CrowdPack:
+    """Turn the arrays into the tensors that `CrowdCounter` takes."""
+
+    def __call__(self, results: Results) -> Results:
+        results["img_shape"] = results["img"].shape[:2]
+        sample = CrowdSample(metainfo={key: results[key] for key in META if key in results})
+        sample.points = torch.from_numpy(results["people"][:, :2].copy())
+        sample.targets = torch.from_numpy(results["targets"])
+        image = torch.from_numpy(np.ascontiguousarray(results["img"].transpose(2, 0, 1)))
+        return {"inputs": image, "data_samples": sample}

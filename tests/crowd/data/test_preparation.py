@@ -1,0 +1,163 @@
+"""Preparation of raw data sets: whole or not at all, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from normreg_plugins.crowd.data import (
+    ORIENTATION,
+    PreparationError,
+    RawImage,
+    Settings,
+    neighbour_distances,
+    prepare,
+    read_qnrf_points,
+    read_rgb,
+)
+
+SETTINGS = Settings(shorter_side=(32, 64))
+
+
+def add_raw(folder: Path, name: str, size=(40, 50), points=((3.0, 4.0), (30.0, 20.0)), **save) -> RawImage:
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(len(name)).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    picture = folder / f"{name}.jpg"
+    Image.fromarray(pixels).save(picture, **save)
+    annotation = folder / f"{name}_ann.mat"
+    savemat(annotation, {"annPoints": np.array(points, dtype=float)})
+    return RawImage(name, picture, annotation)
+
+
+def run(splits, out, settings=SETTINGS) -> list[dict]:
+    return [record for _, record in prepare(splits, out, settings, read_qnrf_points)]
+
+
+def load(out: Path, name: str, split: str = "train"):
+    people = np.load(out / split / f"{name}.npy", allow_pickle=False)
+    return people, json.loads((out / split / f"{name}.json").read_text())
+
+
+def test_a_picture_within_bounds_is_copied_byte_for_byte(tmp_path):
+    raw = add_raw(tmp_path / "raw", "a")
+    run({"train": [raw]}, tmp_path / "out")
+    assert (tmp_path / "out/train/a.jpg").read_bytes() == raw.picture.read_bytes()
+    people, record = load(tmp_path / "out", "a")
+    np.testing.assert_array_equal(people[:, :2], [[3, 4], [30, 20]])
+    np.testing.assert_array_equal(people[:, 2], neighbour_distances(people[:, :2]))
+    assert (record["width"], record["height"], record["count"]) == (40, 50, 2)
+    index = json.loads((tmp_path / "out/train.json").read_text())
+    assert index == {"images": [record], "left_out": []}
+
+
+@pytest.mark.parametrize(("size", "new"), [((20, 16), (40, 32)), ((200, 128), (100, 64))])
+def test_sides_and_points_are_scaled_together(tmp_path, size, new):
+    raw = add_raw(tmp_path / "raw", "a", size, [(2, 4), (10, 8), size])
+    run({"train": [raw]}, tmp_path / "out")
+    people, record = load(tmp_path / "out", "a")
+    scale = new[0] / size[0]
+    np.testing.assert_allclose(people[:, :2], np.array([(2, 4), (10, 8), size]) * scale, rtol=1e-6)
+    np.testing.assert_array_equal(people[:, 2], neighbour_distances(people[:, :2]))
+    assert read_rgb(tmp_path / "out/train/a.jpg").shape == (new[1], new[0], 3)
+    assert record["raw_size"] == list(size)
+
+
+def test_what_is_odd_is_counted(tmp_path):
+    raw = tmp_path / "raw"
+    images = [
+        add_raw(raw, "odd", points=[(3, 4), (3, 4), (41, 3), (np.nan, 1)]),
+        add_raw(raw, "empty", points=np.zeros((0, 2))),
+        add_raw(raw, "strip", size=(6, 60_000)),
+    ]
+    odd = {record["name"]: record["odd"] for record in run({"train": images}, tmp_path / "out")}
+    assert odd["odd"] == {"points outside": 1, "points not finite": 1, "duplicate points": 1}
+    assert odd["empty"] == {"empty": 1}
+    assert odd["strip"]["shape too long for the size bounds"] == 1
+    assert load(tmp_path / "out", "empty")[0].shape == (0, 3)
+
+
+def test_a_tag_does_not_turn_the_picture_under_its_points(tmp_path):
+    """The file is stored 40 x 50 and seen 50 x 40; its points say which of them they mean."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    stored = add_raw(tmp_path / "raw", "stored", points=[(3, 4), (10, 49)], exif=exif)
+    upright = add_raw(tmp_path / "raw", "upright", points=[(3, 4), (49, 10)], exif=exif)
+    run({"train": [stored, upright]}, tmp_path / "out")
+    people, record = load(tmp_path / "out", "stored")
+    assert (record["width"], record["height"], len(people), record["odd"]) == (40, 50, 2, {})
+    people, record = load(tmp_path / "out", "upright")
+    assert (record["width"], record["height"], len(people)) == (50, 40, 2)
+    for name, shape in (("stored", (50, 40, 3)), ("upright", (40, 50, 3))):
+        picture = tmp_path / f"out/train/{name}.jpg"
+        assert read_rgb(picture).shape == read_rgb(picture, upright=True).shape == shape
+
+
+def test_a_bad_image_is_left_out_by_name_and_the_rest_goes_on(tmp_path):
+    raw = tmp_path / "raw"
+    images = [add_raw(raw, name) for name in ("good", "cut", "other", "lost", "late")]
+    images[1].picture.write_bytes(images[1].picture.read_bytes()[:300])
+    savemat(images[2].annotation, {"points": [[1, 2]]})
+    images[3].annotation.unlink()
+    run({"train": images}, tmp_path / "out")
+    index = json.loads((tmp_path / "out/train.json").read_text())
+    assert [record["name"] for record in index["images"]] == ["good", "late"]
+    reasons = {record["name"]: record["error"] for record in index["left_out"]}
+    assert "cut.jpg" in reasons["cut"]
+    assert "annPoints" in reasons["other"]
+    assert "lost_ann.mat" in reasons["lost"]
+    assert not (tmp_path / "out/train/other.json").exists()
+
+    savemat(images[2].annotation, {"annPoints": [[1.0, 2.0]]})  # mended: the next run takes it in
+    run({"train": images}, tmp_path / "out")
+    index = json.loads((tmp_path / "out/train.json").read_text())
+    assert [record["name"] for record in index["images"]] == ["good", "other", "late"]
+
+
+def test_a_stopped_run_goes_on_and_ends_alike(tmp_path):
+    splits = {
+        "train": [add_raw(tmp_path / "raw", f"t{i}", size=(20, 16)) for i in range(4)],
+        "val": [add_raw(tmp_path / "raw", "v", size=(20, 16))],
+    }
+    run(splits, tmp_path / "whole")
+    work = prepare(splits, tmp_path / "parts", SETTINGS, read_qnrf_points)
+    next(work)
+    work.close()
+    assert not (tmp_path / "parts/train.json").exists()
+    done = tmp_path / "parts/train/t0.jpg"
+    before = done.stat().st_mtime_ns
+    run(splits, tmp_path / "parts")
+    assert done.stat().st_mtime_ns == before
+    files = {path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*")}
+    assert files == {path.relative_to(tmp_path / "parts") for path in (tmp_path / "parts").rglob("*")}
+    for path in files:
+        if (tmp_path / "whole" / path).is_file():
+            assert (tmp_path / "whole" / path).read_bytes() == (tmp_path / "parts" / path).read_bytes()
+
+
+def test_a_folder_begun_otherwise_is_not_mixed(tmp_path):
+    splits = {"train": [add_raw(tmp_path / "raw", "a")]}
+    run(splits, tmp_path / "out")
+    with pytest.raises(PreparationError, match="other settings"):
+        run(splits, tmp_path / "out", Settings(shorter_side=(32, 128)))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    with pytest.raises(PreparationError, match="no preparation made"):
+        run(splits, tmp_path / "mine")
+    assert (tmp_path / "mine/notes.txt").read_text() == "mine"
+
+
+def test_png_loses_nothing(tmp_path):
+    raw = add_raw(tmp_path / "raw", "a")
+    run({"train": [raw]}, tmp_path / "out", Settings(shorter_side=(32, 64), suffix=".png"))
+    np.testing.assert_array_equal(read_rgb(tmp_path / "out/train/a.png"), read_rgb(raw.picture))
+
+
+def test_a_directory_named_like_a_picture_does_no_harm(tmp_path):
+    raw = add_raw(tmp_path / "my.jpg_files", "a")
+    run({"train": [raw]}, tmp_path / "out.jpg")
+    assert load(tmp_path / "out.jpg", "a")[1]["count"] == 2

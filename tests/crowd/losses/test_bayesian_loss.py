@@ -1,0 +1,237 @@
+"""The separable Bayesian loss against the softmax it stands for: value and gradient."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from helpers.dense_loss import dense_bayesian_loss
+from torch import Tensor
+
+from normreg_plugins.crowd import BayesianLoss
+from normreg_plugins.crowd.losses.bayesian_loss import margin_distance, ratio_distance
+from normreg_plugins.crowd.losses.cell_grid import nearest_distances
+
+SIDE = 512  # pixels of the crop
+CELLS = SIDE // 8
+BACKGROUNDS = [(None, 0.0), ("margin", 0.15 * SIDE), ("ratio", 1.0 * SIDE)]
+
+
+def uniform(count: int) -> Tensor:
+    return torch.rand(count, 2, dtype=torch.float64) * SIDE
+
+
+def corner(count: int) -> Tensor:
+    return torch.rand(count, 2, dtype=torch.float64) * 20
+
+
+def opposite_corners(count: int) -> Tensor:
+    """Cells that share their row with one cluster, their column with the other, and are near none."""
+    points = corner(count)
+    points[count // 2 :] += SIDE - 20
+    return points
+
+
+def ring(count: int) -> Tensor:
+    """The cells in the middle have all points at one distance."""
+    angle = torch.rand(count, dtype=torch.float64) * 2 * math.pi
+    return torch.stack([256 + 250 * angle.cos(), 256 + 250 * angle.sin()], dim=1)
+
+
+def duplicates(count: int) -> Tensor:
+    return corner(count)[torch.randint(max(1, count // 3), (count,))]
+
+
+def borders(count: int) -> Tensor:
+    """On the edges of the map, and a little beyond."""
+    points = uniform(count)
+    points[::2, 0] = torch.tensor([0.0, SIDE, -30.0, SIDE + 30.0])[: len(points[::2])].repeat(
+        math.ceil(len(points[::2]) / 4)
+    )[: len(points[::2])]
+    return points
+
+
+LAYOUTS = [uniform, corner, opposite_corners, ring, duplicates, borders]
+
+
+def value_and_gradient(loss, density: Tensor) -> tuple[Tensor, Tensor]:
+    density = density.clone().requires_grad_()
+    value = loss(density)
+    value.backward()
+    assert density.grad is not None
+    return value.detach().double(), density.grad.double()
+
+
+def assert_same_as_dense(points, background, reach, dtype, tolerance, cells=CELLS, **settings):
+    density = torch.rand(cells, cells, dtype=dtype) * (2 * len(points) / cells**2 + 0.1)
+    targets = torch.rand(len(points), dtype=dtype) * 1.2
+    points = points.to(dtype)
+    ratio = reach / SIDE if background else None
+    ours = BayesianLoss(background=background, background_ratio=ratio, **settings)
+    value, gradient = value_and_gradient(lambda density: ours(density[None], [points], [targets], [SIDE]), density)
+    true_value, true_gradient = value_and_gradient(
+        lambda density: dense_bayesian_loss(
+            density,
+            points.double(),
+            targets=targets.double(),
+            background=background,
+            reach=reach,
+            **settings,
+        ),
+        density.double(),
+    )
+    assert gradient.isfinite().all()
+    torch.testing.assert_close(value, true_value, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(gradient, true_gradient, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("background", "reach"), BACKGROUNDS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("count", [1, 2, 40, 400])
+def test_same_value_and_gradient_as_the_softmax(count, layout, background, reach):
+    torch.manual_seed(count)
+    points = layout(count)
+    assert_same_as_dense(points, background, reach, torch.float64, 1e-9)
+    assert_same_as_dense(points, background, reach, torch.float32, 1e-5)
+
+
+@pytest.mark.parametrize(("background", "reach"), BACKGROUNDS)
+def test_twenty_thousand_points(background, reach):
+    torch.manual_seed(0)
+    points = uniform(20_000) / 4
+    assert_same_as_dense(points, background, reach, torch.float32, 1e-4, cells=16)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 30.0])
+@pytest.mark.parametrize("layout", [uniform, opposite_corners, ring])
+def test_any_width(layout, sigma):
+    """A narrow Gaussian underflows in nearly every cell."""
+    torch.manual_seed(0)
+    assert_same_as_dense(layout(60), None, 0.0, torch.float64, 1e-9, sigma=sigma)
+    assert_same_as_dense(layout(60), "margin", 60.0, torch.float64, 1e-9, sigma=sigma)
+
+
+def test_a_map_that_is_not_square():
+    torch.manual_seed(0)
+    density = torch.rand(37, 61, dtype=torch.float64)
+    points = opposite_corners(50)
+    ours = value_and_gradient(lambda d: BayesianLoss(2.0, background=None)(d[None], [points]), density)
+    true = value_and_gradient(lambda d: dense_bayesian_loss(d, points, sigma=2.0), density)
+    torch.testing.assert_close(ours, true)
+
+
+def test_the_nearest_point_takes_a_far_cell():
+    density = torch.zeros(CELLS, CELLS, dtype=torch.float64)
+    density[0, -1] = 1.0  # its centre is (508, 4), far from both points, and nearer to the second
+    points = torch.tensor([[4.0, 508.0], [12.0, 508.0]], dtype=torch.float64)
+    loss = BayesianLoss(background=None)
+    assert loss(density[None], [points], [torch.tensor([0.0, 1.0])]) < 1e-12
+    assert abs(loss(density[None], [points], [torch.tensor([1.0, 0.0])]) - 2) < 1e-12
+
+
+@pytest.mark.parametrize("background", [None, "margin", "ratio"])
+def test_no_points_means_no_people(background):
+    density = torch.rand(2, 1, 8, 8, requires_grad=True)
+    loss = BayesianLoss(background=background)(density, [torch.zeros(0, 2)] * 2)
+    torch.testing.assert_close(loss, density.sum() / 2)
+    loss.backward()
+    torch.testing.assert_close(density.grad, torch.full_like(density, 0.5))
+
+
+def test_the_background_is_as_likely_as_the_nearest_person_at_its_radius():
+    """Margin: half the reach. Ratio: the root of the reach, since |x - z|^2 = reach there."""
+    reach = 100.0
+    for pseudo_distance, radius in ((margin_distance, 50.0), (ratio_distance, 10.0)):
+        nearest = torch.tensor([radius - 1, radius, radius + 1], dtype=torch.float64).square()
+        lead = nearest - pseudo_distance(nearest, reach)  # above 0: the background is closer
+        assert lead[0] < 0 < lead[2]
+        assert abs(lead[1]) < 1e-4
+
+
+def test_background_takes_the_cells_beyond_its_radius():
+    density = torch.ones(1, CELLS, CELLS)
+    points = [torch.tensor([[256.0, 256.0]])]
+    taken = {}
+    for ratio in (0.15, 0.3):
+        loss = BayesianLoss(background="margin", background_ratio=ratio)
+        expected = loss(density, points, [torch.tensor([0.0])], [SIDE])  # all density is wrong
+        torch.testing.assert_close(expected, density.sum())
+        person = loss(density, points, [torch.tensor([1e6])], [SIDE])  # 1e6 - person + background
+        taken[ratio] = (1e6 - person + density.sum()) / 2
+    circle = {ratio: math.pi * (ratio * SIDE / 2) ** 2 / 64 for ratio in taken}  # in cells
+    for ratio, cells in taken.items():
+        assert abs(cells - circle[ratio]) / circle[ratio] < 0.1
+
+
+def test_shorter_side_sets_the_reach():
+    torch.manual_seed(0)
+    density = torch.rand(1, CELLS, CELLS) * 0.01  # too little, so what the background takes is missed
+    points = [uniform(20).float()]
+    small, large = (BayesianLoss()(density, points, None, [side]) for side in (512, 2048))
+    assert abs(small - large) > 1
+    torch.testing.assert_close(BayesianLoss()(density, points), small)  # the map's own side
+
+
+def test_the_batch_is_the_mean_of_its_images():
+    torch.manual_seed(0)
+    density = torch.rand(3, 1, CELLS, CELLS)
+    points = [uniform(30).float(), torch.zeros(0, 2), uniform(5).float()]
+    targets = [torch.rand(30), torch.zeros(0), None]
+    loss = BayesianLoss()
+    one_by_one = [loss(density[i : i + 1], points[i : i + 1], targets[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(loss(density, points, targets), torch.stack(one_by_one).mean())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_maps_are_summed_in_full(dtype):
+    """Under autocast the map comes in half precision; nothing after it may be computed so."""
+    torch.manual_seed(0)
+    density = torch.rand(1, CELLS, CELLS).to(dtype)
+    points = [uniform(500).float()]
+    exact = BayesianLoss()(density.double(), points)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = BayesianLoss()(density.float(), points)
+    assert inside.dtype == torch.float32
+    torch.testing.assert_close(inside.double(), exact, rtol=1e-6, atol=0)
+    half = BayesianLoss()(density, points)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half.double(), exact, rtol=1e-6, atol=0)
+
+
+def test_nearest_distances_against_all_pairs():
+    torch.manual_seed(0)
+    for points in (uniform(300), corner(7), duplicates(50)):
+        centres = (torch.arange(CELLS, dtype=torch.float64) + 0.5) * 8
+        x, y = points[:, :1] - centres, points[:, 1:] - centres
+        true = (x[:, None, :] ** 2 + y[:, :, None] ** 2).amin(0)
+        torch.testing.assert_close(nearest_distances(points, true, 8), true)
+        torch.testing.assert_close(nearest_distances(points, true * 9 + 500, 8), true)
+
+
+@pytest.mark.parametrize(
+    ("points", "targets", "message"),
+    [
+        (torch.tensor([[1.0, float("nan")]]), None, "NaN"),
+        (torch.zeros(3, 3), None, r"\[3, 3\]"),
+        (torch.zeros(3, 2), torch.ones(2), r"\[2\] count targets for 3 points"),
+        (torch.zeros(1, 2), torch.tensor([-1.0]), "at least 0"),
+    ],
+)
+def test_bad_points_are_refused(points, targets, message):
+    with pytest.raises(ValueError, match=message):
+        BayesianLoss()(torch.rand(1, 8, 8), [points], [targets])
+
+
+def test_bad_settings_are_refused():
+    for settings in (
+        {"sigma": 0.0},
+        {"background": "dummy"},
+        {"background_ratio": -1.0},
+    ):
+        with pytest.raises(ValueError, match=next(iter(settings))):
+            BayesianLoss(**settings)
+    with pytest.raises(ValueError, match="2 density maps"):
+        BayesianLoss()(torch.rand(2, 1, 8, 8), [torch.zeros(0, 2)])
+    with pytest.raises(ValueError, match=r"\[2, 3, 8, 8\]"):
+        BayesianLoss()(torch.rand(2, 3, 8, 8), [torch.zeros(0, 2)] * 2)

@@ -1,0 +1,161 @@
+"""CSRNet's plan, sizes, output, tiles and memory."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from normreg_plugins.crowd.network import CSRNet, predict_density, receptive_radius, step_memory
+from normreg_plugins.layers.normalized import normalized_class
+from normreg_plugins.layers.scale_bias import ScaleBias
+
+# (input channels, output channels, dilation) of the paper's configuration B
+PLAN = [
+    *[(3, 64, 1), (64, 64, 1), (64, 128, 1), (128, 128, 1)],
+    *[(128, 256, 1), (256, 256, 1), (256, 256, 1), (256, 512, 1), (512, 512, 1), (512, 512, 1)],
+    *[(512, 512, 2), (512, 512, 2), (512, 512, 2), (512, 256, 2), (256, 128, 2), (128, 64, 2)],
+]
+
+
+def thin(width_in, width, **settings):
+    """A convolution with as few products as can be, for tests of size and place."""
+    return nn.Conv2d(width_in, width, groups=math.gcd(width_in, width), **settings)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A net whose norms know their inputs, so that every pixel matters, and with an output that shows it."""
+    torch.manual_seed(0)
+    model = CSRNet(conv=thin).train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean over all batches, not one that lags behind
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.randn(2, 3, 64, 64))
+        model.output.weight.mul_(20)
+    return model.eval()
+
+
+def convolutions(model):
+    return [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+
+
+def test_plan_is_configuration_b():
+    model = CSRNet()
+    *body, output = convolutions(model)
+    assert [(c.in_channels, c.out_channels, c.dilation[0]) for c in body] == PLAN
+    assert all(c.kernel_size == (3, 3) and c.padding == c.dilation for c in body)
+    assert (output.kernel_size, output.out_channels) == ((1, 1), 1)
+    assert output.bias is not None
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in model.modules()) == 16
+    assert sum(isinstance(m, nn.MaxPool2d) for m in model.modules()) == 3
+
+
+def test_every_convolution_but_the_last_is_followed_by_its_norm_and_relu():
+    model = CSRNet()
+    leaves = [m for m in model.modules() if not list(m.children())]
+    for conv in convolutions(model)[:-1]:
+        at = leaves.index(conv)
+        assert isinstance(leaves[at + 1], nn.BatchNorm2d)
+        assert leaves[at + 1].num_features == conv.out_channels
+        assert isinstance(leaves[at + 2], nn.ReLU)
+        assert conv.bias is None
+
+
+def test_the_original_has_biases_and_no_norms():
+    model = CSRNet(norm=None, output="free")
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    assert all(c.bias is not None for c in convolutions(model))
+
+
+def test_any_norm_and_any_convolution():
+    model = CSRNet(norm=partial(ScaleBias, sigma=0.1), conv=normalized_class(nn.Conv2d, "ws"))
+    assert sum(isinstance(m, ScaleBias) for m in model.modules()) == 16
+    ws = [getattr(c, "normalizes_weight", None) == "std" for c in convolutions(model)]
+    assert ws == [True] * 16 + [False]
+    assert model(torch.randn(1, 3, 16, 16)).isfinite().all()
+    CSRNet(norm=partial(nn.GroupNorm, 32))(torch.randn(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (7, 19), (64, 65)])
+def test_any_input_size(trained, size):
+    density = trained(torch.randn(2, 3, *size))
+    assert density.shape == (2, 1, -(-size[0] // 8), -(-size[1] // 8))
+
+
+def test_padding_is_the_mean_colour_to_whole_cells(trained):
+    image = torch.randn(1, 3, 21, 30)
+    padded = torch.zeros(1, 3, 24, 32)
+    padded[:, :, :21, :30] = image
+    torch.testing.assert_close(trained(image), trained(padded))
+
+
+def test_output_activations(trained):
+    image = torch.randn(1, 3, 64, 64)
+    outputs = {}
+    for name in ("free", "abs", "relu"):  # all with one bias, so that half of the free map is < 0
+        model = CSRNet(conv=thin, output=name).eval()
+        model.load_state_dict(trained.state_dict())
+        with torch.no_grad():
+            features = model.back(model.front(image))
+            model.output.bias -= model.output(features).mean()
+        outputs[name] = model(image)
+    assert outputs["free"].min() < 0 < outputs["free"].max()
+    torch.testing.assert_close(outputs["abs"], outputs["free"].abs())
+    torch.testing.assert_close(outputs["relu"], outputs["free"].clamp_min(0))
+    with pytest.raises(ValueError, match="softplus"):
+        CSRNet(output="softplus")
+
+
+def test_receptive_radius_is_what_a_cell_sees():
+    """Ones everywhere, no norms, no zeros from ReLU: gradients mark all that a cell can see."""
+    model = CSRNet(norm=None, conv=thin, output="free").double()
+    with torch.no_grad():
+        for conv in convolutions(model):
+            conv.weight.fill_(1 / conv.weight[0].numel())
+    side = 2 * receptive_radius() + 8 + 32
+    image = torch.rand(1, 3, side, side, dtype=torch.float64) + 1
+    image.requires_grad_()
+    centre = side // 16
+    model(image)[0, 0, centre, centre].backward()
+    seen = torch.nonzero(image.grad[0, 0].sum(0))[:, 0]
+    first, last = centre * 8, centre * 8 + 7
+    reach = max(first - int(seen.min()), int(seen.max()) - last)
+    assert reach == 138  # 2 + 2 * 2 + 3 * 4 + 3 * 8 + 6 * 16
+    assert receptive_radius() - 8 < reach <= receptive_radius()
+
+
+@pytest.mark.parametrize("size", [(200, 330), (161, 48)])
+def test_tiles_give_the_map_of_the_whole(trained, size):
+    image = torch.randn(3, *size)
+    whole = predict_density(trained, image)
+    assert whole.shape == (-(-size[0] // 8), -(-size[1] // 8))
+    torch.testing.assert_close(predict_density(trained, image, tile=100), whole, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="8 pixels"):
+        predict_density(trained, image, tile=5)
+
+
+def test_step_memory_counts_what_autograd_keeps():
+    """Against the sizes of this net's layers, written out."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 1, 1))
+    image, feature = 2 * 3 * 16 * 16 * 4, 2 * 4 * 16 * 16 * 4
+    memory = step_memory(model, batch=2, side=16)
+    norm = 3 * 4 * 4 * 2  # running and batch statistics, small
+    assert image + 2 * feature <= memory.activations <= image + 2 * feature + norm
+    parameters = sum(p.numel() for p in model.parameters()) * 4
+    assert memory.total == memory.activations + 2 * parameters + 2 * parameters
+    assert step_memory(model, 2, 16, states=0).optimizer == 0
+    assert next(model.parameters()).device.type == "cpu"  # the model itself is left alone
+
+
+def test_step_memory_of_the_paper():
+    """Batch 32 at 512 px: about 21 GiB with batch norm, and linear in the batch."""
+    full, half = step_memory(CSRNet(), 32, 512), step_memory(CSRNet(), 16, 512)
+    assert 20 < full.total / 2**30 < 23
+    assert abs(full.activations / half.activations - 2) < 1e-3
+    assert "GiB" in str(full)

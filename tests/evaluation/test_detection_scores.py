@@ -1,0 +1,250 @@
+"""mAP, and precision, recall and F1 at every confidence, against a slow oracle."""
+
+import json
+
+import numpy as np
+import pytest
+
+from normreg_plugins.evaluation import PredictionsError, curves, detection_scores, load_annotations
+
+pytest.importorskip("pycocotools")
+
+CONFIDENCES = np.linspace(0, 1, 21)
+
+
+def scene(seed, images=6, categories=3, crowds=True):
+    """Objects, and detections that hit, miss, repeat and mistake them, with scores that differ."""
+    rng = np.random.default_rng(seed)
+    annotations, detections = [], []
+    for image in range(images):
+        for _ in range(rng.integers(0, 7)):
+            box = [*rng.uniform(0, 40, 2), *rng.uniform(8, 30, 2)]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image,
+                    "category_id": int(rng.integers(1, categories + 1)),
+                    "bbox": box,
+                    "area": box[2] * box[3],
+                    "iscrowd": int(crowds and rng.random() < 0.2),
+                }
+            )
+        here = [a for a in annotations if a["image_id"] == image]
+        for _ in range(rng.integers(0, 12)):
+            box = [*rng.uniform(0, 40, 2), *rng.uniform(8, 30, 2)]
+            category = int(rng.integers(1, categories + 1))
+            if here and rng.random() < 0.8:
+                meant = here[rng.integers(len(here))]
+                box = (np.array(meant["bbox"]) + rng.normal(0, 2.0, 4)).clip(1).tolist()
+                category = meant["category_id"] if rng.random() < 0.8 else category
+            detections.append(
+                {
+                    "image_id": image,
+                    "category_id": category,
+                    "bbox": box,
+                    "score": float(rng.random()),
+                }
+            )
+    return annotations, detections
+
+
+def overlap(detection, thing):
+    x, y, w, h = detection["bbox"]
+    u, v, s, t = thing["bbox"]
+    shared = max(0, min(x + w, u + s) - max(x, u)) * max(0, min(y + h, v + t) - max(y, v))
+    return shared / (w * h if thing["iscrowd"] else w * h + s * t - shared)
+
+
+def counts(annotations, detections, threshold):
+    """Hits, false alarms and objects, one detection at a time."""
+    hits = alarms = 0
+    taken = set()
+    for detection in sorted(detections, key=lambda d: -d["score"]):
+        best, chosen = threshold, None
+        crowded = False
+        for thing in annotations:
+            if thing["image_id"] != detection["image_id"] or thing["id"] in taken:
+                continue
+            if thing["iscrowd"]:
+                crowded |= overlap(detection, thing) >= threshold
+            elif overlap(detection, thing) >= best:
+                best, chosen = overlap(detection, thing), thing["id"]
+        if chosen is not None:
+            taken.add(chosen)
+            hits += 1
+        elif not crowded:
+            alarms += 1
+    return hits, alarms, sum(not a["iscrowd"] for a in annotations)
+
+
+def slow_curves(annotations, detections, threshold):
+    """At each confidence, drop what scores less and count everything anew."""
+    rows = []
+    for confidence in CONFIDENCES:
+        kept = [d for d in detections if d["score"] >= confidence]
+        precisions, recalls, f1s = [], [], []
+        for category in sorted({a["category_id"] for a in annotations if not a["iscrowd"]}):
+            things = [a for a in annotations if a["category_id"] == category]
+            found = [d for d in kept if d["category_id"] == category]
+            hits, alarms, objects = counts(things, found, threshold)
+            recall = hits / objects
+            recalls.append(recall)
+            if hits + alarms:
+                precision = hits / (hits + alarms)
+                precisions.append(precision)
+                f1s.append(2 * precision * recall / (precision + recall) if hits else 0)
+            else:
+                f1s.append(0)
+        means = [np.mean(values) if values else np.nan for values in (precisions, recalls, f1s)]
+        rows.append(means)
+    return np.array(rows).T
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Annotations, written to a file and read back."""
+
+    def write(annotations, images=range(20), categories=(1, 2, 3)):
+        content = {
+            "images": [{"id": image, "width": 80, "height": 80} for image in images],
+            "annotations": [{"id": number, **each} for number, each in enumerate(annotations)],
+            "categories": [{"id": category, "name": str(category)} for category in categories],
+        }
+        path = tmp_path / "annotations.json"
+        path.write_text(json.dumps(content))
+        return load_annotations(path)
+
+    return write
+
+
+@pytest.fixture
+def score(coco):
+    return lambda annotations, detections: detection_scores(coco(annotations), detections, [1, 2, 3])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_curves_equal_a_count_that_starts_anew_at_every_confidence(seed, score):
+    annotations, detections = scene(seed)
+    ours = curves(score(annotations, detections).matches, CONFIDENCES)
+    precision, recall, f1 = slow_curves(annotations, detections, 0.5)
+    np.testing.assert_allclose(ours.precision, precision, rtol=1e-12)
+    np.testing.assert_allclose(ours.recall, recall, rtol=1e-12)
+    np.testing.assert_allclose(ours.f1, f1, rtol=1e-12)
+
+
+def average_precision(matches):
+    """COCO's: precision made monotone, read at 101 recalls."""
+    hits = np.cumsum(matches.hits[np.argsort(-matches.scores, kind="stable")])
+    recall, precision = hits / matches.objects, hits / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(recall, np.linspace(0, 1, 101), side="left")
+    return np.mean([envelope[i] if i < len(envelope) else 0 for i in at])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_matches_have_the_average_precision_that_coco_reports(seed, score):
+    found = score(*scene(seed, images=20))
+    ours = [average_precision(matches) for matches in found.matches.values()]
+    assert np.mean(ours) == pytest.approx(found.mean_ap50, abs=1e-9)
+
+
+def test_map_by_hand(score):
+    """One object, found with IoU .72: at 5 of the 10 thresholds. A second class has no detection."""
+    found = score([thing([0, 0, 10, 10]), thing([0, 0, 10, 10], category=2)], [one([0, 0, 10, 7.2])])
+    assert found.mean_ap50 == pytest.approx(1 / 2)
+    assert found.mean_ap == pytest.approx(1 / 2 * 5 / 10)
+
+
+def test_more_than_a_hundred_detections_count_for_the_curves_and_not_for_map(score):
+    """101 detections miss before the last one hits."""
+    misses = [one([30, 30, 5, 5], 0.9 - number / 1000) for number in range(101)]
+    found = score([thing([0, 0, 10, 10])], [*misses, one([0, 0, 10, 10], 0.5)])
+    assert found.mean_ap == 0
+    assert curves(found.matches).at(0.5)["recall"] == 1
+    assert curves(found.matches).at(0.5)["precision"] == pytest.approx(1 / 102)
+
+
+def one(box, score=0.9, image=1, category=1):
+    return {"image_id": image, "category_id": category, "bbox": box, "score": score}
+
+
+def thing(box, crowd=0, image=1, category=1):
+    return {"image_id": image, "category_id": category, "bbox": box, "iscrowd": crowd, "area": box[2] * box[3]}
+
+
+@pytest.fixture
+def lines(score):
+    return lambda annotations, detections: curves(score(annotations, detections).matches)
+
+
+def test_curves_by_hand(lines):
+    """Two objects; found well, found again, missed by place, and a detection of a class that has no object."""
+    annotations = [thing([0, 0, 10, 10]), thing([50, 50, 10, 10])]
+    detections = [
+        one([0, 0, 10, 9], 0.9),
+        one([0, 0, 10, 10], 0.8),
+        one([30, 30, 10, 10], 0.4),
+        one([0, 0, 10, 10], 0.99, category=2),
+    ]
+    found = lines(annotations, detections)
+    assert found.at(0.85) == {"confidence": 0.85, "precision": 1, "recall": 0.5, "f1": 2 / 3}
+    assert found.at(0.5)["precision"] == 0.5
+    assert found.at(0.0)["precision"] == pytest.approx(1 / 3)
+    assert np.isnan(found.at(0.95)["precision"])
+    assert found.at(0.95)["f1"] == 0
+    assert found.best()["f1"] == pytest.approx(2 / 3)
+
+
+def test_a_detection_on_the_threshold_is_kept_and_counts(lines):
+    found = lines([thing([0, 0, 10, 10])], [one([0, 0, 10, 5], score=0.5)])  # IoU exactly 0.5
+    assert found.at(0.5)["recall"] == 1
+    assert found.at(0.501)["recall"] == 0
+
+
+def test_what_lies_in_a_crowd_counts_neither_way(lines):
+    annotations = [thing([0, 0, 10, 10]), thing([20, 20, 50, 50], crowd=1)]
+    detections = [one([0, 0, 10, 10]), one([30, 30, 5, 5]), one([40, 40, 5, 5])]
+    assert lines(annotations, detections).at(0.5)["precision"] == 1
+
+
+def test_boxes_without_area_hit_nothing(lines):
+    assert lines([thing([5, 5, 0, 0])], [one([5, 5, 0, 0])]).at(0)["recall"] == 0
+
+
+def test_nothing_to_find_is_an_error(lines):
+    with pytest.raises(ValueError, match="no objects"):
+        lines([thing([0, 0, 9, 9], crowd=1)], [one([0, 0, 9, 9])])
+
+
+def test_a_class_without_detections_has_zero_recall(lines):
+    found = lines([thing([0, 0, 9, 9])], [one([0, 0, 9, 9], category=2)])
+    assert (found.recall == 0).all()
+    assert np.isnan(found.precision).all()
+
+
+@pytest.mark.parametrize("confidence", [-0.1, 1.1, float("nan")])
+def test_a_confidence_outside_its_range_is_refused(confidence, lines):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        lines([thing([0, 0, 9, 9])], [one([0, 0, 9, 9])]).at(confidence)
+
+
+def test_an_object_with_id_zero_or_without_crowd_flag_can_be_found(coco):
+    annotations = coco([{"id": 0, "image_id": 1, "category_id": 1, "bbox": [0, 0, 10, 10]}])
+    assert detection_scores(annotations, [one([0, 0, 10, 10])], [1]).mean_ap == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"images": []}', "it lacks annotations, categories"),
+        ('{"images": [', "was cut off"),
+        ('{"images": [], "annotations": [{"id": 1}], "categories": []}', "no COCO annotation file"),
+        ("[3]", "no COCO annotation file"),
+        ("3", "no COCO annotation file"),
+    ],
+)
+def test_another_file_of_annotations_is_named(tmp_path, text, words):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(PredictionsError, match=f"other.json.*{words}"):
+        load_annotations(path)

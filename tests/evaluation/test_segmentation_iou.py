@@ -1,0 +1,101 @@
+"""Scores against a loop over pixels, and against mmseg's own metric on the same masks."""
+
+import numpy as np
+import pytest
+
+from normreg_plugins.evaluation import MaskError, confusion, scores
+
+CLASSES = 5
+
+
+def drawn_masks(seed, count=4):
+    """Truth with ignored pixels and without class 4, and predictions that are right about half the time."""
+    rng = np.random.default_rng(seed)
+    for size in rng.integers(5, 30, (count, 2)):
+        truth = rng.choice([0, 1, 2, 3, 255], size, p=[0.5, 0.2, 0.1, 0.1, 0.1]).astype(np.uint8)
+        predicted = rng.integers(0, CLASSES - 1, size).astype(np.uint8)
+        right = rng.random(size) < 0.5
+        yield truth, np.where(right & (truth != 255), truth, predicted).astype(np.uint8)
+
+
+def by_hand(pairs):
+    """IoU and accuracy of each class and pixel accuracy, pixel by pixel."""
+    both, true, said = ([0] * CLASSES for _ in range(3))
+    for truth, predicted in pairs:
+        for t, p in zip(truth.flat, predicted.flat, strict=True):
+            if t != 255:
+                true[t] += 1
+                said[p] += 1
+                both[t] += t == p
+    union = [t + s - b for t, s, b in zip(true, said, both, strict=True)]
+    iou = [b / u if u else np.nan for b, u in zip(both, union, strict=True)]
+    accuracy = [b / t if t else np.nan for b, t in zip(both, true, strict=True)]
+    return iou, accuracy, sum(both) / sum(true)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_are_those_counted_by_hand(seed):
+    pairs = list(drawn_masks(seed))
+    found = scores(sum(confusion(*pair, CLASSES) for pair in pairs))
+    iou, accuracy, pixel_accuracy = by_hand(pairs)
+    np.testing.assert_allclose(found.iou, iou)
+    np.testing.assert_allclose(found.accuracy, accuracy)
+    assert found.pixel_accuracy == pytest.approx(pixel_accuracy)
+    assert found.mean_iou == pytest.approx(np.nanmean(iou))
+    assert np.isnan(found.iou[4])
+
+
+@pytest.mark.mm
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_are_those_of_mmsegs_metric(seed):
+    import torch
+    from mmseg.evaluation import IoUMetric
+
+    pairs = list(drawn_masks(seed))
+    metric = IoUMetric(iou_metrics=["mIoU"])
+    metric.dataset_meta = {"classes": tuple("abcde")}
+    samples = [
+        {"pred_sem_seg": {"data": torch.tensor(p)[None]}, "gt_sem_seg": {"data": torch.tensor(t)[None]}}
+        for t, p in pairs
+    ]
+    metric.process({}, samples)
+    theirs = metric.evaluate(len(samples))
+    totals = [sum(areas) for areas in zip(*(metric.intersect_and_union(*each(s)) for s in samples), strict=True)]
+    exact = metric.total_area_to_metrics(*totals)
+    found = scores(sum(confusion(*pair, CLASSES) for pair in pairs))
+    np.testing.assert_allclose(found.iou, exact["IoU"], rtol=1e-6)
+    np.testing.assert_allclose(found.accuracy, exact["Acc"], rtol=1e-6)
+    assert theirs["mIoU"] == pytest.approx(100 * found.mean_iou, abs=0.005)  # mmseg rounds to two digits
+    assert theirs["aAcc"] == pytest.approx(100 * found.pixel_accuracy, abs=0.005)
+
+
+def each(sample):
+    return sample["pred_sem_seg"]["data"].squeeze(), sample["gt_sem_seg"]["data"].squeeze(), CLASSES, 255
+
+
+def test_a_perfect_prediction_scores_one_and_a_constant_one_the_share_of_its_class():
+    truth = np.array([[0, 0, 0], [1, 1, 255]], dtype=np.uint8)
+    perfect = np.where(truth == 255, 0, truth)
+    assert scores(confusion(truth, perfect, 2)).mean_iou == 1
+    background = scores(confusion(truth, np.zeros_like(truth), 2))
+    assert background.iou.tolist() == [0.6, 0]
+    assert (background.mean_iou, background.pixel_accuracy) == (pytest.approx(0.3), pytest.approx(0.6))
+
+
+@pytest.mark.parametrize(
+    ("truth", "predicted", "words"),
+    [
+        ([[0, 1]], [[0], [1]], "the prediction is 1 x 2, the truth 2 x 1"),
+        ([[0, 7]], [[0, 1]], "the truth has label 7; there are 5 classes, 0 to 4"),
+        ([[0, 1]], [[0, 255]], "the prediction has label 255"),
+        ([[0, 1]], [[0, -1]], "the prediction has label -1"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(truth, predicted, words):
+    with pytest.raises(MaskError, match=words):
+        confusion(np.array(truth), np.array(predicted), CLASSES)
+
+
+def test_nothing_to_score_is_refused():
+    with pytest.raises(MaskError, match="no pixel counts"):
+        scores(confusion(np.full((2, 2), 255), np.zeros((2, 2), int), CLASSES))

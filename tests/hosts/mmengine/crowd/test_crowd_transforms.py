@@ -1,0 +1,80 @@
+"""People stay on their pixels through crop, flip and resize."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mmengine")
+pytest.importorskip("mmcv")
+
+from mmengine.dataset import Compose
+
+from normreg_plugins.crowd.data import MEAN_COLOUR
+from normreg_plugins.hosts.mmengine.crowd import CrowdRandomCrop
+
+pytestmark = pytest.mark.mm
+
+
+def grid_of_people(width, height, step=10):
+    y, x = np.mgrid[0:height:step, 0:width:step].reshape(2, -1) + 0.5
+    distances = np.full_like(x, 8.0)
+    return np.stack([x, y, distances], axis=1).astype(np.float32)
+
+
+def results_of(width, height):
+    """A picture in which each person's pixel says who it is."""
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    people = grid_of_people(width, height)
+    for number, (x, y, _) in enumerate(people):
+        image[int(y), int(x)] = number // 256, number % 256, 255
+    return {"img": image, "people": people, "targets": np.ones(len(people), dtype=np.float32)}
+
+
+@pytest.mark.parametrize("size", [(90, 70), (30, 70)])
+def test_crop_and_flip_keep_people_on_their_pixels(size):
+    pipeline = Compose([{"type": "CrowdRandomCrop", "size": 40}, {"type": "CrowdFlip", "prob": 0.5}])
+    random.seed(0)
+    for _ in range(20):
+        out = pipeline(results_of(*size))
+        assert out["img"].shape == (40, 40, 3)
+        inside = (out["people"][:, :2] >= 0).all(1) & (out["people"][:, :2] < 40).all(1)
+        for x, y, _ in out["people"][inside]:
+            assert out["img"][int(y), int(x), 2] == 255
+        assert (out["img"][..., 2] == 255).sum() == inside.sum()
+        assert (out["targets"] >= 0.3).all()
+        assert (out["targets"] <= 1).all()
+        whole = ((out["people"][:, :2] > 4) & (out["people"][:, :2] < min(*size, 40) - 4)).all(1)
+        assert (out["targets"][whole] == 1).all()
+    people = CrowdRandomCrop(size=40, partial=False, least_visible=0.5)(results_of(*size))
+    assert (people["targets"] == 1).all()
+
+
+def test_a_padded_crop_shows_the_picture_and_the_mean_colour():
+    out = CrowdRandomCrop(size=64)(results_of(23, 70))
+    assert (out["img"][:, 23:] == MEAN_COLOUR).all()
+    edge = out["people"][:, 0] == 20.5  # a head of 8 px that the picture's own edge cuts
+    assert edge.any()
+    assert (out["targets"][edge] < 0.9).all()
+
+
+def test_resize_moves_people_and_head_sizes():
+    out = Compose([{"type": "CrowdResize", "shorter_side": (140, 200)}])(results_of(90, 70))
+    assert out["img"].shape == (140, 180, 3)
+    assert out["shorter_side"] == 140
+    np.testing.assert_allclose(out["people"], 2 * grid_of_people(90, 70), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"type": "CrowdRandomCrop", "size": 4}, "8 pixels"),
+        ({"type": "CrowdRandomCrop", "head": (9, 4)}, "9, 4"),
+        ({"type": "CrowdFlip", "prob": 2}, "from 0 to 1"),
+    ],
+)
+def test_bad_settings_are_refused(config, message):
+    with pytest.raises(ValueError, match=message):
+        Compose([config])
