@@ -1,8 +1,9 @@
 """Weight normalization by torch's native kernels: one forward, one backward, much faster than the equation.
 
 A group norm with one filter per group computes WS and CWN; torch's weight-norm kernel computes WN. These kernels divide
-every filter. The layers promise more: a filter that measures no more than eps is used as it is. `_NativeNormalization`
-keeps that promise, and never waits for a GPU to find out which filters those are.
+every filter. The layers promise more: a filter that measures no more than eps is used as it is. On a CPU the kernel's
+statistics tell whether there is such a filter. If there is none, torch's own gradients are right. If there is one,
+`_WithFiltersAsTheyAre` keeps the promise; so it does on every GPU, because to read the statistics is to wait for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normreg_plugins.core.filters import Filters, at_least_float32, zero_up_to
+from normreg_plugins.core.filters import Filters, at_least_float32
 from normreg_plugins.layers.normalization import EPS, Normalization, normalize_by_equation
 
 AS_IS = 1e9
@@ -37,12 +38,24 @@ def normalize_weight(
     so its value and its gradient are those of an ordinary layer.
     """
     wide = weight.to(at_least_float32(weight.dtype))
-    if _kernels_fit(wide, filters):
-        gain = None if gain is None else gain.to(wide.dtype)
-        result = _NativeNormalization.apply(wide, gain, normalization, filters, eps)
-    else:
-        result = normalize_by_equation(wide, normalization, filters, gain, eps)
+    if not _kernels_fit(wide, filters):
+        return normalize_by_equation(wide, normalization, filters, gain, eps).to(weight.dtype)
+    gain = None if gain is None else gain.to(wide.dtype)
+    result = _divided_on_cpu(wide, gain, normalization, eps)
+    if result is None:
+        result = _WithFiltersAsTheyAre.apply(wide, gain, normalization, filters, eps)
     return result.to(weight.dtype)
+
+
+def _divided_on_cpu(weight: Tensor, gain: Tensor | None, normalization: Normalization, eps: float) -> Tensor | None:
+    """The normalized weight, or None on a GPU and where a filter measures no more than eps."""
+    if weight.is_cuda:
+        return None
+    stack = _stack(weight, weight)
+    factor, threshold = _factor_and_threshold(stack, normalization, eps)
+    factors = gain if factor is None else factor if gain is None else gain * factor
+    result, _, measure = _standardized(stack, factors) if normalization.centred else _weight_norm(stack, factors)
+    return _unstacked(result, weight) if measure.detach().min().item() > threshold else None
 
 
 def _kernels_fit(weight: Tensor, filters: Filters) -> bool:
@@ -57,81 +70,92 @@ def _kernels_fit(weight: Tensor, filters: Filters) -> bool:
     return known and filters.dims == tuple(range(1, weight.ndim))
 
 
-class _NativeNormalization(torch.autograd.Function):
+class _WithFiltersAsTheyAre(torch.autograd.Function):
+    """The kernels where some filters are divided and others are used as they are."""
+
     @staticmethod
     def forward(
         ctx: Any, weight: Tensor, gain: Tensor | None, normalization: Normalization, filters: Filters, eps: float
     ) -> Tensor:
-        rows = _rows(weight, weight)
+        stack = _stack(weight, weight)
+        one = stack.new_ones(len(stack))
+        factor, threshold = _factor_and_threshold(stack, normalization, eps)
+        factor = one if factor is None else factor
+        gains = one if gain is None else gain
         if normalization.centred:
-            norm_of_unit_std = rows.shape[1] ** 0.5 if normalization.measure == "norm" else 1.0
-            result, *statistics = _centre_and_divide(rows, gain, eps, norm_of_unit_std)
-        else:
-            result, *statistics = _divide(rows, gain, eps)
-        ctx.save_for_backward(weight, gain, *statistics)
+            result, mean, measure = _standardized(stack, gains * factor)
+            divided = measure > threshold
+            result.mul_(_column((measure / factor).where(~divided, one), stack))
+        else:  # the kernel would divide a zero filter by zero
+            mean, measure = None, torch.linalg.vector_norm(stack.flatten(1), dim=1)
+            divided = measure > threshold
+            result = stack * _column(gains.where(~divided, gains / measure), stack)
+        as_is = one * AS_IS
+        ctx.save_for_backward(weight, gain, mean, measure.where(divided, as_is), factor.where(divided, as_is))
         ctx.settings = normalization, filters, eps
-        return _unrolled(result, weight)
+        return _unstacked(result, weight)
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         weight, gain, mean, measure, factor = ctx.saved_tensors
         if torch.is_grad_enabled():  # somebody wants second derivatives (create_graph=True)
             return *_gradients_by_equation(weight, gain, outer[0], *ctx.settings), None, None, None
-        rows, outer_rows = _rows(weight, weight), _rows(outer[0], weight)
+        stack, outer_stack = _stack(weight, weight), _stack(outer[0], weight)
         factors = factor if gain is None else gain * factor
         if mean is None:
             found, by_factor = torch.ops.aten._weight_norm_interface_backward(
-                outer_rows, rows, factors[:, None], measure[:, None], 0
+                outer_stack, stack, _column(factors, stack), _column(measure, stack), 0
             )
         else:
-            count, entries = rows.shape
-            statistics, sizes = (mean, measure.reciprocal()[None], factors), (1, count, entries, count)
+            count = len(stack)
+            sizes = 1, count, stack.numel() // count, count
             found, by_factor, _ = torch.ops.aten.native_group_norm_backward(
-                outer_rows[None], rows[None], *statistics, *sizes, [True, gain is not None, False]
+                outer_stack.flatten(1)[None],
+                stack.flatten(1)[None],
+                *(mean, measure.reciprocal()[None], factors),
+                *sizes,
+                [True, gain is not None, False],
             )
         by_gain = None if gain is None else by_factor.flatten() * factor
-        return _unrolled(found, weight), by_gain, None, None, None
+        return _unstacked(found.view_as(stack), weight), by_gain, None, None, None
 
 
-def _centre_and_divide(
-    rows: Tensor, gain: Tensor | None, eps: float, norm_of_unit_std: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """AWS paper, eq. 24 and 25. Returns the result, and per filter: mean, std, and the factor beside gain / std.
+def _factor_and_threshold(stack: Tensor, normalization: Normalization, eps: float) -> tuple[Tensor | None, float]:
+    """Beside gain / std or gain / norm one more factor for each filter, and the std or norm up to which it is as it is.
 
-    The kernel adds its own eps to a variance. The smallest normal number changes no bit of a variance that counts.
+    CWN is WS / sqrt(n). A variance so small that it is nothing beside the kernel's own eps counts as zero.
     """
-    count, entries = rows.shape
-    factor = rows.new_full((count,), 1 / norm_of_unit_std)
-    smallest = torch.finfo(rows.dtype).tiny
-    result, mean, inverse_std = torch.native_group_norm(
-        rows[None], factor if gain is None else gain * factor, None, 1, count, entries, count, smallest
-    )
-    std = inverse_std[0].reciprocal()
-    threshold = max(eps / norm_of_unit_std, 2 * zero_up_to(std))
-    if not rows.is_cuda and std.min() > threshold:  # a GPU would have to be waited for
-        return result, mean, std, factor
-    divided = std > threshold
-    result.mul_((std / factor).where(~divided, 1.0)[None, :, None])
-    return result, mean, std.where(divided, AS_IS), factor.where(divided, AS_IS)
+    if not normalization.centred:
+        return stack.new_ones(len(stack)), eps
+    smallest_std = 2 * torch.finfo(stack.dtype).tiny ** 0.5
+    if normalization.measure == "std":
+        return None, max(eps, smallest_std)
+    factor = (stack.numel() // len(stack)) ** -0.5
+    return stack.new_full((len(stack),), factor), max(eps * factor, smallest_std)
 
 
-def _divide(rows: Tensor, gain: Tensor | None, eps: float) -> tuple[Tensor, None, Tensor, Tensor]:
-    """AWS paper, eq. 23. Returns the result, and per filter: no mean, norm, and the factor beside gain / norm.
+def _standardized(stack: Tensor, factors: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """factor (w - mean) / std of each filter, its mean and its std (AWS paper, eq. 24 and 25).
 
-    For a zero filter the kernel computes 0 / 0. On a GPU, norm and product cost as many reads and writes as the kernel.
+    The kernel adds its own eps to the variance: the smallest normal number, which changes no bit of one that counts.
     """
-    factor = rows.new_ones(len(rows))
-    gains = factor if gain is None else gain
-    if rows.is_cuda:
-        norm = torch.linalg.vector_norm(rows, dim=1)
-    else:
-        result, norms = torch._weight_norm_interface(rows, gains[:, None], 0)
-        norm = norms[:, 0]
-        if norm.min() > eps:
-            return result, None, norm, factor
-    divided = norm > eps
-    result = rows * gains.where(~divided, gains / norm)[:, None]
-    return result, None, norm.where(divided, AS_IS), factor.where(divided, AS_IS)
+    count = len(stack)
+    entries, eps = stack.numel() // count, torch.finfo(stack.dtype).tiny
+    rows = stack.view(1, count, entries)
+    result, mean, inverse_std = torch.native_group_norm(rows, factors, None, 1, count, entries, count, eps)
+    return result.view_as(stack), mean, inverse_std[0].detach().reciprocal()
+
+
+def _weight_norm(stack: Tensor, factors: Tensor | None) -> tuple[Tensor, None, Tensor]:
+    """factor w / ||w|| of each filter, no mean, and its norm (AWS paper, eq. 23)."""
+    assert factors is not None
+    result, norm = torch._weight_norm_interface(stack, _column(factors, stack), 0)
+    return result, None, norm
+
+
+def _column(values: Tensor, stack: Tensor) -> Tensor:
+    """One value per filter, in a shape that multiplies filters."""
+    return values.view(-1, *(1,) * (stack.ndim - 1))
 
 
 def _gradients_by_equation(
@@ -145,17 +169,14 @@ def _gradients_by_equation(
     return [found.get(id(tensor)) for tensor in inputs]
 
 
-def _rows(tensor: Tensor, weight: Tensor) -> Tensor:
-    """One row per filter. The entries of a row stand in the order in which they lie in memory in `weight`."""
-    ordered = tensor if weight.is_contiguous() else tensor.movedim(1, -1)  # channels_last
-    return ordered.reshape(len(tensor), -1).contiguous()
+def _stack(tensor: Tensor, weight: Tensor) -> Tensor:
+    """Filter after filter, each in the order in which `weight` has it in memory."""
+    return (tensor if weight.is_contiguous() else tensor.movedim(1, -1)).contiguous()  # or channels_last
 
 
-def _unrolled(rows: Tensor, weight: Tensor) -> Tensor:
-    """Rows as a tensor of the weight's shape, in the weight's memory format."""
-    if weight.is_contiguous():
-        return rows.view(weight.shape)
-    return rows.view(len(weight), *weight.shape[2:], weight.shape[1]).movedim(-1, 1)
+def _unstacked(stack: Tensor, weight: Tensor) -> Tensor:
+    """The other way round: in the shape and memory format of the weight."""
+    return stack if weight.is_contiguous() else stack.movedim(-1, 1)
 
 
 def _is_compiling() -> bool:
