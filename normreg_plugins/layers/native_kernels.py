@@ -180,4 +180,5 @@ def _unstacked(stack: Tensor, weight: Tensor) -> Tensor:
 
 
 def _is_compiling() -> bool:
-    return torch.compiler.is_compiling()
+    """Torch before 2.3 cannot say. Its compiler then runs the kernels outside of its graphs."""
+    return hasattr(torch.compiler, "is_compiling") and torch.compiler.is_compiling()

@@ -99,6 +99,26 @@ def test_eps_is_a_threshold_and_no_summand(normalization: str) -> None:
         torch.testing.assert_close(layer.normalized_weight(), expected, rtol=1e-5, atol=1e-6)
 
 
+@every_normalization
+def test_the_threshold_is_on_what_divides(normalization: str) -> None:
+    """Norms for WN and CWN, the std for WS: 0.9 eps is left as it is, 1.1 eps is divided."""
+    layer = make_layer("conv2d").double()
+    how = NORMALIZATIONS[normalization]
+    with torch.no_grad():
+        if how.centred:
+            layer.weight -= layer.weight.mean((1, 2, 3), keepdim=True)
+        filters = how.filters(layer)
+        measures = filters.stds(layer.weight) if normalization == "ws" else filters.norms(layer.weight)
+        layer.weight.div_(measures)
+        layer.weight[:3] *= 0.9e-3
+        layer.weight[3:] *= 1.1e-3
+        factors = torch.tensor([1.0] * 3 + [1 / 1.1e-3] * 3, dtype=torch.float64).view(-1, 1, 1, 1)
+        expected = layer.weight * factors
+        torch.testing.assert_close(normalize_weight(layer.weight, how, filters, None, 1e-3), expected)
+        result = normalize_weight(layer.weight[3:], how, how.filters(nn.Conv2d(4, 3, 3)), None, 1e-3)
+        torch.testing.assert_close(result, expected[3:])
+
+
 @pytest.mark.parametrize("normalization", ["cwn", "ws"])
 def test_filters_with_large_means_are_as_exact_as_the_equation(normalization: str) -> None:
     layer = nn.Conv2d(64, 8, 3)
