@@ -1,0 +1,74 @@
+"""What an optimizer multiplies by its learning rate, and how that depends on the length of a filter."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+
+RateLaw = Literal["eta_over_squared_norm", "eta_over_norm"]
+"""The effective rate is eta / ||w||^2 for SGD-like optimizers and eta / ||w|| for adaptive ones (L2 paper, Table 1)."""
+
+SECOND_MOMENTS = frozenset({"exp_avg_sq", "square_avg", "sum", "exp_inf"})
+"""An optimizer that keeps one of these divides by the size of the gradient."""
+MOMENTUM_KEYS = frozenset({"momentum_buffer"})
+
+State = dict[str, Any]
+
+
+def rate_law(optimizer: Optimizer) -> RateLaw | None:
+    """Which effective rate this optimizer has, judged by the state it keeps; None where that does not tell.
+
+    Ask after the first update: before it, most optimizers have no state.
+    """
+    kept = {key for state in optimizer.state.values() if isinstance(state, dict) for key in state}
+    if kept & SECOND_MOMENTS:
+        return "eta_over_norm"
+    if isinstance(optimizer, SGD) or (kept <= MOMENTUM_KEYS and "momentum" in optimizer.defaults):
+        return "eta_over_squared_norm"
+    return None
+
+
+def has_plain_momentum(optimizer: Optimizer) -> bool:
+    """Whether it is SGD with momentum, for which the WRS paper smooths the effective gradient norm."""
+    return rate_law(optimizer) == "eta_over_squared_norm" and any(g.get("momentum") for g in optimizer.param_groups)
+
+
+def applied_gradient(group: State, state: State, gradient: Tensor, before: Tensor) -> Tensor:
+    """The gradient as the WRS paper measures it in Fig. 2a.
+
+    For Adam, AdamW and RMSprop that is what the update just made multiplied by the rate. AdamP's is read before its
+    projection. For every other optimizer it is the gradient itself.
+
+    Args:
+        group: the weight's parameter group.
+        state: the optimizer's state of the weight, after the update.
+        before: the weight before the update.
+    """
+    if {"exp_avg", "exp_avg_sq", "step"} <= state.keys() and "betas" in group:
+        return _adam(group, state)
+    if "square_avg" in state and "alpha" in group:
+        return _rmsprop(group, state, gradient, before)
+    return gradient
+
+
+def _adam(group: State, state: State) -> Tensor:
+    """WRS paper, eq. 9-11: m_hat / (sqrt(v_hat) + eps)."""
+    beta1, beta2 = group["betas"]
+    step = state["step"].double() if torch.is_tensor(state["step"]) else state["step"]
+    mean = state["exp_avg"] / (1 - beta1**step)  # eq. 9
+    square = state.get("max_exp_avg_sq", state["exp_avg_sq"]) / (1 - beta2**step)  # eq. 10
+    return mean / (square.sqrt() + group["eps"])  # eq. 11
+
+
+def _rmsprop(group: State, state: State, gradient: Tensor, before: Tensor) -> Tensor:
+    """L2 paper, Section 5.2, with torch's options: weight decay, centring and momentum."""
+    if group.get("momentum"):
+        return state["momentum_buffer"]
+    square = state["square_avg"]
+    if group.get("centered"):
+        square = square - state["grad_avg"].square()
+    decayed = gradient + group.get("weight_decay", 0.0) * before
+    return decayed / (square.sqrt() + group["eps"])
