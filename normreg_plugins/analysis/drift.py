@@ -44,18 +44,15 @@ class RunningStatistics:
         if self._before:
             for (mean, variance), layer in zip(self._before, self._layers.values()):
                 eps = norm_eps(layer)
-                shift = (layer.running_mean - mean).abs() / (variance + eps).sqrt()  # type: ignore[operator]
-                growth = ((layer.running_var + eps) / (variance + eps)).log().abs()  # type: ignore[operator]
+                shift = (layer.running_mean - mean).abs() / (variance + eps).sqrt()
+                growth = ((layer.running_var + eps) / (variance + eps)).log().abs()
                 found.append(torch.stack([shift.mean(), growth.mean()]))
         return found
 
     @torch.no_grad()
     def keep(self) -> None:
         """Remember the statistics of now for the next look."""
-        self._before = [
-            (layer.running_mean.clone(), layer.running_var.clone())  # type: ignore[operator, union-attr]
-            for layer in self._layers.values()
-        ]
+        self._before = [(layer.running_mean.clone(), layer.running_var.clone()) for layer in self._layers.values()]
 
     def forget(self) -> None:
         self._before = []

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from normreg_plugins.analysis.applied import applied_gradient, has_plain_momentum, rate_law
+from normreg_plugins.analysis.drift import Drift, RunningStatistics
 from normreg_plugins.analysis.measure import Change, Sums, sums_of
 from normreg_plugins.analysis.report import Report, Row, effective_gradient_norm, row_of, total
-from normreg_plugins.analysis.drift import Drift, RunningStatistics
 from normreg_plugins.analysis.updates import UpdateCount
 from normreg_plugins.analysis.watched import Watched, watch
 from normreg_plugins.core.dynamo import keep_step_hooks

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
 from normreg_plugins.core.errors import NormRegError
@@ -55,7 +55,8 @@ def thinned(x: Sequence[float], y: Sequence[float], points: int = POINTS_A_CURVE
 def log_scale(axis: Any, least: float, greatest: float) -> None:
     """A logarithmic axis for this range whose labels are plain numbers: 0.5, not 5 x 10^-1."""
     decades = math.log10(greatest / least) if greatest > least > 0 else 0
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,), numticks=8))
+    ticks = LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,), numticks=8)
+    axis.set_major_locator(MaxNLocator(4) if decades < 0.7 else ticks)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from normreg_plugins.analysis.applied import RateLaw
-from normreg_plugins.analysis.measure import Sums
 from normreg_plugins.analysis.drift import Drift
+from normreg_plugins.analysis.measure import Sums
 
 PREFIX = "norms/"
 Scalars = dict[str, float]
@@ -124,12 +124,12 @@ def effective_gradient_norm(sums: Sums) -> float:
 
 def total(layers: Iterable[Sums]) -> Sums:
     """The sums of all filters together. Layers without a gradient are left out of the gradient norms only."""
-    columns = Sums(*map(list, zip(*layers)))  # type: ignore[arg-type]
-    together = {name: math.fsum(column) for name, column in columns._asdict().items()}
-    together["least"] = _first(min, columns.least)
-    together["greatest"] = _first(max, columns.greatest)
+    columns = dict(zip(Sums._fields, zip(*layers)))
+    together = {name: math.fsum(column) for name, column in columns.items()}
+    together["least"] = _first(min, columns["least"])
+    together["greatest"] = _first(max, columns["greatest"])
     for name in ("gradient_norm", "applied_norm", "norm_before"):
-        values = [v for v, g in zip(getattr(columns, name), columns.gradient_norm) if not math.isnan(g)]
+        values = [v for v, g in zip(columns[name], columns["gradient_norm"]) if not math.isnan(g)]
         together[name] = math.hypot(*values) if values else math.nan
     return Sums(**together)
 

@@ -144,15 +144,16 @@ def _curves(lines: list[Line]) -> dict[str, tuple[list[float], list[float]]]:
     ends = _epoch_ends(lines)
     for line in lines:
         # mmengine numbers evaluations by epoch and training by iteration.
-        step = line["step"] if "iter" in line or PREFIX + "mean" in line else ends.get(line["step"], line["step"])
+        by_update = "iter" in line or PREFIX + "mean" in line
+        step = line["step"] if by_update else ends.get(line["step"], line["step"])
         for key, value in line.items():
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                 points[key].append((step, value))
     return {key: tuple(map(list, zip(*sorted(found)))) for key, found in points.items()}  # type: ignore[misc]
 
 
-def _epoch_ends(lines: list[Line]) -> dict[int, int]:
-    ends: dict[int, int] = {}
+def _epoch_ends(lines: list[Line]) -> dict[float, float]:
+    ends: dict[float, float] = {}
     for line in lines:
         if "epoch" in line and "iter" in line:
             ends[line["epoch"]] = max(line["step"], ends.get(line["epoch"], 0))
