@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 
+from normreg_plugins.core.filters import at_least_float32
+
 RateLaw = Literal["eta_over_squared_norm", "eta_over_norm"]
 """The effective rate is eta / ||w||^2 for SGD-like optimizers and eta / ||w|| for adaptive ones (L2 paper, Table 1)."""
 
@@ -36,8 +38,8 @@ def has_plain_momentum(optimizer: Optimizer) -> bool:
     return rate_law(optimizer) == "eta_over_squared_norm" and any(g.get("momentum") for g in optimizer.param_groups)
 
 
-def applied_gradient(group: State, state: State, gradient: Tensor, before: Tensor) -> Tensor:
-    """The gradient as the WRS paper measures it in Fig. 2a.
+def applied_norm(group: State, state: State, gradient: Tensor, before: Tensor) -> Tensor:
+    """The norm of a layer's gradient as the WRS paper measures it in Fig. 2a.
 
     For Adam, AdamW and RMSprop that is what the update just made multiplied by the rate. AdamP's is read before its
     projection. For every other optimizer it is the gradient itself.
@@ -50,17 +52,24 @@ def applied_gradient(group: State, state: State, gradient: Tensor, before: Tenso
     if {"exp_avg", "exp_avg_sq", "step"} <= state.keys() and "betas" in group:
         return _adam(group, state)
     if "square_avg" in state and "alpha" in group:
-        return _rmsprop(group, state, gradient, before)
-    return gradient
+        return whole_norm(_rmsprop(group, state, gradient, before))
+    return whole_norm(gradient)
+
+
+def whole_norm(values: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(values, dtype=at_least_float32(values.dtype))
 
 
 def _adam(group: State, state: State) -> Tensor:
-    """WRS paper, eq. 9-11: m_hat / (sqrt(v_hat) + eps)."""
+    """WRS paper, eq. 9-11: ||m_hat / (sqrt(v_hat) + eps)||.
+
+    Both bias corrections are taken out of the tensors, which leaves one temporary of the size of the weight.
+    """
     beta1, beta2 = group["betas"]
     step = state["step"].double() if torch.is_tensor(state["step"]) else state["step"]
-    mean = state["exp_avg"] / (1 - beta1**step)  # eq. 9
-    square = state.get("max_exp_avg_sq", state["exp_avg_sq"]) / (1 - beta2**step)  # eq. 10
-    return mean / (square.sqrt() + group["eps"])  # eq. 11
+    first, second = 1 - beta1**step, (1 - beta2**step) ** 0.5
+    divisor = state.get("max_exp_avg_sq", state["exp_avg_sq"]).sqrt().add_(group["eps"] * second)
+    return whole_norm(torch.div(state["exp_avg"], divisor, out=divisor)) * (second / first)  # eq. 11
 
 
 def _rmsprop(group: State, state: State, gradient: Tensor, before: Tensor) -> Tensor:

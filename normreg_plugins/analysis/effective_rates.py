@@ -69,7 +69,7 @@ def effective_rate(optimizer: str, eta: float, norm: float) -> float:
 
 
 def best_rate(optimizer: str, eta: float, decay: float, new_decay: float) -> float:
-    """The best rate at `new_decay`, if `eta` is the best at `decay`: with 1 / lambda, or 1 / sqrt(lambda) under Adam."""
+    """The best rate at `new_decay` if `eta` is the best at `decay`: ~ 1 / lambda, or ~ 1 / sqrt(lambda) under Adam."""
     return eta * (new_decay / decay) ** law(optimizer).best_rate_exponent()
 
 

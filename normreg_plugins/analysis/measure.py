@@ -40,25 +40,27 @@ class Change(NamedTuple):
     """One weight around one update."""
 
     before: Tensor
+    """A copy that may be overwritten."""
     after: Tensor
-    gradient: Tensor | None
-    applied: Tensor | None
-    """See `applied.applied_gradient`."""
+    gradient_norm: Tensor | None
+    applied_norm: Tensor | None
+    """See `applied.applied_norm`."""
     rate: float | Tensor
 
 
 @torch.no_grad()
 def sums_of(filters: Filters, change: Change) -> Tensor:
     """The entries of `Sums` for one layer, on the layer's device."""
-    norms_before = filters.norms(change.before)
-    norms = filters.norms(change.after)
+    before, after = rows(filters, change.before), rows(filters, change.after)
+    norms_before, norms = (torch.linalg.vector_norm(each, dim=1) for each in (before, after))
     has_direction = _sound(norms)
     inverse = torch.where(has_direction, 1 / norms, torch.zeros_like(norms))
-    angles = angles_between(filters, change.before, change.after)
+    angles = angles_between_(before, after, norms)
     turned = has_direction & _sound(norms_before)
+    missing = norms.new_tensor(float("nan"))
     return torch.stack(
         [
-            torch.full_like(norms.sum(), norms.numel()),
+            torch.full_like(missing, norms.numel()),
             norms.sum(),
             norms.min(),
             norms.max(),
@@ -67,8 +69,8 @@ def sums_of(filters: Filters, change: Change) -> Tensor:
             has_direction.sum(),
             inverse.sum() * change.rate,
             inverse.square().sum() * change.rate,
-            _whole(change.gradient, norms),
-            _whole(change.applied, norms),
+            missing if change.gradient_norm is None else change.gradient_norm,
+            missing if change.applied_norm is None else change.applied_norm,
             torch.linalg.vector_norm(norms_before),
             torch.where(turned, angles, torch.zeros_like(angles)).sum(),
             turned.sum(),
@@ -76,26 +78,27 @@ def sums_of(filters: Filters, change: Change) -> Tensor:
     )
 
 
-def angles_between(filters: Filters, before: Tensor, after: Tensor) -> Tensor:
-    """The angle between each filter before and after, in degrees, with the reduced axes kept.
+def rows(filters: Filters, weight: Tensor) -> Tensor:
+    """One filter a row, in float32 at least; the weight's own memory where its layout allows."""
+    view = filters.view(weight)
+    kept = [axis for axis in range(view.ndim) if axis not in filters.dims]
+    return view.permute(*kept, *filters.dims).flatten(0, len(kept) - 1).flatten(1).to(at_least_float32(weight.dtype))
+
+
+def angles_between_(before: Tensor, after: Tensor, norms: Tensor) -> Tensor:
+    """The angle between each row before and after, in degrees. `before` is overwritten, which saves temporaries.
 
     The change is split into a part along the filter and a part across it. Their ratio keeps its digits for the small
     angles of training, where the arccosine of a scalar product in float32 would be 0.
+
+    Args:
+        norms: of the rows after.
     """
-    wide = at_least_float32(before.dtype)
-    old = filters.view(before).to(wide)
-    norms = filters.norms(before)
-    direction = old / norms
-    moved = filters.view(after).to(wide) - old
-    along = (moved * direction).sum(filters.dims, keepdim=True)
-    across = torch.linalg.vector_norm(moved - along * direction, dim=filters.dims, keepdim=True)
-    return torch.rad2deg(torch.atan2(across, norms + along))
+    change = torch.sub(after, before, out=before)
+    along = torch.linalg.vecdot(change, after) / norms
+    across = torch.linalg.vector_norm(change.addcmul_(after, (along / norms)[:, None], value=-1), dim=1)
+    return torch.rad2deg(torch.atan2(across, norms - along))
 
 
 def _sound(norms: Tensor) -> Tensor:
     return ~is_zero(norms) & norms.isfinite()
-
-
-def _whole(values: Tensor | None, norms: Tensor) -> Tensor:
-    """The norm of a whole layer's gradient; NaN without one."""
-    return norms.new_tensor(float("nan")) if values is None else torch.linalg.vector_norm(values, dtype=norms.dtype)

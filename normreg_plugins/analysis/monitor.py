@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from normreg_plugins.analysis.applied import applied_gradient, has_plain_momentum, rate_law
+from normreg_plugins.analysis.applied import applied_norm, has_plain_momentum, rate_law, whole_norm
 from normreg_plugins.analysis.drift import Drift, RunningStatistics
 from normreg_plugins.analysis.measure import Change, Sums, sums_of
 from normreg_plugins.analysis.report import Report, Row, effective_gradient_norm, row_of, total
@@ -122,11 +122,12 @@ class Monitor:
 
     def _sums(self, each: Watched, before: Tensor, groups: dict[int, Any]) -> Tensor:
         group = groups.get(id(each.parameter), {})
-        gradient, applied = each.gradient, None
+        gradient = each.gradient
+        found = applied = None
         if gradient is not None:
-            applied = applied_gradient(group, each.state(self._optimizer), gradient, before)
-        change = Change(before, each.weight, gradient, applied, group.get("lr", float("nan")))
-        return sums_of(each.filters, change)
+            found = whole_norm(gradient)
+            applied = applied_norm(group, each.state(self._optimizer), gradient, before)
+        return sums_of(each.filters, Change(before, each.weight, found, applied, group.get("lr", float("nan"))))
 
     def _tell(self, update: int, layers: list[Sums], drifts: list[Drift]) -> None:
         smooths = has_plain_momentum(self._optimizer)

@@ -27,8 +27,8 @@ class BestRates:
 def measure_best_rates(losses: Losses, resamples: int = 200, seed: int = 0) -> BestRates:
     """Fit the best rate's power of the weight decay.
 
-    For each weight decay, a parabola through the least loss and its two neighbours gives the best rate; it is drawn over
-    the logarithm of the rate. A least-squares line through the logarithms gives the exponent.
+    For each weight decay, a parabola through the least loss and its two neighbours gives the best rate. It is fitted
+    over the logarithm of the rate. A least-squares line through the logarithms gives the exponent.
     """
     rates, decays, table = _as_table(losses)
     best = _best(rates, table.mean(2))

@@ -33,7 +33,7 @@ class Row:
     gradient_norm: float
     """Of the layer's gradient as the optimizer took it."""
     effective_gradient_norm: float
-    """||g|| / ||w|| of the layer, with w from before the update (WRS paper, Fig. 2a); see `applied_gradient` for g."""
+    """||g|| / ||w|| of the layer, with w from before the update (WRS paper, Fig. 2a); see `applied_norm` for g."""
     smoothed_effective_gradient_norm: float | None
     """The same, averaged over reports with weight 0.6 on the past. The paper shows that under SGD with momentum; None
     under other optimizers."""

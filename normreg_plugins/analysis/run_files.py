@@ -144,8 +144,9 @@ def _curves(lines: list[Line]) -> dict[str, tuple[list[float], list[float]]]:
     ends = _epoch_ends(lines)
     for line in lines:
         # mmengine numbers evaluations by epoch and training by iteration.
-        by_update = "iter" in line or PREFIX + "mean" in line
-        step = line["step"] if by_update else ends.get(line["step"], line["step"])
+        step: float = line["step"]
+        if "iter" not in line and PREFIX + "mean" not in line:
+            step = ends.get(step, step)
         for key, value in line.items():
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                 points[key].append((step, value))
