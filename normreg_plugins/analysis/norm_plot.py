@@ -123,7 +123,7 @@ def _draw_panel(ax: Any, panel: Panel, runs: Sequence[Run]) -> None:
         ax.plot(x, y, label=run.name, **looks)
         if key == PREFIX + "mean" and PREFIX + "min" in run.curves:
             least, greatest = (thinned(*run.curves[PREFIX + end])[1] for end in ("min", "max"))
-            ax.fill_between(x, least, greatest, color=looks["color"], alpha=0.15, linewidth=0)
+            ax.fill_between(x, least, greatest, color=looks["color"], alpha=0.15, linewidth=0.6)
     values = [value for line in ax.lines for value in line.get_ydata()]
     if panel.log and min(values) > 0:
         ax.set_yscale("log")
@@ -193,6 +193,7 @@ def plot_norms(rows: Rows, path: Path) -> None:
         values = [row.get(PREFIX + name) or math.nan for row in rows]
         axes.plot(steps, values, label=label, **style(index, len(steps)))
     axes.set(xlabel="update", ylabel="filter norm", yscale="log", title="Weights the method acts on")
+    log_scale(axes.yaxis, *axes.dataLim.intervaly)
     axes.grid(alpha=0.25)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     save(figure, path)

@@ -21,7 +21,7 @@ class UpdateCount:
     a tensor `found_inf` on it. Those tensors are kept until the count could reach a report, and read with it.
 
     The count starts at what a checkpoint holds, else at the count of the method attached to the optimizer, else at
-    `updates`. Checkpoints of the optimizer carry it; the optimizer's own state stays as it is.
+    `updates`. The optimizer's `state_dict` carries it beside `state`, so that the state itself stays as it is.
     """
 
     def __init__(self, optimizer: Optimizer, updates: int = 0) -> None:
@@ -34,7 +34,7 @@ class UpdateCount:
         """Updates made when this run began or was resumed."""
         self._hooks = [
             optimizer.register_state_dict_post_hook(self._save),
-            optimizer.register_load_state_dict_post_hook(self._load),
+            optimizer.register_load_state_dict_pre_hook(self._load),
         ]
 
     @property
@@ -80,11 +80,9 @@ class UpdateCount:
         self.start()
         if self._unread:
             self.settle(torch.stack([flag.reshape(()) for flag in self._unread]).tolist())
-        state_dict["state"][STATE_KEY] = {"updates": self._settled}
+        state_dict[STATE_KEY] = {"updates": self._settled}
 
-    def _load(self, optimizer: Optimizer) -> None:
-        # The method's own count is read later, when its hook on loading has run as well.
-        state: dict[Any, Any] = optimizer.state
-        self._saved = state.pop(STATE_KEY, {}).get("updates")
+    def _load(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+        self._saved = state_dict.get(STATE_KEY, {}).get("updates")
         self._unread.clear()
-        self._started = False
+        self._started = False  # the method's own count is asked for later, when it has been loaded too

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from normreg_plugins.analysis.input_space import InputSpaces, patches
+from normreg_plugins.analysis.shape_plot import plot_shapes
 from normreg_plugins.analysis.weight_shapes import fit_shape, projected, weight_shapes
 from normreg_plugins.core.errors import NormRegError
 
@@ -170,3 +171,17 @@ def test_what_cannot_be_gathered_is_said() -> None:
         InputSpaces(net, ["0.weight"])
     with InputSpaces(net, ["1.weight"]) as spaces, pytest.raises(NormRegError, match="no forward has called"):
         spaces.bases("1.weight")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_shapes_are_drawn_for_several_networks(tmp_path, suffix: str) -> None:
+    x = torch.randn(2, 3, 8, 8)
+    names = ["0.weight", "3.weight"]
+    networks = {
+        "shown inputs": weight_shapes(tiny_net(), names, [lambda model: model(x)]),
+        "weights only": weight_shapes(tiny_net(1), names),
+    }
+    plot_shapes(networks, tmp_path / f"shapes{suffix}")
+    assert 0 < (tmp_path / f"shapes{suffix}").stat().st_size < 100_000
+    with pytest.raises(NormRegError, match="no shapes"):
+        plot_shapes({"empty": []}, tmp_path / "none.png")
