@@ -68,7 +68,8 @@ def _adam(group: State, state: State) -> Tensor:
     beta1, beta2 = group["betas"]
     step = state["step"].double() if torch.is_tensor(state["step"]) else state["step"]
     first, second = 1 - beta1**step, (1 - beta2**step) ** 0.5
-    divisor = state.get("max_exp_avg_sq", state["exp_avg_sq"]).sqrt().add_(group["eps"] * second)
+    square = state["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
+    divisor = square.sqrt().add_(group["eps"] * second)
     return whole_norm(torch.div(state["exp_avg"], divisor, out=divisor)) * (second / first)  # eq. 11
 
 

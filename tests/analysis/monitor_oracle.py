@@ -24,14 +24,17 @@ class History:
     second: Tensor | float = 0.0
     mean: Tensor | float = 0.0
     buffer: Tensor | float = 0.0
+    greatest: Tensor | None = None
 
 
 def gradient_itself(*seen: History | Tensor) -> Tensor:
     return seen[1]
 
 
-def adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, decay: float = 0.0) -> Applied:
-    """WRS paper, eq. 7-11. `decay` is the coupled one of Adam."""
+def adam(
+    beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, decay: float = 0.0, amsgrad: bool = False
+) -> Applied:
+    """WRS paper, eq. 7-11. `decay` is the coupled one of Adam. With `amsgrad` v is the greatest so far."""
 
     def applied(history: History, gradient: Tensor, before: Tensor) -> Tensor:
         gradient = gradient + decay * before
@@ -39,7 +42,10 @@ def adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, decay: flo
         history.first = beta1 * history.first + (1 - beta1) * gradient
         history.second = beta2 * history.second + (1 - beta2) * gradient**2
         first = history.first / (1 - beta1**history.updates)
-        second = history.second / (1 - beta2**history.updates)
+        if history.greatest is None or not amsgrad:
+            history.greatest = history.second
+        history.greatest = torch.maximum(history.greatest, history.second)
+        second = history.greatest / (1 - beta2**history.updates)
         return first / (second**0.5 + eps)
 
     return applied

@@ -33,7 +33,9 @@ NAMED = {
         partial(RMSprop, momentum=0.5, centered=True, eps=1e-3),
         slow.rmsprop(momentum=0.5, centered=True, eps=1e-3),
     ),
+    "RMSprop centered": (partial(RMSprop, centered=True, eps=1e-3), slow.rmsprop(centered=True, eps=1e-3)),
     "Adam": (partial(Adam, weight_decay=1e-2), slow.adam(decay=1e-2)),
+    "Adam amsgrad": (partial(Adam, amsgrad=True, betas=(0.9, 0.5)), slow.adam(beta2=0.5, amsgrad=True)),
     "Adam foreach": (partial(Adam, foreach=True, betas=(0.8, 0.9)), slow.adam(0.8, 0.9)),
     "AdamW": (partial(AdamW, weight_decay=1e-1), slow.adam()),
     "AdamP": (adamp, slow.adam()),
@@ -164,6 +166,18 @@ def test_it_sees_what_the_method_left_in_either_order(method, monitor_first: boo
     radius = 0.5 if isinstance(method, WeightRescaling) else math.sqrt(2)
     assert monitor.last.overall.least_filter_norm == pytest.approx(radius, rel=1e-6)
     assert monitor.last.overall.greatest_filter_norm == pytest.approx(radius, rel=1e-6)
+
+
+def test_it_sees_what_a_method_left_that_came_during_the_run() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=2)
+    train(net, optimizer, 3)
+    assert monitor.last.overall.greatest_filter_norm != pytest.approx(0.5, rel=1e-2)
+    attach(optimizer, net, WeightRescaling(interval=1, radius=0.5))
+    train(net, optimizer, 3, first=3)
+    assert monitor.last.update == 6
+    assert monitor.last.overall.greatest_filter_norm == pytest.approx(0.5, rel=1e-6)
 
 
 def test_small_rotations_keep_their_digits_in_float32() -> None:
