@@ -16,6 +16,7 @@ from normreg_plugins.analysis.measure import Change, Sums, sums_of
 from normreg_plugins.analysis.report import Report, Row, effective_gradient_norm, row_of, total
 from normreg_plugins.analysis.updates import UpdateCount
 from normreg_plugins.analysis.watched import Watched, watch
+from normreg_plugins.core.copies import handle_of
 from normreg_plugins.core.dynamo import keep_step_hooks
 from normreg_plugins.core.errors import NormRegError
 
@@ -68,11 +69,8 @@ class Monitor:
         self._copies: list[Tensor] = []
         self._smoothed: dict[str, float] = {}
         keep_step_hooks(optimizer)
-        self._hooks = [
-            optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step)),
-            optimizer.register_step_post_hook(torch.compiler.disable(self._after_every_step)),
-        ]
-        self._look: Any = None
+        self._before_hook = optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step))
+        self._go_last()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,10 +79,9 @@ class Monitor:
 
     def detach(self) -> None:
         """Leave the optimizer as if the monitor had never been there."""
-        self._stop_looking()
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        self._before_hook.remove()
+        self._after_hook.remove()
+        self._copies = []
         self._count.forget()
         self._statistics.forget()
 
@@ -94,21 +91,28 @@ class Monitor:
     def __exit__(self, *exc_info: object) -> None:
         self.detach()
 
-    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        self._stop_looking()
-        self._count.start()
-        if self._watched and self._count.may_reach(self._every):
-            with torch.no_grad():
-                self._copies = [each.weight.detach().clone() for each in self._watched]
-            # Post hooks run in the order of their registration, and a method may have been attached since the last
-            # report. Registering now puts this one behind it.
-            self._look = optimizer.register_step_post_hook(torch.compiler.disable(self._after_reported_step))
-
-    def _after_every_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        self._count.tick()
+    def _go_last(self) -> None:
+        """Post hooks run in the order of their registration, so this puts ours behind the method's."""
+        self._behind = handle_of(self._optimizer)
+        self._after_hook = self._optimizer.register_step_post_hook(torch.compiler.disable(self._after_step))
 
     @torch.no_grad()
-    def _after_reported_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._copies = []
+        self._count.start()
+        if self._count.may_reach(self._every):
+            self._copies = [each.weight.clone() for each in self._watched]
+            if handle_of(optimizer) is not self._behind:  # a method was attached since
+                self._after_hook.remove()
+                self._go_last()
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._count.tick()
+        if self._copies:
+            self._look(optimizer)
+
+    @torch.no_grad()
+    def _look(self, optimizer: Optimizer) -> None:
         groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
         sums = [self._sums(each, before, groups) for each, before in zip(self._watched, self._copies)]
         drifts = self._statistics.drift()
@@ -150,12 +154,6 @@ class Monitor:
         before = self._smoothed.get(name, now)
         self._smoothed[name] = SMOOTHING * before + (1 - SMOOTHING) * now
         return row_of(sums, self._smoothed[name])
-
-    def _stop_looking(self) -> None:
-        self._copies = []
-        if self._look is not None:
-            self._look.remove()
-            self._look = None
 
 
 def _to_host(lists: list[list[Tensor]]) -> list[list[list[float]]]:

@@ -37,6 +37,9 @@ def test_a_process_reports_its_own_filters(tmp_path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not hasattr(torch.compiler, "set_stance"), reason="torch < 2.6 drops all hooks of a step that it compiles"
+)
 def test_in_a_compiled_step() -> None:
     torch._dynamo.reset()
     net, plain = tiny_net(), tiny_net()
@@ -47,7 +50,8 @@ def test_in_a_compiled_step() -> None:
         for index in range(4):
             optimizer.zero_grad()
             loss_on(each, index).backward()
-            step()
+            with torch._dynamo.config.patch(error_on_recompile=index > 0):
+                step()
         if each is net:
             compiled = monitor.last
     assert compiled.update == monitor.last.update == 4
