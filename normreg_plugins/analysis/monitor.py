@@ -38,6 +38,9 @@ class Monitor:
     Between reports it only counts. A reported update copies the watched weights once, for the time of the update, and
     moves all numbers to the host in one transfer. With sharded weights (FSDP2) it sees this process's filters.
 
+    Make it before a checkpoint is loaded into the optimizer: the optimizer's `state_dict` carries the count of updates
+    and the smoothed averages.
+
     Args:
         every: updates between two reports.
         names: weights as in `named_parameters()`. Without names it watches every weight of the optimizer whose scale
@@ -67,7 +70,6 @@ class Monitor:
         self._statistics = RunningStatistics(model)
         self._count = UpdateCount(optimizer, updates)
         self._copies: list[Tensor] = []
-        self._smoothed: dict[str, float] = {}
         keep_step_hooks(optimizer)
         self._before_hook = optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step))
         self._go_last()
@@ -151,9 +153,9 @@ class Monitor:
         if not smooths:
             return row_of(sums)
         now = effective_gradient_norm(sums)
-        before = self._smoothed.get(name, now)
-        self._smoothed[name] = SMOOTHING * before + (1 - SMOOTHING) * now
-        return row_of(sums, self._smoothed[name])
+        smoothed = self._count.memory  # so that a resumed run goes on with the average it had
+        smoothed[name] = SMOOTHING * smoothed.get(name, now) + (1 - SMOOTHING) * now
+        return row_of(sums, smoothed[name])
 
 
 def _to_host(lists: list[list[Tensor]]) -> list[list[list[float]]]:
