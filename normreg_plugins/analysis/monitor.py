@@ -132,7 +132,7 @@ class Monitor:
         found = applied = None
         if gradient is not None:
             found = whole_norm(gradient)
-            applied = applied_norm(group, each.state(self._optimizer), gradient, before)
+            applied = applied_norm(group, each.state(self._optimizer), gradient, found, before)
         return sums_of(each.filters, Change(before, each.weight, found, applied, group.get("lr", float("nan"))))
 
     def _tell(self, update: int, layers: list[Sums], drifts: list[Drift]) -> None:
