@@ -30,6 +30,8 @@ class UpdateCount:
         self._unread: list[Tensor] = []
         self._saved: int | None = None
         self._started = False
+        self.memory: dict[str, float] = {}
+        """Numbers that a checkpoint carries with the count."""
         self.since = updates
         """Updates made when this run began or was resumed."""
         self._hooks = [
@@ -80,9 +82,11 @@ class UpdateCount:
         self.start()
         if self._unread:
             self.settle(torch.stack([flag.reshape(()) for flag in self._unread]).tolist())
-        state_dict[STATE_KEY] = {"updates": self._settled}
+        state_dict[STATE_KEY] = {"updates": self._settled, "memory": dict(self.memory)}
 
     def _load(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
-        self._saved = state_dict.get(STATE_KEY, {}).get("updates")
+        saved = state_dict.get(STATE_KEY, {})
+        self._saved = saved.get("updates")
+        self.memory = dict(saved.get("memory", {}))
         self._unread.clear()
         self._started = False  # the method's own count is asked for later, when it has been loaded too

@@ -1,6 +1,7 @@
-"""The monitor on shards, in compiled steps, and what it costs."""
+"""The monitor on shards, in compiled steps and in a host, and what it costs."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from helpers.training import loss_on, tiny_net, train
 from torch.optim import SGD, Adam
 
 from normreg_plugins import WeightRescaling, attach
-from normreg_plugins.analysis import Monitor
+from normreg_plugins.analysis import JsonLinesSink, Monitor, read_run
+from normreg_plugins.analysis.norm_plot import plot_runs
 
 
 @pytest.mark.skipif(
@@ -65,3 +67,60 @@ def test_the_cost_is_measured() -> None:
     assert 0 < cost.between < cost.report
     assert cost.share > 0
     assert not SGD(net.parameters(), lr=0.1)._optimizer_step_post_hooks
+
+
+@pytest.mark.mm
+def test_a_run_of_mmengine_is_read_and_drawn(tmp_path) -> None:
+    import mm_toy
+
+    evaluation = {
+        "val_dataloader": mm_toy.loader(),
+        "val_evaluator": {"type": "MeanScore"},
+        "val_cfg": {},
+        "custom_hooks": [{"type": "LoggerHook", "interval": 2}, {"type": "NormLogHook", "interval": 3}],
+        "vis_backends": [{"type": "LocalVisBackend"}],
+    }
+    mm_toy.train(tmp_path, {"type": "WRS", "interval": 3}, **evaluation)
+    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
+    run = read_run(scalars)
+    assert run.curves["loss"][0] == [2, 4, 6, 8, 10, 12]
+    assert run.curves["score"][0] == [6, 12]
+    assert run.curves["norms/mean"][0] == [3, 6, 9, 12]
+    plot_runs([scalars], tmp_path / "run.svg")
+    text = (tmp_path / "run.svg").read_text()
+    assert all(title in text for title in ("filter norm", "loss", "score"))
+
+
+@pytest.mark.mm
+def test_a_resumed_run_of_mmengine_goes_on_in_its_file(tmp_path) -> None:
+    import mm_toy
+    from mmengine.hooks import Hook
+    from mmengine.registry import HOOKS
+
+    class Monitored(Hook):
+        def before_run(self, runner) -> None:  # checkpoints are loaded after it
+            sink = JsonLinesSink(tmp_path / "run.jsonl")
+            self.monitor = Monitor(runner.optim_wrapper.optimizer, runner.model, every=2, sinks=[sink])
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+            if runner.iter == self.stop:
+                raise KeyboardInterrupt
+
+    def run(stop: int | None, **settings) -> Path:
+        Monitored.stop = stop
+        with HOOKS.switch_scope_and_registry(None) as registry:
+            registry.register_module(module=Monitored, force=True)
+            hooks = [{"type": "Monitored", "priority": "VERY_LOW"}]
+            mm_toy.train(tmp_path / "work", {"type": "WRS", "interval": 3}, custom_hooks=hooks, **settings)
+        return tmp_path / "run.jsonl"
+
+    unbroken = run(None).read_text().splitlines()
+    with pytest.raises(KeyboardInterrupt):
+        run(9)
+    assert read_run(tmp_path / "run.jsonl").layer_steps == [2, 4, 6, 8]
+    checkpoint = str(tmp_path / "work" / "epoch_1.pth")
+    resumed = run(None, resume=True, load_from=checkpoint).read_text().splitlines()
+    assert [json.loads(line)["step"] for line in resumed] == [2, 4, 6, 8, 10, 12]
+    for one, other in zip(map(json.loads, unbroken), map(json.loads, resumed), strict=True):
+        assert one["layers"] == other["layers"]
+        assert one["norms/rotation_degrees"] == other["norms/rotation_degrees"]
