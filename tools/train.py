@@ -60,7 +60,7 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
         if protocol_of(cfg) is not None:
             refuse(
                 f"--auto-scale-lr: {args.config} is a protocol. mm's flag changes the rate only: the number of "
-                "updates, summed losses and Adam's rule stay wrong. Use --grow-batch, or --split-batch to keep the updates"
+                "updates, summed losses and Adam's rule stay wrong. Use --grow-batch, or --split-batch"
             )
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             refuse(f"--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size")

@@ -77,5 +77,5 @@ def _alone(model: nn.Module) -> nn.Module:
     """
     for module in model.modules():
         if isinstance(module, nn.SyncBatchNorm):
-            module.__class__ = nn.BatchNorm2d
+            module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
     return model
