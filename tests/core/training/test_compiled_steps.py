@@ -137,7 +137,7 @@ def test_copies_of_a_compiled_model_are_free_of_us() -> None:
 
 
 def test_what_a_compiled_first_forward_hides_is_said() -> None:
-    """The compiler may trace our hooks or leave them to Python. Either the watch saw the forward, or a warning says so."""
+    """The compiler may trace our hooks or not. Either the watch saw the forward, or a warning says that it did not."""
     net = tiny_net()
     compiled = torch.compile(net, backend="eager")
     optimizer = SGD(net.parameters(), lr=0.1)
