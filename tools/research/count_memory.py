@@ -30,8 +30,8 @@ from tools.shared.mm_runs import read_config
 from tools.shared.refusal import refuse
 from tools.shared.wide_console import wide_console
 
-IMAGES = {"instances_train2017": 117_266, "instances_trainvalno5k": 117_263, "train.json": 1_201 - 120}
-"""Training images with labels, by a part of the name of the annotation file: COCO 2017, COCO 2014, UCF-QNRF."""
+IMAGES = {"instances_train2017": 117_266, "instances_trainvalno5k": 117_263, "UCFQNRF": 1_201 - 120}
+"""Training images with labels of COCO 2017, COCO 2014 and UCF-QNRF, by annotation file or type of data set."""
 
 SIDES = {"Resize": "scale", "RandomCrop": "crop_size", "CrowdRandomCrop": "size"}
 """The steps of a pipeline that decide the size of the images, and their setting for it."""
@@ -86,8 +86,9 @@ def updates(cfg: Config, gpus: int) -> int | None:
     batch = batch_of(cfg, gpus)
     if "max_iters" in cfg.train_cfg:
         return cfg.train_cfg.max_iters // batch.accumulated
-    annotations = cfg.train_dataloader.dataset.get("ann_file", "")
-    images = next((count for name, count in IMAGES.items() if name in annotations), None)
+    dataset = cfg.train_dataloader.dataset
+    known = f"{dataset.type} {dataset.get('ann_file')}"
+    images = next((count for name, count in IMAGES.items() if name in known), None)
     return images and math.ceil(images / batch.total) * cfg.train_cfg.max_epochs
 
 
