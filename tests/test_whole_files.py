@@ -27,6 +27,12 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def write_half_and_raise(path: Path) -> None:
+    with replacing(path) as unfinished:
+        unfinished.write_text("half of the n")
+        raise RuntimeError("stopped")
+
+
 def test_path_appears_only_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "scores.txt"
     with replacing(path) as unfinished:
@@ -39,9 +45,8 @@ def test_path_appears_only_when_the_block_ends(tmp_path: Path) -> None:
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "scores.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="stopped"), replacing(path) as unfinished:
-        unfinished.write_text("half of the n")
-        raise RuntimeError("stopped")
+    with pytest.raises(RuntimeError, match="stopped"):
+        write_half_and_raise(path)
     assert path.read_text() == "old"
     assert files_in(tmp_path) == ["scores.txt"]
 

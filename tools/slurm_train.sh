@@ -14,7 +14,7 @@ shift 4
 gpus=${GPUS:-8} per_node=${GPUS_PER_NODE:-8}
 ((per_node > gpus)) && per_node=$gpus
 if ((gpus % per_node)); then
-    echo "GPUS=$gpus is no multiple of GPUS_PER_NODE=$per_node: every machine runs equally many" >&2
+    echo "GPUS=$gpus is no multiple of GPUS_PER_NODE=$per_node: every machine must run the same number" >&2
     exit 2
 fi
 nodes=$((gpus / per_node))

@@ -21,7 +21,7 @@ METHODS: dict[str, type[Method]] = {
 
 
 def register_method(name: str, method: type[Method]) -> None:
-    """Make a method known to all hosts under a name; upper and lower case are not told apart."""
+    """Make a method known to all hosts under a name. Upper and lower case count as the same."""
     taken = {known.lower(): known for known in METHODS}.get(name.lower())
     if taken is not None and METHODS[taken] is not method:
         raise NormRegError(f"a method named {taken!r} exists already: choose another name than {name!r}")

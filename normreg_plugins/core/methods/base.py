@@ -43,7 +43,7 @@ class Method:
     unit = UPDATE
     """It acts after `begin` and until `end`, counted in this unit."""
     per = FILTER
-    """What it measures and scales as one."""
+    """The parts of a weight that it scales by one factor each."""
     output_layers = cast("tuple[str, ...]", ())
     """Weights to take although no norm layer follows them."""
     decay_on = ALL
@@ -66,7 +66,8 @@ class Method:
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
         """Act before the first forward, possibly twice: weights may be loaded after `attach`.
 
-        Like the other two, it returns what it scaled. What it puts in `target.kept` is saved with the optimizer.
+        Like `before_update` and `after_update`, it returns what it scaled. What it puts in `target.kept`
+        is saved with the optimizer.
         """
         return []
 

@@ -64,7 +64,7 @@ class SphereDescent(Method):
         require(is_positive(self.c), "c", self.c, "a finite number above 0")
 
     def takes(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The weights that feed a scale-bias layer; without any, every weight of unseen scale."""
+        """The weights that feed a scale-bias layer; without any, every weight whose scale is invisible."""
         return [f for f in findings if f.feeds_scale_bias] or super().takes(findings)
 
     def objection(self, finding: Finding) -> str:

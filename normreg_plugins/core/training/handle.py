@@ -41,7 +41,7 @@ class Handle:
         updates_per_epoch: PerEpoch,
         schedulers: Sequence[Any],
     ) -> None:
-        """See `attach`. Without a confirmation nothing is left to be confirmed."""
+        """See `attach`. `confirmation` is None if a watched forward has chosen the weights."""
         self.method = method
         self.left_alone = selection.left_alone
         """Each conv/linear weight that is no target, with the reason."""
@@ -93,7 +93,7 @@ class Handle:
         return self._broken.count(self._targets, lambda norms: ~norms.isfinite())
 
     def correct_average(self, averaged: nn.Module, forwards: Iterable[Forward] = ()) -> None:
-        """Make a correct network of an averaged copy of the model, best with batches: see `correct_average_`."""
+        """Give an averaged copy of the model filter norms and running statistics that fit: see `correct_average_`."""
         correct_average_(averaged, self._model, self.targets, forwards)
 
     def reapply(self) -> None:
@@ -125,7 +125,7 @@ class Handle:
         return f"<{self.method!r} on {len(self._targets)} of {len(self._findings)} weights, {self.updates} updates>"
 
     def _active(self) -> list[Target]:
-        """Without those frozen since: a weight with `requires_grad=False` is never touched."""
+        """The targets that are not frozen now. A weight with `requires_grad=False` is never changed."""
         return [t for t in self._targets if t.weight.requires_grad]
 
     def _start(self) -> None:
@@ -138,7 +138,7 @@ class Handle:
         if closure is None:
             self._gradients_ready()
             return None
-        # A closure computes the gradients inside the step, so ours must come right after it.
+        # A closure computes the gradients inside the step, so the method must act right after it.
         wrapped = _then_once(closure, self._gradients_ready)
         return (*args[:1], wrapped, *args[2:]), {key: value for key, value in kwargs.items() if key != "closure"}
 

@@ -1,8 +1,8 @@
 """A method inside any ultralytics trainer, as a class in front of the trainer's.
 
-The class overrides what changes weights or the optimizer behind a method's back. The trainer builds the optimizer, and
+The class overrides whatever changes weights or the optimizer without the method. The trainer builds the optimizer, and
 builds it again after running out of memory. It averages weights. It loads half-precision averages on resume. Nothing is
-put on the model, because the checkpoints pickle the model as a whole.
+put on the model, because the checkpoints pickle the whole model.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def with_method(
     *,
     decay_norms: bool = False,
 ) -> type[BaseTrainer]:
-    """A trainer class for `model.train(trainer=...)`: that of the model's task, with a method in it.
+    """The trainer class of a model's task with a method in it, for `model.train(trainer=...)`.
 
     Args:
         model: an ultralytics model, whose task decides the trainer; or a trainer class.
@@ -129,7 +129,7 @@ class MethodTrainer(BaseTrainer):
     def _training_forward(self, model: nn.Module) -> Any:
         """The loss of a validation image taken twice: it is not augmented, and the training loader stays untouched."""
         criterion: Any = getattr(model, "criterion", None)
-        self._model_train()  # with the norms of frozen layers frozen
+        self._model_train()  # norm layers of frozen layers stay frozen
         batch = self.test_loader.collate_fn([self.test_loader.dataset[0], self.test_loader.dataset[0]])
         try:
             return model(super().preprocess_batch(batch))
