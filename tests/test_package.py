@@ -93,7 +93,7 @@ print("NormRegHook" in HOOKS.module_dict, "CrowdVisualizer" in VISUALIZERS.modul
 @pytest.mark.mm
 @pytest.mark.parametrize("asked", ["", "importlib.util.find_spec('mmengine')"])
 def test_importing_the_package_before_mmengine_registers_with_it(asked: str) -> None:
-    """Also after someone has looked whether mmengine is there, as many packages do."""
+    """Also if `find_spec` was asked for mmengine before, as many packages do."""
     pytest.importorskip("mmengine")
     assert python("-c", REGISTERED.format(asked=asked)).split() == ["True", "True"]
 

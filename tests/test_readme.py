@@ -44,7 +44,7 @@ def same_text(expected: str, printed: str) -> bool:
 
 
 def run_page(page: str) -> dict:
-    """Run a page's code from top to bottom, hold each output against the page, and return what was defined."""
+    """Run a page's code from top to bottom, compare each output with the page, and return what was defined."""
     torch.manual_seed(0)
     names: dict = {"__name__": page, "_base_": SimpleNamespace(custom_hooks=[])}
     printed = ""

@@ -167,7 +167,7 @@ class TestAdaptiveWeightShrinkPaper:
         assert relative_error(layer.weight, twin.weight) < 1e-12
 
     def test_equation_22_from_any_start_it_finds_the_same_length(self) -> None:
-        """elr ~ 1 / ||w|| and gamma ~ ||w||: starts 100 times apart end at one length (Figure 6)."""
+        """elr ~ 1 / ||w|| and gamma ~ ||w||: norms that begin 100 times apart end equal (Figure 6)."""
         alpha = 0.05
         found = []
         for first in (1.0, 100.0):
@@ -190,7 +190,7 @@ class TestAdaptiveWeightShrinkPaper:
 class TestConstrainedPaper:
     @pytest.mark.parametrize("kind", LAYERS)
     def test_equation_11_with_sgd(self, kind: str) -> None:
-        """w <- sqrt(c) (w - a (g - (1^T g) 1 / n)) / ||the same||: no more than that happens to a centred filter."""
+        """w <- sqrt(c) (w - a (g - (1^T g) 1 / n)) / ||the same||: this is all that happens to a centred filter."""
         net, x = layer_and_norm(kind)
         optimizer = SGD(net.parameters(), lr=ETA)
         attach(optimizer, net, SphereDescent(c=2.0))
@@ -247,7 +247,7 @@ class TestConstrainedPaper:
 
 
 class TestL2Paper:
-    """Section 4: with decay the length settles where growth and decay are even.
+    """Section 4: with weight decay the filter norm settles where growth and decay balance.
 
     The paper's penalty is lambda ||w||^2 (Section 2), whose gradient is 2 lambda w; its update in Section 4 shrinks by
     (1 - eta lambda), which is the gradient of (lambda / 2) ||w||^2. The second is torch's `weight_decay`, and with it
@@ -281,7 +281,7 @@ class TestL2Paper:
         assert self.settled_length(0.1) == pytest.approx(self.predicted_length(0.1), rel=1e-2)
 
     def test_the_printed_lambda_is_torchs_weight_decay_not_twice_it(self) -> None:
-        """Were it the other one, lengths would be a factor 2^(1/4) = 1.19 off."""
+        """With the other one, filter norms would be wrong by a factor 2^(1/4) = 1.19."""
         assert self.settled_length(0.2) == pytest.approx(self.predicted_length(0.2), rel=1e-2)
         assert abs(self.settled_length(0.2) / self.predicted_length(0.1) - 1) > 0.1
 

@@ -1,4 +1,4 @@
-"""Without a forward at hand the structure decides, and the first real training forward is held against it."""
+"""Without `forward=` the structure decides, and is compared with the first real training forward."""
 
 import copy
 
@@ -93,7 +93,7 @@ def test_looking_first_avoids_that_error() -> None:
 
 
 def test_naming_the_weights_does_not_silence_it() -> None:
-    """`select` says which weights, not that they are invariant: a repair of the wrong norm would still be wrong."""
+    """`select` names weights but does not say that they are invariant. The wrong norm layer must not be corrected."""
     net = wrongly_promised()
     optimizer = SGD(net.parameters(), lr=0.1)
     attach(optimizer, net, EVERY_UPDATE, select="conv")
@@ -140,7 +140,7 @@ def test_a_first_forward_that_fails_is_not_the_first() -> None:
 
 
 class TestTestedByGradients:
-    """A model that is not called as a whole cannot be watched; Lemma 3.1 is tested on its gradients instead."""
+    """If only parts of a model are called, it cannot be watched. Lemma 3.1 is tested on its gradients instead."""
 
     @staticmethod
     def step_by_parts(net: Net, optimizer: torch.optim.Optimizer, through) -> None:
@@ -178,7 +178,7 @@ class TestTestedByGradients:
             optimizer.step(closure)
 
     def test_weights_that_the_first_forward_left_out_are_tested_when_they_come(self) -> None:
-        """Stochastic depth: a branch that joins later is still not believed blindly."""
+        """Stochastic depth: a branch that first runs later is tested when it does."""
 
         def flow(n: Net, x: torch.Tensor) -> torch.Tensor:
             y = n.bn1(n.conv1(x))
@@ -200,7 +200,7 @@ class TestTestedByGradients:
 
 @pytest.mark.parametrize("method", [EVERY_UPDATE, SphereDescent()], ids=lambda m: type(m).__name__)
 def test_weights_that_are_no_targets_are_not_confirmed(method, recwarn) -> None:
-    """`select` narrows what is acted on; a wrong promise about another weight is no reason to stop."""
+    """A wrong promise about a weight that `select` does not name is no reason to stop."""
     net = wrongly_promised()
     net.norm = bn()
     net.flow = lambda n, x: n.norm(n.head(n.conv(n.bn(x).relu())))

@@ -1,4 +1,4 @@
-"""Weight decay leaves the targets and nothing else, and comes back."""
+"""Weight decay is off where `decay_on` says so and nowhere else, and `detach` puts it back."""
 
 import copy
 
