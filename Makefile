@@ -42,7 +42,7 @@ test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
 test-classic: env-classic ## run every test on the classic stack
 	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm .venv-classic/bin/python $(PYTEST) $(ARGS)
 
-lint: env ## check style, types and who imports whom
+lint: env ## check style, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -115,7 +115,7 @@ def test_factors_of_two_layers_do_not_cancel(combine, channels: int) -> None:
 
 
 def blocks(count: int, net: type[Net] = Net, leak: int | None = None) -> Net:
-    """Convolutions with a norm layer each, and a head. No trace shows that the output of number `leak` is read twice."""
+    """Convolutions with a norm layer each, and a head. The output of number `leak` is also read untraced."""
 
     def flow(n: Net, x: torch.Tensor) -> torch.Tensor:
         for i in range(count):
