@@ -71,7 +71,7 @@ def test_the_cost_is_measured() -> None:
 
 @pytest.mark.mm
 def test_a_run_of_mmengine_is_read_and_drawn(tmp_path) -> None:
-    import mm_toy
+    from helpers import mm_toy
 
     evaluation = {
         "val_dataloader": mm_toy.loader(),
@@ -93,7 +93,7 @@ def test_a_run_of_mmengine_is_read_and_drawn(tmp_path) -> None:
 
 @pytest.mark.mm
 def test_a_resumed_run_of_mmengine_goes_on_in_its_file(tmp_path) -> None:
-    import mm_toy
+    from helpers import mm_toy
     from mmengine.hooks import Hook
     from mmengine.registry import HOOKS
 
