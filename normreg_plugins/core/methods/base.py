@@ -66,8 +66,7 @@ class Method:
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
         """Act before the first forward, possibly twice: weights may be loaded after `attach`.
 
-        Like `before_update` and `after_update`, it returns what it scaled. What it puts in `target.kept`
-        is saved with the optimizer.
+        It returns what it scaled, as the others do. What it puts in `target.kept` is saved with the optimizer.
         """
         return []
 
