@@ -37,7 +37,7 @@ from normreg_plugins.core.verdicts.proof_forward import (
     scaled,
     statistics_kept,
 )
-from normreg_plugins.core.verdicts.scalings import (
+from normreg_plugins.core.verdicts.trial_scalings import (
     DRAWS,
     WHOLE,
     Scaling,
