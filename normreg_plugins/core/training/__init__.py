@@ -5,6 +5,7 @@ from normreg_plugins.core.training.averages import correct_average_, match_norms
 from normreg_plugins.core.training.handle import Handle, handle_of
 from normreg_plugins.core.training.phase import PerEpoch
 from normreg_plugins.core.training.update_count import STATE_KEY
+from normreg_plugins.core.training.weight_decay import named_by
 
 __all__ = [
     "STATE_KEY",
@@ -15,6 +16,7 @@ __all__ = [
     "handle_of",
     "match_norms_",
     "measuring_statistics",
+    "named_by",
     "refuse_unsound",
     "takes_means",
 ]
