@@ -5,15 +5,14 @@
 
 A file of detections is COCO's .json, or the .pkl of tools/test.py --out. For each file it prints COCO's mAP (IoU .5 to
 .95) and mAP@.5. It also prints precision, recall and F1 (IoU .5, means over classes), once at the confidence with the
-best F1 and once at --confidence. With --out it draws these three over every confidence, as in Fig. 9 of the WRS paper,
-and writes all numbers as JSON.
+best F1 and once at --confidence. With --out it draws these three over every confidence, and writes all numbers as JSON.
+Fig. 9 of the WRS paper shows them over training instead: tools/research/plot_training.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from rich.table import Table
 from normreg_plugins.evaluation import (
     Curves,
     PredictionsError,
+    category_ids,
     curves,
     detection_scores,
     load_annotations,
@@ -52,15 +52,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     if not 0 <= args.confidence <= 1:
         parser.error(f"--confidence: must lie between 0 and 1, got {args.confidence}")
     return args
-
-
-def category_ids(coco: Any, classes: Sequence[str] | None) -> list[int]:
-    """The categories that the labels 0, 1, ... of an mm model mean, in the order of the file, not of `classes`."""
-    names = [category["name"] for category in coco.dataset["categories"]]
-    if unknown := [name for name in classes or () if name not in names]:
-        raise PredictionsError(f"--classes: the annotations have no {', '.join(unknown)}")
-    kept = [c for c in coco.dataset["categories"] if classes is None or c["name"] in classes]
-    return [category["id"] for category in kept]
 
 
 def refuse_strangers(path: Path, detections: list[dict[str, Any]], coco: Any) -> None:

@@ -7,10 +7,17 @@ from normreg_plugins.evaluation.count_errors import CountErrors, bands, count_er
 from normreg_plugins.evaluation.count_files import load_counts, load_map, save_counts, save_map
 from normreg_plugins.evaluation.density_overlay import overlay
 from normreg_plugins.evaluation.detection_curves import Curves, Matches, curves
-from normreg_plugins.evaluation.detection_files import PredictionsError, load_data_pickle, load_predictions
-from normreg_plugins.evaluation.detection_map import DetectionScores, detection_scores, load_annotations
-from normreg_plugins.evaluation.detection_plot import plot_curves
+from normreg_plugins.evaluation.detection_files import PredictionsError, from_mm, load_data_pickle, load_predictions
+from normreg_plugins.evaluation.detection_map import (
+    DetectionScores,
+    category_ids,
+    detection_matches,
+    detection_scores,
+    load_annotations,
+)
+from normreg_plugins.evaluation.detection_plot import plot_curves, plot_training
 from normreg_plugins.evaluation.mask_files import IGNORED, UNREADABLE, Labels, MaskError, read_mask, save_mask
+from normreg_plugins.evaluation.run_log import logged_scores
 from normreg_plugins.evaluation.segmentation_iou import Scores, confusion, scores
 from normreg_plugins.evaluation.segmentation_plot import Row, plot_rows
 
@@ -27,19 +34,24 @@ __all__ = [
     "Row",
     "Scores",
     "bands",
+    "category_ids",
     "confusion",
     "count_errors",
     "curves",
+    "detection_matches",
     "detection_scores",
+    "from_mm",
     "grid_error",
     "load_annotations",
     "load_counts",
     "load_data_pickle",
     "load_map",
     "load_predictions",
+    "logged_scores",
     "overlay",
     "plot_curves",
     "plot_rows",
+    "plot_training",
     "read_mask",
     "save_counts",
     "save_map",

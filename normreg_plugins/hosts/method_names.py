@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -33,15 +33,11 @@ def options_of(name: str) -> list[str]:
     return [field.name for field in fields(METHODS[name])]
 
 
-def build_method(name: str, options: Mapping[str, Any], also: Collection[str] = ()) -> Method:
-    """The method of this name with these options.
-
-    Args:
-        also: options that a host handles itself, to be named in errors.
-    """
+def build_method(name: str, options: Mapping[str, Any]) -> Method:
+    """The method of this name with these options."""
     if name not in METHODS:
         raise NormRegError(f"method {name!r} is unknown: use one of {', '.join(METHODS)}")
-    known = [*options_of(name), *also]
+    known = options_of(name)
     for option in options:
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)

@@ -82,7 +82,7 @@ def tiny_net(folder: Path) -> str:
     return str(folder / "tiny.yaml")
 
 
-def train(folder: Path, method=None, base=None, callbacks=(), select=None, decay_norms=False, **settings):
+def train(folder: Path, method=None, base=None, callbacks=(), select=None, **settings):
     """Train the tiny net on the drawn set and return its trainer; `method=None` is the stock one.
 
     Args:
@@ -97,7 +97,7 @@ def train(folder: Path, method=None, base=None, callbacks=(), select=None, decay
         model.add_callback(event, callback)
     trainer = base
     if method is not None:
-        trainer = with_method(base or model, method, select, decay_norms=decay_norms)
+        trainer = with_method(base or model, method, select)
     data = make_set(folder / "set", "detect")
     model.train(trainer=trainer, data=str(data), project=str(folder), **{**OFFLINE, **settings})
     return model.trainer

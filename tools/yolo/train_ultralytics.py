@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Train any ultralytics model with WRS, AWS or PGD. Arguments are key=value pairs, as in ultralytics' own command:
+"""Train any ultralytics model with WD, WRS, AWS or PGD. Arguments are key=value pairs, as in ultralytics' own command:
 
   python tools/yolo/train_ultralytics.py detect train model=yolov3.yaml data=coco.yaml wrs.interval=10
-  python tools/yolo/train_ultralytics.py cfg=configs/ultralytics/mini_detection.yaml wrs wrs.decay_norms=True
+  python tools/yolo/train_ultralytics.py cfg=configs/ultralytics/mini_detection.yaml wrs wrs.decay_on=norm_layers
   python tools/yolo/train_ultralytics.py resume=True model=work_dirs/ultralytics/train/weights/last.pt wrs.interval=10
 
 Without a method's key it runs ultralytics' plain training. Runs go to work_dirs/ultralytics unless project= says where.
@@ -47,7 +47,7 @@ def train(settings: dict[str, Any]) -> None:
     if not settings.get("resume"):  # a resumed run keeps its folder
         settings.setdefault("project", str(WORK_DIR.resolve()))
     model = RTDETR(name) if "rtdetr" in Path(name).stem.lower() else YOLO(name, task=task)
-    model.train(trainer=with_method(model, **method) if method else None, **settings)
+    model.train(trainer=with_method(model, method) if method else None, **settings)
 
 
 def main(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 from normreg_plugins.hosts.mmengine import adamp, crowd, layer_names
 from normreg_plugins.hosts.mmengine.checkpoint_hook import NormRegCheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
+from normreg_plugins.hosts.mmengine.detection_metric import NormRegPrecisionRecallMetric
 from normreg_plugins.hosts.mmengine.ema_hook import NormRegEMAHook
 from normreg_plugins.hosts.mmengine.method_hook import NormLogHook, NormRegHook, handles_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
@@ -13,6 +14,7 @@ __all__ = [
     "NormRegEMAHook",
     "NormRegHook",
     "NormRegOptimWrapperConstructor",
+    "NormRegPrecisionRecallMetric",
     "adamp",
     "build_regularizer",
     "crowd",

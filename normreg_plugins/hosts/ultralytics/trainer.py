@@ -22,9 +22,10 @@ from ultralytics.utils.torch_utils import autocast, unwrap_model
 
 from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.training import named_by
 from normreg_plugins.hosts.method_settings import settings_of, write_settings
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
-from normreg_plugins.hosts.ultralytics.parameter_groups import decay_norms_, decay_of, keep_undecayed_
+from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.resume_check import refuse_strange
 from normreg_plugins.hosts.ultralytics.run_folder import norm_scalars, tell
 
@@ -33,30 +34,24 @@ def with_method(
     model: Model | type[BaseTrainer],
     method: Method,
     select: str | Iterable[str] | None = None,
-    *,
-    decay_norms: bool = False,
 ) -> type[BaseTrainer]:
     """The trainer class of a model's task with a method in it, for `model.train(trainer=...)`.
 
     Args:
         model: an ultralytics model, whose task decides the trainer; or a trainer class.
         select: short for the method's own `select`: names or patterns of weights or layers to act on.
-        decay_norms: give gamma and beta of the norm layers the weight decay of the weights, as the WRS paper does. The
-            trainer by itself gives them none. Beta then warms up as a weight, not as a bias (`warmup_bias_lr`).
+
+    The trainer decays conv and linear weights, and neither norm layers nor biases. A method whose `decay_on` names norm
+    layers or gammas gives them the weight decay of the weights. A decayed beta warms up as a weight does, not as a bias
+    (`warmup_bias_lr`).
     """
     base = model.task_map[model.task]["trainer"] if isinstance(model, Model) else model
     if not (isinstance(base, type) and issubclass(base, BaseTrainer)):
         raise NormRegError(f"model={model!r}: must be an ultralytics model, or the class of an ultralytics trainer")
     if not isinstance(method, Method):
-        raise NormRegError(
-            f"method={method!r}: must be a WeightRescaling, AdaptiveWeightShrink or SphereDescent object"
-        )
+        raise NormRegError(f"method={method!r}: must be a method object, such as WeightRescaling(interval=10)")
     method = method if select is None else replace(method, select=select)
-    settings = {
-        "method": method,
-        "decay_norms": decay_norms,
-        "__doc__": f"{base.__name__} with {method!r}.",
-    }
+    settings = {"method": method, "__doc__": f"{base.__name__} with {method!r}."}
     return type(f"{type(method).__name__}{base.__name__}", (MethodTrainer, base), settings)
 
 
@@ -70,7 +65,6 @@ class MethodTrainer(BaseTrainer):
     """
 
     method: ClassVar[Method]
-    decay_norms: ClassVar[bool] = False
     handle: Any = None
     """The method at work (`Handle`), once there is an optimizer."""
 
@@ -83,9 +77,7 @@ class MethodTrainer(BaseTrainer):
         plain = unwrap_model(model)
         if self.handle is not None:  # the optimizer is built again
             self.handle.detach()
-        decay = decay_of(optimizer)
-        if self.decay_norms:
-            decay_norms_(optimizer, plain)
+        decay_(optimizer, named_by(self.method.decay_on, plain))
         self.handle = attach(
             optimizer,
             plain,
@@ -93,11 +85,11 @@ class MethodTrainer(BaseTrainer):
             forward=self._training_forward,
             updates_per_epoch=max(1.0, len(self.train_loader) / self.accumulate),
         )
-        self._settings = settings_of(self.method, decay_norms=self.decay_norms)
+        self._settings = settings_of(self.method)
         write_settings(optimizer, self._settings)
         keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.undecayed))
         if RANK in {-1, 0}:
-            tell(self.handle, decay, self.decay_norms, Path(self.save_dir))
+            tell(self.handle, optimizer, plain, Path(self.save_dir))
         return optimizer
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:

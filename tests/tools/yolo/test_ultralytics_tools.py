@@ -109,7 +109,7 @@ def test_their_own_error_stays_for_their_keys(arguments):
 def test_help_lists_our_keys(capsys):
     assert train_ultralytics.main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for key in ("wrs.interval", "aws.alpha", "pgd.c", "wrs.decay_norms", "https://docs.ultralytics.com/usage/cfg"):
+    for key in ("wrs.interval", "aws.alpha", "pgd.c", "wrs.decay_on", "https://docs.ultralytics.com/usage/cfg"):
         assert key in shown
 
 
