@@ -20,16 +20,21 @@ from normreg_plugins.core.options import require
 @torch.no_grad()
 def turn_(targets: Sequence[Target], before: Sequence[Tensor], rates: Sequence[float | Tensor]) -> list[Scaled]:
     """W <- R normalize(W + eta R normalize(u)), with W = `before` and u the step from it to the weight now."""
-
-    def scaled(target: Target, start: Tensor, eta: float | Tensor) -> Scaled:
+    steps = [target.weight - start for target, start in zip(targets, before)]  # u
+    for target, start in zip(targets, before):
+        target.weight.copy_(start)
+    scaled = scale_(map(_onto_its_sphere, targets))  # W is there already, except after loading rounded weights
+    for target, step, eta in zip(targets, steps, rates):
         radius, parts = target.kept["radius"], target.parts
-        step = target.weight - start  # u
         parts.scale_(step, safe_factors(eta * radius, parts.norms(step)))  # eta R normalize(u); a zero step stays zero
-        target.weight.copy_(start).add_(step)
-        norms = parts.norms(target.weight)
-        return Scaled(target, norms, safe_factors(radius, norms))  # R normalize(...)
+        target.weight.add_(step)
+        parts.scale_(target.weight, safe_factors(radius, parts.norms(target.weight)))  # R normalize(...)
+    return scaled
 
-    return scale_(map(scaled, targets, before, rates))
+
+def _onto_its_sphere(target: Target) -> Scaled:
+    norms = target.parts.norms(target.weight)
+    return Scaled(target, norms, safe_factors(target.kept["radius"], norms))
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,6 +53,8 @@ class Hyperball(Method):
 
     per: Per = "layer"
     decay_on: DecayOn = "others"
+
+    keeps = ("radius",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

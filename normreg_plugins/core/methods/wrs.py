@@ -76,6 +76,14 @@ class WeightRescaling(Method):
         require(usable, "radius", self.radius, "a finite number above 0, or 'initial'")
         require(self.per in ("filter", "position"), "per", self.per, "'filter' or 'position'")
 
+    @property
+    def keeps(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("radius",) if self.radius == "initial" else ()
+
+    @property
+    def filter_norm(self) -> float | None:
+        return None if self.radius == "initial" or self.per == "position" else float(self.radius)
+
     def objection(self, finding: Finding) -> str:
         if self.per == "position" and filters_of(finding.layer.module, "position").fan_in == 1:
             return "a filter with one input channel, of which WRS(IC) would make every entry +1 or -1"

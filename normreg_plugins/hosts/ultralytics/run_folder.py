@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 from ultralytics.utils import LOGGER, colorstr
 
-from normreg_plugins.analysis import norm_summary
+from normreg_plugins.analysis import norm_summary, rate_at_start
 from normreg_plugins.core import Handle
 from normreg_plugins.whole_files import write_text
 
@@ -28,6 +28,8 @@ def tell(handle: Handle, decay: float, norms_decayed: bool, folder: Path) -> Non
         f"{PREFIX} weight decay {on_targets:g} on these, {decay:g} on other weights, {decay * norms_decayed:g} on norm "
         f"layers (the trainer decays no norm layer, the WRS paper does: decay_norms={norms_decayed})"
     )
+    if change := rate_at_start(handle):
+        LOGGER.info(f"{PREFIX} {change}")
     left = "".join(f"\n  {name}: {why}" for name, why in handle.left_alone.items())
     write_text(file, f"{verdicts}\n\n{method!r} leaves alone:{left or ' nothing'}\n")
 
