@@ -117,6 +117,8 @@ class Handle:
 
         A host needs this on resume if its checkpoints round weights to half precision, or hold their average.
         """
+        for target in self._targets:
+            target.scratch.clear()  # left by a step that was skipped
         if self._phase.holds(max(1, self.updates)):
             self._look_at(self.method.after_update(self._active(), self._rates))
 
