@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from normreg_plugins.analysis import norm_rows, plot_norms
+from normreg_plugins.analysis.norm_plot import norm_rows, plot_norms
 from tools.shared.mm_runs import build_runner, check_or_refuse, common_parser, leave_together, load_config
 from tools.shared.refusal import refuse
 

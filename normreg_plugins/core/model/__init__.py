@@ -7,6 +7,7 @@ from normreg_plugins.core.model.filters import (
     at_least_float32,
     filters_of,
     is_zero,
+    layer_weight,
     local,
     safe_factors,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "is_untouched",
     "is_zero",
     "keeps_channel_statistics",
+    "layer_weight",
     "layers_of",
     "local",
     "norm_eps",

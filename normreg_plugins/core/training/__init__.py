@@ -2,6 +2,7 @@
 
 from normreg_plugins.core.training.attach import attach, refuse_unsound
 from normreg_plugins.core.training.averages import correct_average_, match_norms_, measuring_statistics, takes_means
+from normreg_plugins.core.training.compiled_steps import keep_step_hooks
 from normreg_plugins.core.training.handle import Handle, handle_of
 from normreg_plugins.core.training.phase import PerEpoch
 from normreg_plugins.core.training.update_count import STATE_KEY
@@ -13,6 +14,7 @@ __all__ = [
     "attach",
     "correct_average_",
     "handle_of",
+    "keep_step_hooks",
     "match_norms_",
     "measuring_statistics",
     "refuse_unsound",
