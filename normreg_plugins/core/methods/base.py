@@ -50,11 +50,8 @@ class Method:
     """Where the optimizer's weight decay acts."""
     keeps = cast("tuple[str, ...]", ())
     """What `start` puts in `target.kept` of every weight. A state without it is refused when a run is resumed."""
-
-    @property
-    def filter_norm(self) -> float | None:
-        """The norm that it gives every filter; None if that is not one number. Logs tell what it does to the rate."""
-        return None
+    filter_norm = cast("float | None", None)
+    """The norm that it gives every filter; None if that is not one number. Logs tell what it does to the rate."""
 
     def __post_init__(self) -> None:
         if self.select is not None and not isinstance(self.select, str):
@@ -73,8 +70,7 @@ class Method:
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
         """Act before the first forward, possibly twice: weights may be loaded after `attach`.
 
-        Like the other two, it returns what it scaled. What it puts in `target.kept` is saved with the optimizer;
-        `keeps` names it.
+        Like the other two, it returns what it scaled. What it puts in `target.kept` is saved with the optimizer.
         """
         return []
 

@@ -64,7 +64,7 @@ class SphereDescent(Method):
         require(is_positive(self.c), "c", self.c, "a finite number above 0")
 
     @property
-    def filter_norm(self) -> float:
+    def filter_norm(self) -> float:  # type: ignore[override]
         return math.sqrt(self.c)
 
     def takes(self, findings: Sequence[Finding]) -> list[Finding]:
