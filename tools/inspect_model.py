@@ -2,7 +2,8 @@
 """What would a method do to this model? `python tools/inspect_model.py CONFIG [CHECKPOINT]`
 
 It prints a table with the verdict on every weight, whether a proof by numbers agrees, its filter norms and how many
-filters are zero. Then it lists the weights that the config's regularizer (or WRS, if there is none) would leave alone.
+filters are zero. Then it says what the config's regularizer (or WRS, if there is none) does to the effective learning
+rate when training starts from these weights, and lists the weights that it would leave alone.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.p
 import torch
 from mmengine.config import Config
 from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 from normreg_plugins import Verdicts, attach, find_scale_invariant, prove_scale_invariant
+from normreg_plugins.analysis import rate_at_start
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
@@ -129,8 +132,11 @@ def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: C
     hooks = [hook["regularizer"] for hook in cfg.get("custom_hooks") or [] if "regularizer" in hook]
     regularizer = cfg.get("optim_wrapper", {}).get("regularizer") or next(iter(hooks), {"type": "WRS"})
     method = build_regularizer(regularizer)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+    settings = cfg.get("optim_wrapper", {}).get("optimizer") or {"type": "SGD", "lr": 0.01}
+    optimizer = build_optim_wrapper(model, {"optimizer": settings}).optimizer
     handle = attach(optimizer, model, method, forward=forward, updates_per_epoch=1.0)
+    if change := rate_at_start(handle):
+        console.print(f"\n{change}")
     console.print(f"\n{handle.method!r} would act on {len(handle.targets)} weights and leave alone:")
     for name, reason in handle.left_alone.items():
         console.print(f"  {name}: {reason}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from normreg_plugins.evaluation.detection_curves import Curves
@@ -40,8 +41,8 @@ def _panels(titles: Mapping[str, str], runs: Mapping[str, Mapping[str, Line]], x
     figure = Figure(figsize=(4 * len(titles), 3.8), layout="constrained", dpi=150)
     for axes, (name, title) in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles.items(), strict=True):
         for label, lines in runs.items():
-            x, y = lines.get(name, ((), ()))
-            axes.plot(x, y, label=label, marker="." if len(x) < 2 else None)
+            x, y = (np.asarray(values) for values in lines.get(name, ((), ())))
+            axes.plot(x, y, label=label, marker="." if x.size < 2 else None)
         axes.set(title=title, xlabel=xlabel, **limits)
         axes.grid(alpha=0.3)
     axes.legend(loc="best")

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.p
 
 from tools.shared.refusal import refuse
 from tools.yolo.key_values import parse
-from tools.yolo.ultralytics_cli import WORK_DIR, stay_inside
+from tools.yolo.ultralytics_cli import WORK_DIR, provide_font
 
 GOAL = 1.01
 SHORTEST_WINDOW = 10
@@ -110,7 +110,7 @@ def benchmark(settings: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    stay_inside()
+    provide_font()
     from normreg_plugins.core.errors import NormRegError
 
     try:

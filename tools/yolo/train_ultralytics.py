@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.p
 from tools.preflight.run_to_resume import trained_with_method
 from tools.shared.refusal import refuse
 from tools.yolo.key_values import our_keys, parse
-from tools.yolo.ultralytics_cli import WORK_DIR, stay_inside
+from tools.yolo.ultralytics_cli import WORK_DIR, provide_font
 
 HELP = ("help", "-h", "--help")
 
@@ -51,7 +51,7 @@ def train(settings: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    stay_inside()
+    provide_font()
     if not arguments or arguments[0] in HELP:
         print(f"{__doc__}\n{our_keys()}\n\nTheir keys: https://docs.ultralytics.com/usage/cfg")
         return 0

@@ -48,6 +48,10 @@ class Method:
     """Weights to take although no norm layer follows them."""
     decay_on = ALL
     """Where the optimizer's weight decay acts."""
+    keeps = cast("tuple[str, ...]", ())
+    """What `start` puts in `target.kept` of every weight. A state without it is refused when a run is resumed."""
+    filter_norm = cast("float | None", None)
+    """The norm that it gives every filter; None if that is not one number. Logs tell what it does to the rate."""
 
     def __post_init__(self) -> None:
         if self.select is not None and not isinstance(self.select, str):

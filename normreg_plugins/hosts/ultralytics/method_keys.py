@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ultralytics.cfg import DEFAULT_CFG_DICT
+
 from normreg_plugins.core import Method
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.method_names import METHODS, build_method, options_of
@@ -15,7 +17,10 @@ class MethodKeyError(NormRegError):
 
 def method_names() -> dict[str, str]:
     """The name of each method, by the name that it has in keys."""
-    return {name.lower(): name for name in METHODS}
+    names = {name.lower(): name for name in METHODS}
+    for taken in names.keys() & DEFAULT_CFG_DICT.keys():
+        raise MethodKeyError(f"{names[taken]} cannot be a method's name here: ultralytics has a key {taken!r}")
+    return names
 
 
 def keys_of(name: str) -> list[str]:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from ultralytics.utils import LOGGER, colorstr
 
-from normreg_plugins.analysis import norm_summary
+from normreg_plugins.analysis import norm_summary, rate_at_start
 from normreg_plugins.core import Handle
 from normreg_plugins.hosts.ultralytics.parameter_groups import decayed_counts
 from normreg_plugins.whole_files import write_text
@@ -24,6 +24,8 @@ def tell(handle: Handle, optimizer: Optimizer, model: nn.Module, folder: Path) -
     counts = decayed_counts(optimizer, model, (model.get_parameter(name) for name in handle.targets))
     decayed = ", ".join(f"{kind} {count}" for kind, count in counts.items())
     LOGGER.info(f"{PREFIX} parameters with weight decay: {decayed} (decay_on={method.decay_on!r})")
+    if change := rate_at_start(handle):
+        LOGGER.info(f"{PREFIX} {change}")
     left = "".join(f"\n  {name}: {why}" for name, why in handle.left_alone.items())
     write_text(file, f"{verdicts}\n\n{method!r} leaves alone:{left or ' nothing'}\n")
 

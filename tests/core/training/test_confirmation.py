@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim import SGD
 
-from normreg_plugins import SphereDescent, WeightRescaling, attach
+from normreg_plugins import SphereDescent, WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
 
 EVERY_UPDATE = WeightRescaling(interval=1)
@@ -37,6 +37,24 @@ def step(net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad()
     net(images()).sum().backward()
     optimizer.step()
+
+
+def test_a_forward_that_only_looks_is_not_the_first_one() -> None:
+    """Someone may ask for verdicts after a method is attached: its start waits for the training to begin."""
+    net = tiny_net()
+    handle = attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
+    told = []
+    handle.at_start(told.append)
+    net.load_state_dict(tiny_net(1).state_dict())
+    before = copy.deepcopy(net.state_dict())
+    verdicts = find_scale_invariant(net, see_batch)
+    assert [v.name for v in verdicts if v.kind == "invariant"] == list(INVARIANT)
+    prove_scale_invariant(net, see_batch)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert told == []
+    see_batch(net)
+    assert told == [handle]
+    assert are_unit(net, radius=2**0.5)
 
 
 def test_a_right_promise_is_confirmed_in_silence(recwarn) -> None:
