@@ -15,5 +15,5 @@ optim_wrapper = dict(
     regularizer=dict(type="WD"),  # decays what the paper's baseline decays
     optimizer=dict(type="AdamW", lr=1e-4, weight_decay=2e-4),
 )
-auto_scale_lr = dict(enable=False, base_batch_size=8)
+auto_scale_lr = dict(enable=False, base_batch_size=8, written_for=8)  # docs/multi_gpu.md
 model = dict(data_preprocessor=dict(size=(512, 1024)), decode_head=dict(num_classes=19))

@@ -6,11 +6,12 @@
 # L with (lr, wd). Hence 0.01 / 8 and 8 * 5e-4. mmdet's own rate for this loss is 0.001, close to this 0.00125. Whether
 # the paper's code averages over more than images is not known, so try one or two other rates:
 #   python tools/train.py configs/yolov3_wd.py --cfg-options optim_wrapper.optimizer.lr=0.001
-# The sum grows with the images of a GPU: for 16 images use lr=0.01/16 and weight_decay=16*5e-4.
+# The sum changes with the images of a GPU. tools/train.py sees to that: --split-batch and --grow-batch multiply the loss.
 #
 # Batch 8. The paper's numbers match a code base of its time that adds up 8 batches of 8 images before each update. To
-# train in that way: --cfg-options optim_wrapper.accumulative_counts=8 (rate and decay stay, because mm averages over
-# the 8 batches). An epoch then has 1,832 updates, not 14,658, and intervals and phases count these.
+# train in that way: --cfg-options optim_wrapper.accumulative_counts=8 auto_scale_lr.base_batch_size=64 (rate and decay
+# stay, because mm averages over the 8 batches). An epoch then has 1,832 updates, not 14,658, and intervals and phases
+# count these.
 _base_ = [
     "_base_/models/yolov3_d53.py",
     "_base_/datasets/coco2017_yolov3.py",
@@ -26,5 +27,5 @@ optim_wrapper = dict(
     optimizer=dict(type="SGD", lr=0.01 / 8, momentum=0.9, weight_decay=8 * 5e-4),
     clip_grad=dict(max_norm=35, norm_type=2),
 )
-# For more GPUs of 8 images each (--auto-scale-lr). Before you change batch_size, read docs/detection.md.
-auto_scale_lr = dict(enable=False, base_batch_size=8)
+# All numbers are written for this many images in an update and in an iteration. For several GPUs: docs/multi_gpu.md
+auto_scale_lr = dict(enable=False, base_batch_size=8, written_for=8)

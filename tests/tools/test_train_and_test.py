@@ -174,6 +174,27 @@ def test_without_data_and_weights_it_says_what_to_do_and_builds_nothing(refused,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ((), "--split-batch  keeps the protocol: 4 images on each of 2 GPUs"),
+        (("--auto-scale-lr",), "--auto-scale-lr: {config} is a protocol"),
+        (("--split-batch", "--cfg-options", "train_dataloader.batch_size=3"), "{config} cannot run here yet"),
+        (("--grow-batch",), "{config} cannot run here yet"),  # the batch is settled, the data are missing
+    ],
+)
+def test_a_protocol_on_two_gpus_needs_to_know_what_to_do_with_its_batch(refused, monkeypatch, flags, words):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    config = ROOT / "configs" / "yolov3_wrs.py"
+    assert words.format(config=config) in refused("train", config, "--launcher", "pytorch", *flags)
+
+
+def test_only_one_rank_says_why_training_stops(refused, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert refused("train", ROOT / "configs" / "yolov3_wrs.py", "--launcher", "pytorch") == ""
+
+
 def test_it_ends_without_a_traceback(run_tool, tmp_path):
     done = run_tool("train.py", ROOT / "configs" / "yolov3_wrs.py", cwd=tmp_path)
     assert done.returncode == 2

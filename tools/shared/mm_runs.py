@@ -74,7 +74,9 @@ def _use_gloo_without_gpus(cfg: Config) -> None:
         torch.distributed.init_process_group("gloo")
         cfg.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel"})
         cfg.model_wrapper_cfg.device_ids = None
-        cfg.sync_bn = None  # torch's SyncBN runs on GPUs only
+        if cfg.get("sync_bn") and os.environ.get("LOCAL_RANK") == "0":
+            print("the ranks run on CPUs, where torch cannot synchronize batch norm: each rank normalizes by itself")
+        cfg.sync_bn = None
 
 
 def leave_together() -> None:
