@@ -38,7 +38,7 @@ def has_plain_momentum(optimizer: Optimizer) -> bool:
     return rate_law(optimizer) == "eta_over_squared_norm" and any(g.get("momentum") for g in optimizer.param_groups)
 
 
-def applied_norm(group: State, state: State, gradient: Tensor, before: Tensor) -> Tensor:
+def applied_norm(group: State, state: State, gradient: Tensor, gradient_norm: Tensor, before: Tensor) -> Tensor:
     """The norm of a layer's gradient as the WRS paper measures it in Fig. 2a.
 
     For Adam, AdamW and RMSprop that is what the update just made multiplied by the rate. AdamP's is read before its
@@ -53,7 +53,7 @@ def applied_norm(group: State, state: State, gradient: Tensor, before: Tensor) -
         return _adam(group, state)
     if "square_avg" in state and "alpha" in group:
         return whole_norm(_rmsprop(group, state, gradient, before))
-    return whole_norm(gradient)
+    return gradient_norm
 
 
 def whole_norm(values: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def sums_of(filters: Filters, change: Change) -> Tensor:
     norms_before, norms = (torch.linalg.vector_norm(each, dim=1) for each in (before, after))
     has_direction = _sound(norms)
     inverse = torch.where(has_direction, 1 / norms, torch.zeros_like(norms))
-    angles = angles_between_(before, after, norms)
+    angles = angles_between_(before, after, norms_before, norms)
     turned = has_direction & _sound(norms_before)
     missing = norms.new_tensor(float("nan"))
     return torch.stack(
@@ -85,17 +85,20 @@ def rows(filters: Filters, weight: Tensor) -> Tensor:
     return view.permute(*kept, *filters.dims).flatten(0, len(kept) - 1).flatten(1).to(at_least_float32(weight.dtype))
 
 
-def angles_between_(before: Tensor, after: Tensor, norms: Tensor) -> Tensor:
+def angles_between_(before: Tensor, after: Tensor, norms_before: Tensor, norms: Tensor) -> Tensor:
     """The angle between each row before and after, in degrees. `before` is overwritten, which saves temporaries.
 
     The change is split into a part along the filter and a part across it. Their ratio keeps its digits for the small
     angles of training, where the arccosine of a scalar product in float32 would be 0.
 
     Args:
-        norms: of the rows after.
+        norms_before, norms: of the rows before and after.
     """
     change = torch.sub(after, before, out=before)
-    along = torch.linalg.vecdot(change, after) / norms
+    size = torch.linalg.vector_norm(change, dim=1)
+    # <change, after> from the three sides of the triangle. Its rounding error lies along the filter, so it enters the
+    # part across it by its square only.
+    along = (size.square() + (norms - norms_before) * (norms + norms_before)) / (2 * norms)
     across = torch.linalg.vector_norm(change.addcmul_(after, (along / norms)[:, None], value=-1), dim=1)
     return torch.rad2deg(torch.atan2(across, norms - along))
 

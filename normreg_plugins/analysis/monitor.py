@@ -37,6 +37,9 @@ class Monitor:
     Between reports it only counts. A reported update copies the watched weights once, for the time of the update, and
     moves all numbers to the host in one transfer. With sharded weights (FSDP2) it sees this process's filters.
 
+    Make it before a checkpoint is loaded into the optimizer: the optimizer's `state_dict` carries the count of updates
+    and the smoothed averages.
+
     Args:
         every: updates between two reports.
         names: weights as in `named_parameters()`. Without names it watches every weight of the optimizer whose scale
@@ -66,7 +69,6 @@ class Monitor:
         self._statistics = RunningStatistics(model)
         self._count = UpdateCount(optimizer, updates)
         self._copies: list[Tensor] = []
-        self._smoothed: dict[str, float] = {}
         keep_step_hooks(optimizer)
         self._before_hook = optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step))
         self._go_last()
@@ -75,6 +77,11 @@ class Monitor:
     def names(self) -> tuple[str, ...]:
         """The weights it watches."""
         return tuple(each.name for each in self._watched)
+
+    @property
+    def updates(self) -> int:
+        """Updates made so far, those before a resume included."""
+        return self._count.now()
 
     def detach(self) -> None:
         """Leave the optimizer as if the monitor had never been there."""
@@ -129,7 +136,7 @@ class Monitor:
         found = applied = None
         if gradient is not None:
             found = whole_norm(gradient)
-            applied = applied_norm(group, each.state(self._optimizer), gradient, before)
+            applied = applied_norm(group, each.state(self._optimizer), gradient, found, before)
         return sums_of(each.filters, Change(before, each.weight, found, applied, group.get("lr", float("nan"))))
 
     def _tell(self, update: int, layers: list[Sums], drifts: list[Drift]) -> None:
@@ -150,9 +157,9 @@ class Monitor:
         if not smooths:
             return row_of(sums)
         now = effective_gradient_norm(sums)
-        before = self._smoothed.get(name, now)
-        self._smoothed[name] = SMOOTHING * before + (1 - SMOOTHING) * now
-        return row_of(sums, self._smoothed[name])
+        smoothed = self._count.memory  # so that a resumed run goes on with the average it had
+        smoothed[name] = SMOOTHING * smoothed.get(name, now) + (1 - SMOOTHING) * now
+        return row_of(sums, smoothed[name])
 
 
 def _to_host(lists: list[list[Tensor]]) -> list[list[list[float]]]:

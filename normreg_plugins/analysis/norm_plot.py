@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib.colors import LogNorm, Normalize
-
-from normreg_plugins.analysis.plot_style import log_scale, new_figure, save, style, thinned
 from normreg_plugins.analysis.report import PREFIX
 from normreg_plugins.analysis.run_files import Run, read_run
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.plot_style import log_scale, new_figure, save, style, thinned
 
-Rows = list[dict[str, float]]
 PANEL_WIDTH, PANEL_HEIGHT = 4.0, 2.9
 SCORES = re.compile("map|miou|acc|score|mae|dice", re.IGNORECASE)
 
@@ -136,6 +132,8 @@ def _draw_panel(ax: Any, panel: Panel, runs: Sequence[Run]) -> None:
 
 def draw_layers(figure: Any, runs: Sequence[Run], quantity: str, columns: int) -> None:
     """Heat maps with one colour scale, which is logarithmic: a factor looks the same wherever it stands."""
+    from matplotlib.colors import LogNorm, Normalize
+
     positive = [v for run in runs for report in run.layers[quantity] for v in report if v > 0]
     scale = LogNorm(min(positive), max(positive)) if positive else Normalize(0, 1)
     rows = math.ceil(len(runs) / columns)
@@ -169,31 +167,3 @@ def _draw_layers_of(ax: Any, run: Run, quantity: str, scale: Any) -> Any:
 def _map_height(runs: Sequence[Run]) -> float:
     layers = max((len(run.layer_names) for run in runs), default=0)
     return 1.3 + min(24, layers) * 0.16
-
-
-# What NormLogHook wrote, for one run alone.
-
-FILTERS = {"min": "least", "mean": "mean", "max": "greatest"}
-LAYERS = {"smallest_layer": "mean of the smallest layer", "largest_layer": "mean of the largest layer"}
-
-
-def norm_rows(scalars: Path) -> Rows:
-    """The entries of mmengine's scalars.json that hold norms, in the order of their steps."""
-    rows = [json.loads(line) for line in scalars.read_text(encoding="utf-8").splitlines() if line.strip()]
-    kept = [row for row in rows if any(key.startswith(PREFIX) for key in row)]
-    return sorted(kept, key=lambda row: row["step"])
-
-
-def plot_norms(rows: Rows, path: Path) -> None:
-    """Least, mean and greatest filter norm, and the layers' extremes, on a logarithmic axis."""
-    figure = new_figure(7, 4.2)
-    axes = figure.subplots()
-    steps = [row["step"] for row in rows]
-    for index, (name, label) in enumerate((FILTERS | LAYERS).items()):
-        values = [row.get(PREFIX + name) or math.nan for row in rows]
-        axes.plot(steps, values, label=label, **style(index, len(steps)))
-    axes.set(xlabel="update", ylabel="filter norm", yscale="log", title="Weights the method acts on")
-    log_scale(axes.yaxis, *axes.dataLim.intervaly)
-    axes.grid(alpha=0.25)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    save(figure, path)

@@ -30,6 +30,8 @@ class UpdateCount:
         self._unread: list[Tensor] = []
         self._saved: int | None = None
         self._started = False
+        self.memory: dict[str, float] = {}
+        """Numbers that a checkpoint carries with the count."""
         self.since = updates
         """Updates made when this run began or was resumed."""
         self._hooks = [
@@ -72,17 +74,23 @@ class UpdateCount:
         self._unread.clear()
         return self._settled, not flags or flags[-1] == 0
 
+    def now(self) -> int:
+        """The count now. It asks the device where updates may have been skipped."""
+        self.start()
+        if self._unread:
+            self.settle(torch.stack([flag.reshape(()) for flag in self._unread]).tolist())
+        return self._settled
+
     def forget(self) -> None:
         for hook in self._hooks:
             hook.remove()
 
     def _save(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
-        self.start()
-        if self._unread:
-            self.settle(torch.stack([flag.reshape(()) for flag in self._unread]).tolist())
-        state_dict[STATE_KEY] = {"updates": self._settled}
+        state_dict[STATE_KEY] = {"updates": self.now(), "memory": dict(self.memory)}
 
     def _load(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
-        self._saved = state_dict.get(STATE_KEY, {}).get("updates")
+        saved = state_dict.get(STATE_KEY, {})
+        self._saved = saved.get("updates")
+        self.memory = dict(saved.get("memory", {}))
         self._unread.clear()
         self._started = False  # the method's own count is asked for later, when it has been loaded too

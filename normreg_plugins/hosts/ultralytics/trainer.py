@@ -23,7 +23,9 @@ from ultralytics.utils.torch_utils import autocast, unwrap_model
 from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.method_settings import settings_of, write_settings
+from normreg_plugins.hosts.monitoring import EVERY
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
+from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
 from normreg_plugins.hosts.ultralytics.parameter_groups import decay_norms_, decay_of, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.resume_check import refuse_strange
 from normreg_plugins.hosts.ultralytics.run_folder import norm_scalars, tell
@@ -35,18 +37,18 @@ def with_method(
     select: str | Iterable[str] | None = None,
     *,
     decay_norms: bool = False,
+    monitor: int = EVERY,
 ) -> type[BaseTrainer]:
-    """A trainer class for `model.train(trainer=...)`: that of the model's task, with a method in it.
+    """A trainer class for `model.train(trainer=...)`: that of the model's task, with a method and a monitor.
 
     Args:
         model: an ultralytics model, whose task decides the trainer; or a trainer class.
         select: short for the method's own `select`: names or patterns of weights or layers to act on.
         decay_norms: give gamma and beta of the norm layers the weight decay of the weights, as the WRS paper does. The
             trainer by itself gives them none. Beta then warms up as a weight, not as a bias (`warmup_bias_lr`).
+        monitor: updates between two reports on filters, see `with_monitor`; 0 for no monitor.
     """
-    base = model.task_map[model.task]["trainer"] if isinstance(model, Model) else model
-    if not (isinstance(base, type) and issubclass(base, BaseTrainer)):
-        raise NormRegError(f"model={model!r}: must be an ultralytics model, or the class of an ultralytics trainer")
+    base = base_trainer(model)
     if not isinstance(method, Method):
         raise NormRegError(
             f"method={method!r}: must be a WeightRescaling, AdaptiveWeightShrink or SphereDescent object"
@@ -55,9 +57,10 @@ def with_method(
     settings = {
         "method": method,
         "decay_norms": decay_norms,
+        **monitor_settings(monitor),
         "__doc__": f"{base.__name__} with {method!r}.",
     }
-    return type(f"{type(method).__name__}{base.__name__}", (MethodTrainer, base), settings)
+    return type(f"{type(method).__name__}{base.__name__}", (MonitorTrainer, MethodTrainer, base), settings)
 
 
 class MethodTrainer(BaseTrainer):
@@ -113,7 +116,7 @@ class MethodTrainer(BaseTrainer):
             return super().save_model()
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Add the filter norms of the targets, for results.csv and the loggers that read `trainer.metrics`."""
+        """Add the filter norms of the targets as they are now, for results.csv and the loggers."""
         norms = norm_scalars(self.handle, unwrap_model(self.model))
         self.metrics.update(norms)
         others = {key: value for key, value in metrics.items() if key not in norms}

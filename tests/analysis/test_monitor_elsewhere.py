@@ -1,4 +1,4 @@
-"""The monitor on shards, in compiled steps, and what it costs."""
+"""The monitor on shards and in compiled steps, and what it costs."""
 
 import json
 
