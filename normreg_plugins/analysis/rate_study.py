@@ -35,7 +35,9 @@ def measure_best_rates(losses: Losses, resamples: int = 200, seed: int = 0) -> B
     random = np.random.default_rng(seed)
     picks = random.integers(table.shape[2], size=(resamples, table.shape[2]))
     exponents = [_slope(decays, _best(rates, table[:, :, pick].mean(2))) for pick in picks]
-    return BestRates(tuple(decays), tuple(best), _slope(decays, best), float(np.std(exponents, ddof=1)))
+    return BestRates(
+        tuple(decays.tolist()), tuple(best.tolist()), _slope(decays, best), float(np.std(exponents, ddof=1))
+    )
 
 
 def _as_table(losses: Losses) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,9 +1,12 @@
-"""Weight-normalized layers, the scale-bias layer, and the ways from a pretrained net and back."""
+"""Weight-normalized layers, the scale-bias layer, conversion of pretrained networks and folding."""
 
+from normreg_plugins.layers.conversion_errors import AlreadyConvertedError, ConversionError
 from normreg_plugins.layers.convert import convert, to_normalized_, to_sphere_
-from normreg_plugins.layers.errors import AlreadyConvertedError, ConversionError
 from normreg_plugins.layers.fold import fold
+from normreg_plugins.layers.native_kernels import normalize_weight
+from normreg_plugins.layers.normalization import NORMALIZATIONS, Normalization
 from normreg_plugins.layers.normalized import (
+    NORMALIZED_LAYERS,
     BWNConv1d,
     BWNConv2d,
     BWNConv3d,
@@ -35,11 +38,15 @@ from normreg_plugins.layers.normalized import (
     WSLinear,
     normalized_class,
 )
-from normreg_plugins.layers.rules import RULES, Rule, normalize_weight
+from normreg_plugins.layers.relative_change import relative_change
 from normreg_plugins.layers.scale_bias import ScaleBias, assign_linear_sigma, weight_decay_groups, zero_scales_
-from normreg_plugins.layers.surgery import relative_change
+
+RULES = NORMALIZATIONS
+"""The earlier name."""
 
 __all__ = [
+    "NORMALIZATIONS",
+    "NORMALIZED_LAYERS",
     "RULES",
     "AlreadyConvertedError",
     "BWNConv1d",
@@ -57,8 +64,8 @@ __all__ = [
     "CWNConvTranspose3d",
     "CWNLinear",
     "ConversionError",
+    "Normalization",
     "NormalizedWeight",
-    "Rule",
     "ScaleBias",
     "WNConv1d",
     "WNConv2d",

@@ -1,4 +1,4 @@
-"""From a pretrained net with batch norms to weight-normalized layers, or to a net on the sphere."""
+"""From a pretrained network with batch norms to weight-normalized layers, or to filters on a sphere."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normreg_plugins.core.model import ScaledInput, norm_eps, repair_statistics_
+from normreg_plugins.core.model import ScaledInput, norm_eps, per_norm_channel, repair_statistics_
 from normreg_plugins.core.verdicts import Finding, Kind, NormReader
-from normreg_plugins.layers.errors import AlreadyConvertedError
-from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, normalize_layer_
-from normreg_plugins.layers.rules import EPS, RULES, Rule, centred, divisor
-from normreg_plugins.layers.scale_bias import ScaleBias
-from normreg_plugins.layers.surgery import (
-    Forward,
+from normreg_plugins.layers.affine_norm_layers import (
     affine_of,
     first_tensor,
-    followed_layers,
-    norms_of,
+    norm_layers_of,
     obstacle_to_affine,
-    per_channel_of,
     replace_,
 )
+from normreg_plugins.layers.conversion_errors import AlreadyConvertedError
+from normreg_plugins.layers.followed_layers import Forward, followed_layers
+from normreg_plugins.layers.normalization import EPS, NORMALIZATIONS, Normalization, centred, divisor
+from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, normalize_layer_
+from normreg_plugins.layers.scale_bias import ScaleBias
 
-TARGETS = (*RULES, "pgd")
+TARGETS = (*NORMALIZATIONS, "pgd")
 
 
 def convert(
@@ -39,16 +37,17 @@ def convert(
     inplace: bool = False,
     **options: Any,
 ) -> nn.Module:
-    """A net in another parametrization that computes the same when evaluated.
+    """A network with other layers that computes the same when it is evaluated.
 
-    For 'wn', 'cwn', 'ws' and 'bwn' the norms stay (see `to_normalized_` for its options); for 'pgd'
-    none is left (see `to_sphere_`). Only layers that a norm follows are converted. Centring ('cwn',
-    'ws', centre=True) is what no algebra can make up for: `relative_change` measures it.
+    'wn', 'cwn', 'ws' and 'bwn' keep the norm layers; `to_normalized_` says what the options are. 'pgd' puts a ScaleBias
+    in place of every norm layer; see `to_sphere_`. Only layers that a norm layer follows are converted. Centring
+    ('cwn', 'ws', centre=True) does change the function, and no other parameter can make up for it. `relative_change`
+    measures by how much.
 
     Args:
-        forward: runs one training forward of the model it is given, auxiliary heads included, as
-            for `find_scale_invariant`: which norm reads which layer is seen there.
-        keep: names or patterns of layers and norms to leave as they are.
+        forward: runs one training forward of the model it is given, auxiliary heads included, as for
+            `find_scale_invariant`. It shows which norm layer follows which layer.
+        keep: names or patterns of layers and norm layers to leave as they are.
         inplace: convert `model` itself and not a deep copy.
     """
     if to not in TARGETS:
@@ -56,7 +55,7 @@ def convert(
     for name, module in model.named_modules():
         if isinstance(module, NormalizedWeight | ScaleBias):
             found = f"{name} is a {type(module).__name__}"
-            raise AlreadyConvertedError(f"{found}: the net is converted already, fold it first")
+            raise AlreadyConvertedError(f"{found}: the network is converted already, fold it first")
     result = model if inplace else copy.deepcopy(model)
     if to == "pgd":
         to_sphere_(result, forward, keep=keep, **options)
@@ -68,36 +67,36 @@ def convert(
 @torch.no_grad()
 def to_normalized_(
     model: nn.Module,
-    rule_name: str,
+    name: str,
     forward: Forward,
     *,
     gain: bool = False,
     eps: float = EPS,
     keep: Sequence[str] = (),
 ) -> None:
-    """Let every layer that a norm follows normalize its weight; the stored weights stay.
+    """Let every layer that a norm layer follows normalize its weight. The stored weights stay.
 
-    Without a gain the running statistics take up the change of norm. With one, the gain is the old
-    norm and nothing else changes, so that layers before a GroupNorm or LayerNorm can be taken too.
+    Without a gain, the running statistics take up the change of the filter norms. With `gain`, each gain is the old
+    filter norm and nothing else changes. So layers before a GroupNorm or LayerNorm can be converted too.
     """
-    rule = RULES[rule_name]
+    normalization = NORMALIZATIONS[name]
 
-    def obstacle(claim: Finding) -> str | None:
-        layer = claim.layer
+    def obstacle(finding: Finding) -> str | None:
+        layer = finding.layer
         if type(layer.module) not in MIXINS:
             return f"{type(layer.module).__name__} has no weight-normalized form"
         if gain and layer.untouchable is None:
-            return _nothing_left(claim, rule)
-        return _scale_is_seen(claim) or _nothing_left(claim, rule)
+            return _nothing_left(finding, normalization)
+        return _scale_is_seen(finding) or _nothing_left(finding, normalization)
 
-    for claim in followed_layers(model, forward, keep, obstacle):
-        filters = rule.filters(claim.layer.module)
-        size = divisor(centred(claim.layer.weight, rule, filters), rule, filters, eps)
-        gains = size.to(claim.layer.weight.dtype) if gain else None
-        normalize_layer_(claim.layer.module, rule_name, gains, eps)
+    for finding in followed_layers(model, forward, keep, obstacle):
+        filters = normalization.filters(finding.layer.module)
+        size = divisor(centred(finding.layer.weight, normalization, filters), normalization, filters, eps)
+        gains = size.to(finding.layer.weight.dtype) if gain else None
+        normalize_layer_(finding.layer.module, name, gains, eps)
         if not gain:
-            for read in claim.readers:
-                _expect_scaled_(read, claim.layer.bias, filters.per_channel(1 / size))
+            for reader in finding.readers:
+                _expect_scaled_(reader, finding.layer.bias, filters.per_channel(1 / size))
 
 
 @torch.no_grad()
@@ -109,63 +108,65 @@ def to_sphere_(
     centre: bool = False,
     keep: Sequence[str] = (),
 ) -> None:
-    """Put every filter that a norm follows on ||w||^2 = c, and a ScaleBias in place of each norm.
+    """Scale every filter that a norm layer follows to ||w||^2 = c, and put a ScaleBias in place of each norm layer.
 
-    Constrained paper, eq. 2 and 6: gamma and beta take up the running statistics and the change of
-    norm. With `centre` the filters lose their means too, as PGD demands from its first step on.
+    Constrained paper, eq. 2 and 6. gamma and beta take up the running statistics and the change of the filter norms.
+    With `centre` the filters lose their means too, as PGD demands from its first step on.
     """
     if not 0 < c < math.inf:
         raise ValueError(f"c is a squared norm: finite and above 0, got {c}")
-    rule = RULES["cwn" if centre else "wn"]
+    normalization = NORMALIZATIONS["cwn" if centre else "wn"]
 
-    def obstacle(claim: Finding) -> str | None:
-        return _scale_is_seen(claim) or _nothing_left(claim, rule)
+    def obstacle(finding: Finding) -> str | None:
+        return _scale_is_seen(finding) or _nothing_left(finding, normalization)
 
-    norms = norms_of(model, keep)
+    norms = norm_layers_of(model, keep)
     problems = {name: why for name, norm in norms.items() if (why := obstacle_to_affine(norm))}
-    claims = followed_layers(model, forward, keep, obstacle, problems)
+    findings = followed_layers(model, forward, keep, obstacle, problems)
     affine = {norm: affine_of(norm) for norm in norms.values()}
-    for claim in claims:
-        filters = rule.filters(claim.layer.module)
-        wide = centred(claim.layer.weight, rule, filters)
-        factors = math.sqrt(c) / divisor(wide, rule, filters)
-        claim.layer.weight.copy_((wide * factors).reshape(claim.layer.weight.shape))
-        if claim.layer.bias is not None:
-            claim.layer.bias.mul_(filters.per_channel(factors))
-        for read in claim.readers:
-            scale, _ = affine[read.norm]
-            scale.div_(per_channel_of(read, filters.per_channel(factors)))
+    for finding in findings:
+        filters = normalization.filters(finding.layer.module)
+        wide = centred(finding.layer.weight, normalization, filters)
+        factors = math.sqrt(c) / divisor(wide, normalization, filters)
+        finding.layer.weight.copy_((wide * factors).reshape(finding.layer.weight.shape))
+        if finding.layer.bias is not None:
+            finding.layer.bias.mul_(filters.per_channel(factors))
+        for reader in finding.readers:
+            scale, _ = affine[reader.norm]
+            scale.div_(per_norm_channel(filters.per_channel(factors), reader.channels, fill=1.0))
     for norm, (scale, shift) in affine.items():
         replace_(model, norm, _scale_bias_like(norm, scale, shift))
 
 
-def _scale_is_seen(claim: Finding) -> str | None:
-    invariant = claim.kind in (Kind.INVARIANT, Kind.COMPENSATED)
-    return None if invariant else claim.reason
+def _scale_is_seen(finding: Finding) -> str | None:
+    invariant = finding.kind in (Kind.INVARIANT, Kind.COMPENSATED)
+    return None if invariant else finding.reason
 
 
-def _nothing_left(claim: Finding, rule: Rule) -> str | None:
-    if rule.centred and rule.filters(claim.layer.module).fan_in == 1:
+def _nothing_left(finding: Finding, normalization: Normalization) -> str | None:
+    if normalization.centred and normalization.filters(finding.layer.module).fan_in == 1:
         return "its filters have one weight each, of which centring leaves nothing"
     return None
 
 
-def _expect_scaled_(read: NormReader, bias: Tensor | None, factors: Tensor) -> None:
-    """Let a norm on running statistics expect filters scaled by `factors`, gamma making up for a
-    variance that would have to be negative because eps does not scale."""
-    norm: Any = read.norm
+def _expect_scaled_(reader: NormReader, bias: Tensor | None, factors: Tensor) -> None:
+    """Correct the running statistics of a norm layer for filters that were scaled by `factors`.
+
+    The norm layer's eps does not scale. Where the variance would have to be negative, gamma makes up for it.
+    """
+    norm: Any = reader.norm
     variance = getattr(norm, "running_var", None)
     if variance is None:
         return
     eps = norm_eps(norm)
-    expected = (variance + eps).sqrt() * per_channel_of(read, factors)
-    repair_statistics_([ScaledInput(read.norm, read.channels, bias, factors)])
+    expected = (variance + eps).sqrt() * per_norm_channel(factors, reader.channels, fill=1.0)
+    repair_statistics_([ScaledInput(reader.norm, reader.channels, bias, factors)])
     if norm.weight is not None:
         norm.weight.mul_(torch.where(variance == 0, eps**0.5 / expected, 1.0))
 
 
 def _scale_bias_like(norm: nn.Module, scale: Tensor, shift: Tensor) -> ScaleBias:
-    """A ScaleBias with these values, as trainable as the norm was."""
+    """A ScaleBias with these values, as trainable as the norm layer was."""
     like = first_tensor(norm)
     layer = ScaleBias(scale.numel(), device=like.device, dtype=like.dtype)
     layer.weight.copy_(scale)

@@ -1,4 +1,4 @@
-"""From any of our nets, or one with batch norms, to plain layers with a bias and no norm at all."""
+"""From a network with norm, weight-normalized or scale-bias layers to plain layers with a bias."""
 
 from __future__ import annotations
 
@@ -14,32 +14,26 @@ from torch import Tensor, nn
 from normreg_plugins.core.errors import SelectionError
 from normreg_plugins.core.model import filters_of, is_layer
 from normreg_plugins.core.verdicts import Finding, Kind, find
-from normreg_plugins.layers.errors import ConversionError
+from normreg_plugins.layers.affine_norm_layers import affine_of, norm_layers_of, obstacle_to_affine, replace_
+from normreg_plugins.layers.conversion_errors import ConversionError
+from normreg_plugins.layers.followed_layers import Forward, kept_names
 from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, plain_layer_
 from normreg_plugins.layers.scale_bias import ScaleBias
-from normreg_plugins.layers.surgery import (
-    Forward,
-    affine_of,
-    kept_names,
-    norms_of,
-    obstacle_to_affine,
-    replace_,
-)
 
 Sources = dict[nn.Module, set["nn.Module | None"]]
 
 
 @torch.no_grad()
 def fold(model: nn.Module, forward: Forward, *, keep: Sequence[str] = (), inplace: bool = False) -> nn.Module:
-    """The plain net for inference that computes what `model` computes when evaluated; in eval mode.
+    """The plain network for inference, in eval mode. It computes what `model` computes when it is evaluated.
 
-    Weight-normalized layers become torch layers of the weight they compute with; a norm on running
-    statistics, or a ScaleBias, right behind a layer goes into its weight and bias and leaves an
-    nn.Identity, so that no other module changes its name.
+    A weight-normalized layer becomes the torch layer with the weight that it computed with. A norm layer on running
+    statistics, or a ScaleBias, that directly follows a layer goes into that layer's weight and bias. An nn.Identity
+    takes its place, so that no other module changes its name.
 
     Args:
         forward: runs one training forward of the model it is given, as for `find_scale_invariant`.
-        keep: names or patterns of layers and norms to leave as they are.
+        keep: names or patterns of layers and norm layers to leave as they are.
         inplace: fold `model` itself and not a deep copy.
     """
     kept = kept_names(model, keep)
@@ -55,17 +49,19 @@ def fold(model: nn.Module, forward: Forward, *, keep: Sequence[str] = (), inplac
 
 
 def _pairs(model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collection[str]) -> dict[str, str]:
-    """For each norm the layer it can be folded into, found on a copy; or an error that names all
-    norms without one."""
+    """For each norm layer the layer that it can be folded into, found on a copy.
+
+    Norm layers without one are an error that names them all.
+    """
     scratch = copy.deepcopy(model)
     _plain_layers_(scratch, kept)
     _pass_as_norms_(scratch)
     with _watched_sources(scratch) as sources:
-        claims = {claim.layer.module: claim for claim in find(scratch, forward)}
+        findings = {finding.layer.module: finding for finding in find(scratch, forward)}
     pairs, problems = {}, {}
-    for name, norm in norms_of(scratch, keep).items():
-        found = [claims.get(module) for module in sources[norm]]  # type: ignore[arg-type]
-        if any(claim and claim.layer.module_name in kept for claim in found):
+    for name, norm in norm_layers_of(scratch, keep).items():
+        found = [findings.get(module) for module in sources[norm]]  # type: ignore[arg-type]
+        if any(finding and finding.layer.module_name in kept for finding in found):
             continue
         if why := obstacle_to_affine(norm) or _obstacle_to_folding(found):
             problems[name] = why
@@ -77,18 +73,18 @@ def _pairs(model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collec
 
 
 def _obstacle_to_folding(sources: list[Finding | None]) -> str | None:
-    """Why a norm with these sources cannot go into the layer in front of it."""
+    """Why a norm layer with these sources cannot be folded into the layer before it; None if it can."""
     if not sources:
         return "this forward never called it"
     if len(sources) > 1 or sources[0] is None:
         return "its input is not the bare output of one layer"
-    claim = sources[0]
-    if claim.kind not in (Kind.INVARIANT, Kind.COMPENSATED):
-        return f"{claim.layer.module_name} is not its alone: {claim.reason}"
-    if len(claim.readers) > 1:
-        return f"{claim.layer.module_name} is read by {len(claim.readers)} norms"
-    if not isinstance(claim.layer.module, tuple(MIXINS)):
-        return f"{claim.layer.module_name} is a {type(claim.layer.module).__name__}"
+    finding = sources[0]
+    if finding.kind not in (Kind.INVARIANT, Kind.COMPENSATED):
+        return f"{finding.layer.module_name} has other readers: {finding.reason}"
+    if len(finding.readers) > 1:
+        return f"{finding.layer.module_name} is read by {len(finding.readers)} norm layers"
+    if not isinstance(finding.layer.module, tuple(MIXINS)):
+        return f"{finding.layer.module_name} is a {type(finding.layer.module).__name__}"
     return None
 
 
@@ -102,7 +98,7 @@ def _plain_layers_(model: nn.Module, kept: Collection[str]) -> int:
 
 
 def _pass_as_norms_(model: nn.Module) -> None:
-    """Let core take each ScaleBias for what it is to a fold, a norm on frozen statistics."""
+    """Make each ScaleBias look to core like a norm layer on frozen statistics, which is what it is to a fold."""
     for module in model.modules():
         if isinstance(module, ScaleBias):
             module.is_scale_bias = False
@@ -112,7 +108,7 @@ def _pass_as_norms_(model: nn.Module) -> None:
 
 @contextmanager
 def _watched_sources(model: nn.Module) -> Iterator[Sources]:
-    """Whose output each norm is given, as that very tensor; None stands for anything else."""
+    """Which layers' outputs each norm layer is given, unchanged. None stands for any other tensor."""
     made: dict[int, tuple[nn.Module, Tensor, int]] = {}  # holds the tensors: no id is used twice
     sources: Sources = defaultdict(set)
 
@@ -125,7 +121,7 @@ def _watched_sources(model: nn.Module) -> Iterator[Sources]:
         sources[module].add(source if tensor._version == version else None)
 
     handles = [m.register_forward_hook(note_output) for m in model.modules() if is_layer(m)]
-    handles += [m.register_forward_pre_hook(note_input) for m in norms_of(model).values()]
+    handles += [m.register_forward_pre_hook(note_input) for m in norm_layers_of(model).values()]
     try:
         yield sources
     finally:

@@ -1,8 +1,8 @@
 """Convolutions and linear layers that compute with a normalized weight.
 
-One mixin holds the settings, three say where torch takes the weight, and `_join` joins
-them: (nn.Conv2d, "ws") is WSConv2d. `weight` stays the parameter and its name, so a state_dict of
-the torch layer loads here and back; only gain=True adds a key, `gain`.
+`NormalizedWeight` holds the settings. Three mixins say how each kind of torch layer is called with another weight.
+`_join` makes a class of a mixin, a torch layer and a normalization: (nn.Conv2d, "ws") is WSConv2d. The parameter is
+still called `weight`, so a state_dict of the torch layer loads here and back. Only gain=True adds a key, `gain`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normreg_plugins.layers.rules import EPS, RULES, Rule, normalize_weight
+from normreg_plugins.layers.native_kernels import normalize_weight
+from normreg_plugins.layers.normalization import EPS, NORMALIZATIONS, Normalization
 
 
 class NormalizedWeight(nn.Module):
-    """What all of them share. They take the arguments of the torch layer, and two more.
+    """The settings of a weight-normalized layer. It takes the arguments of the torch layer, and two more.
 
     Args:
-        gain: learn one factor per output channel (BWN: one per layer), beginning at 1.
+        gain: learn one factor per output channel (BWN: one per layer), which begins at 1.
         eps: a filter whose norm (WS: std) is no more than this is used as it is.
     """
 
-    rule: ClassVar[Rule]
+    normalization: ClassVar[Normalization]
     plain_class: ClassVar[type[nn.Module]]
     normalizes_weight: ClassVar[str]
-    """By this mark core knows such a layer: 'norm', 'std' or 'matrix'."""
+    """Core recognizes such a layer by this attribute: 'norm', 'std' or 'matrix'."""
 
     weight: nn.Parameter
     gain: nn.Parameter | None
@@ -35,10 +36,10 @@ class NormalizedWeight(nn.Module):
 
     def __init__(self, *args: Any, gain: bool = False, eps: float = EPS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        units = self.rule.filters(self).norms(self.weight.detach())
-        self.set_normalization(torch.ones_like(units).to(self.weight) if gain else None, eps)
+        units = self.normalization.filters(self).norms(self.weight.detach())
+        self.set_gain(torch.ones_like(units).to(self.weight) if gain else None, eps)
 
-    def set_normalization(self, gain: Tensor | None = None, eps: float = EPS) -> None:
+    def set_gain(self, gain: Tensor | None = None, eps: float = EPS) -> None:
         if not eps >= 0:
             raise ValueError(f"eps is a threshold on norms and must be at least 0, got {eps}")
         self.eps = eps
@@ -46,8 +47,8 @@ class NormalizedWeight(nn.Module):
 
     def normalized_weight(self) -> Tensor:
         """The weight that the layer computes with."""
-        filters = self.rule.filters(self)
-        return normalize_weight(self.weight, self.rule, filters, self.gain, self.eps)
+        filters = self.normalization.filters(self)
+        return normalize_weight(self.weight, self.normalization, filters, self.gain, self.eps)
 
     def extra_repr(self) -> str:
         gain = "" if self.gain is None else ", gain=True"
@@ -102,47 +103,48 @@ MIXINS: dict[type[nn.Module], type[NormalizedWeight]] = {
 }
 
 
-def _join(plain_class: type[nn.Module], rule: Rule) -> Any:
+def _join(plain_class: type[nn.Module], normalization: Normalization) -> Any:
     members = {
-        "__doc__": f"nn.{plain_class.__name__} that computes with its weight under {rule}.",
+        "__doc__": f"nn.{plain_class.__name__} that computes with its weight under {normalization}.",
         "__module__": __name__,
-        "rule": rule,
-        "normalizes_weight": rule.measure,
+        "normalization": normalization,
+        "normalizes_weight": normalization.measure,
         "plain_class": plain_class,
     }
-    name = rule.name.upper() + plain_class.__name__
+    name = normalization.name.upper() + plain_class.__name__
     return type(name, (MIXINS[plain_class], plain_class), members)
 
 
-CLASSES = {(plain, rule.name): _join(plain, rule) for rule in RULES.values() for plain in MIXINS}
+NORMALIZED_LAYERS = {(plain, one.name): _join(plain, one) for one in NORMALIZATIONS.values() for plain in MIXINS}
+"""The 28 classes by torch layer and normalization: (nn.Conv2d, "ws") is WSConv2d."""
 
 
-def normalized_class(plain_class: type[nn.Module], rule: str) -> Any:
+def normalized_class(plain_class: type[nn.Module], normalization: str) -> Any:
     """The weight-normalized form of a torch layer class: (nn.Conv2d, 'ws') -> WSConv2d."""
-    if rule not in RULES:
-        raise ValueError(f"unknown weight normalization {rule!r}: choose one of {[*RULES]}")
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"unknown weight normalization {normalization!r}: choose one of {[*NORMALIZATIONS]}")
     if plain_class not in MIXINS:
         known = [known.__name__ for known in MIXINS]
         raise ValueError(f"{plain_class.__name__} has no weight-normalized form, only {known} have")
-    return CLASSES[plain_class, rule]
+    return NORMALIZED_LAYERS[plain_class, normalization]
 
 
-def normalize_layer_(layer: nn.Module, rule: str, gain: Tensor | None = None, eps: float = EPS) -> None:
+def normalize_layer_(layer: nn.Module, normalization: str, gain: Tensor | None = None, eps: float = EPS) -> None:
     """Turn a torch layer into its weight-normalized form, parameters and hooks untouched."""
-    layer.__class__ = normalized_class(type(layer), rule)
-    layer.set_normalization(gain, eps)  # type: ignore[operator]
+    layer.__class__ = normalized_class(type(layer), normalization)
+    layer.set_gain(gain, eps)  # type: ignore[operator]
 
 
 def plain_layer_(layer: NormalizedWeight) -> None:
-    """Turn it back into the torch layer that computes the same."""
+    """Turn a weight-normalized layer back into the torch layer that computes the same."""
     with torch.no_grad():
         layer.weight.copy_(layer.normalized_weight())
     del layer.gain, layer.eps
     layer.__class__ = layer.plain_class  # type: ignore[assignment]
 
 
-def _named(rule: str) -> list[Any]:
-    return [CLASSES[plain_class, rule] for plain_class in MIXINS]
+def _named(normalization: str) -> list[Any]:
+    return [NORMALIZED_LAYERS[plain_class, normalization] for plain_class in MIXINS]
 
 
 # By name, so that they can be imported and pickled.

@@ -1,14 +1,15 @@
-"""The layer that stands where a norm stood: scale, bias, and noise while training."""
+"""The layer that takes the place of a norm layer: scale, bias, and noise during training."""
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from normreg_plugins.core.errors import SelectionError
 
@@ -23,18 +24,19 @@ GRANULARITIES: dict[str, Collection[int]] = {
 class ScaleBias(nn.Module):
     """y = (1 + n) gamma x + beta, n ~ N(0, sigma^2) in training only (constrained paper, eq. 6-7).
 
-    gamma and beta are called `weight` and `bias`, as in a batch norm. Input is (N, C, ...) of any
-    rank. The noise comes from torch's generator of x's device: the same under the same seed, and
-    redrawn alike under activation checkpointing.
+    gamma and beta are called `weight` and `bias`, as in a batch norm. The input is (N, C, ...) with any number of axes.
+    The noise comes from the default generator of x's device. So the same seed gives the same noise, and activation
+    checkpointing draws the same noise again. Every process of a distributed run has noise of its own, even if all
+    processes have the same seed.
 
     Args:
         sigma: noise level; `assign_linear_sigma` gives each layer its own (eq. 8).
-        granularity: what has a noise of its own: each channel of each sample, each channel of the
-            batch, or each element. The paper does not say.
+        granularity: what has a noise of its own: each channel of each sample, each channel of the batch, or each
+            element. The paper does not say.
     """
 
     is_scale_bias = True
-    """By this mark core knows such a layer."""
+    """Core recognizes such a layer by this attribute."""
 
     def __init__(
         self,
@@ -67,13 +69,32 @@ class ScaleBias(nn.Module):
         return (gamma * x + beta).to(x.dtype)  # under autocast x is half and gamma is not
 
     def _noise(self, x: Tensor) -> Tensor:
-        """Standard normal of x's shape, with 1 for each axis along which the noise is shared."""
+        """Standard normal of x's shape, with 1 for each axis along which the noise is shared.
+
+        Processes with the same seed draw the same numbers. So each process draws for all of them and keeps its own.
+        With 'element' that would be too much. There all processes draw the same two noises, and each process mixes them
+        by angles of its own, one for each channel of each sample. Noise of different processes is uncorrelated.
+        """
         own_axes = GRANULARITIES[self.granularity]
         shape = [size if axis in own_axes else 1 for axis, size in enumerate(x.shape)]
-        return torch.randn(shape, device=x.device, dtype=self.weight.dtype)
+        settings: Any = {"device": x.device, "dtype": self.weight.dtype}
+        rank, processes = _rank_and_processes()
+        if processes == 1:
+            return torch.randn(shape, **settings)
+        if self.granularity != "element":
+            return torch.randn(processes, *shape, **settings)[rank]
+        channels = (*x.shape[:2], *(1,) * (x.ndim - 2))
+        angles = torch.rand(processes, *channels, **settings)[rank] * (2 * math.pi)
+        return angles.cos() * torch.randn(shape, **settings) + angles.sin() * torch.randn(shape, **settings)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, sigma={self.sigma}, granularity={self.granularity!r}"
+
+
+def _rank_and_processes() -> tuple[int, int]:
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 def checked_sigma(sigma: float) -> float:
@@ -85,8 +106,8 @@ def checked_sigma(sigma: float) -> float:
 def assign_linear_sigma(model: nn.Module, sigma: float) -> dict[str, float]:
     """Give layer l of L the noise l / L * sigma (eq. 8), and return what each was given.
 
-    The paper uses it for residual nets. Layers are numbered as `named_modules()` lists them, that
-    is in the order in which they were built.
+    The paper uses it for residual networks. Layers are numbered as `named_modules()` lists them, which is the order in
+    which they were built.
     """
     layers = {name: m for name, m in model.named_modules() if isinstance(m, ScaleBias)}
     if not layers:
@@ -100,8 +121,9 @@ def assign_linear_sigma(model: nn.Module, sigma: float) -> dict[str, float]:
 def zero_scales_(model: nn.Module, names: Iterable[str]) -> list[str]:
     """Set gamma to 0 in the layers of these names or patterns (`fnmatch`), and return their names.
 
-    For the last layer of each residual branch, so that every block begins as its shortcut. With c = 2 a
-    layer keeps the variance (eq. 4), so each branch that is added would double it; no norm takes that back.
+    Use it for the last layer of each residual branch, so that every block begins as its shortcut. With c = 2 a layer
+    keeps the variance of its input (eq. 4). So each branch that is added would double the variance, and no norm layer
+    undoes that.
     """
     layers = {name: m for name, m in model.named_modules() if isinstance(m, ScaleBias)}
     zeroed: dict[str, ScaleBias] = {}

@@ -191,18 +191,22 @@ def test_the_full_newton_step_of_a_scale_invariant_loss_turns_no_filter() -> Non
     torch.testing.assert_close(hessian(net.loss, w) @ w, -gradient, rtol=1e-8, atol=1e-12)
 
 
-def tracking_losses(optimizer: str, rates: list[float], decays: list[float], updates: int = 1500, seeds: int = 12):
-    """Follow a direction that wanders, by noisy gradients: too small a rate lags, too large a rate trembles."""
+def tracking_losses(optimizer: str, rates: list[float], decays: list[float], updates: int = 1500, seeds: int = 60):
+    """Follow a direction that wanders, by noisy gradients: too small a rate lags, too large a rate trembles.
+
+    Every point of the grid has noise of its own. With the same noise, eta lambda alone would decide, and the exponent
+    would come out exact by symmetry.
+    """
     generator = torch.Generator().manual_seed(0)
-    noise = partial(torch.randn, seeds, 16, generator=generator, dtype=torch.float64)
     grid = [(rate, decay) for rate in rates for decay in decays]
-    start = torch.nn.functional.normalize(noise(), dim=1)
-    weights = [nn.Parameter(start.clone()) for _ in grid]
+    noise = partial(torch.randn, len(grid), seeds, 16, generator=generator, dtype=torch.float64)
+    start = torch.nn.functional.normalize(noise(), dim=2)
+    weights = [nn.Parameter(w.clone()) for w in start]
     groups = [{"params": [w], "lr": rate, "weight_decay": decay} for w, (rate, decay) in zip(weights, grid)]
     step = OPTIMIZERS[optimizer](groups, lr=1.0)
     target, total = start.clone(), torch.zeros(len(grid), seeds, dtype=torch.float64)
     for update in range(updates):
-        target = torch.nn.functional.normalize(target + 0.03 * noise(), dim=1)
+        target = torch.nn.functional.normalize(target + 0.03 * noise(), dim=2)
         w = torch.stack([weight.detach() for weight in weights])
         norms = w.norm(dim=2, keepdim=True)
         directions = w / norms
@@ -219,8 +223,8 @@ def tracking_losses(optimizer: str, rates: list[float], decays: list[float], upd
 @pytest.mark.parametrize(
     ("optimizer", "rates", "decays", "exponent"),
     [
-        ("sgd", [0.005 * 2**i for i in range(9)], [0.025, 0.05, 0.1], -1.0),
-        ("rmsprop", [0.0025 * 2 ** (i / 1.5) for i in range(11)], [0.02, 0.08, 0.32], -0.5),
+        ("sgd", [0.005 * 2**i for i in range(9)], [0.025, 0.06, 0.13], -1.0),
+        ("rmsprop", [0.0025 * 2 ** (i / 1.5) for i in range(11)], [0.02, 0.07, 0.3], -0.5),
     ],
 )
 def test_the_best_rate_goes_with_the_printed_power_of_weight_decay(optimizer, rates, decays, exponent) -> None:
@@ -229,8 +233,8 @@ def test_the_best_rate_goes_with_the_printed_power_of_weight_decay(optimizer, ra
     assert best_rate(optimizer, 0.1, 1e-4, 4e-4) == pytest.approx(0.1 * 4**exponent)
     found = measure_best_rates(tracking_losses(optimizer, rates, decays))
     assert found.exponent == pytest.approx(exponent, abs=0.1)
-    assert abs(found.exponent - exponent) < 5 * found.error + 0.05
-    assert found.error < 0.05
+    assert 0 < found.error < 0.1
+    assert abs(found.exponent - exponent) < 3 * found.error + 0.03
 
 
 def test_best_rates_are_found_between_the_rates_of_the_grid() -> None:

@@ -68,16 +68,16 @@ def filters(layer: nn.Module, weight: Tensor) -> list[Tensor]:
     ]
 
 
-def normalized_oracle(layer: nn.Module, weight: Tensor, rule: str) -> Tensor:
+def normalized_oracle(layer: nn.Module, weight: Tensor, normalization: str) -> Tensor:
     """AWS paper, eq. 23-25, and Hoffer's fixed matrix norm, one filter after another."""
     result = weight.detach().clone().double()
     views = filters(layer, result)
-    if rule == "bwn":
+    if normalization == "bwn":
         total = math.sqrt(sum(float((w**2).sum()) for w in views))
         return result * math.sqrt(len(views)) / total
     for w in views:
-        if rule in ("cwn", "ws"):
+        if normalization in ("cwn", "ws"):
             w -= w.sum() / w.numel()
         length = math.sqrt(float((w**2).sum()))
-        w /= length / math.sqrt(w.numel()) if rule == "ws" else length
+        w /= length / math.sqrt(w.numel()) if normalization == "ws" else length
     return result

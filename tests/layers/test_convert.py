@@ -15,7 +15,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from normreg_plugins.core import AdaptiveWeightShrink, SphereDescent, attach
 from normreg_plugins.core.errors import SelectionError
 from normreg_plugins.layers import (
-    RULES,
+    NORMALIZATIONS,
     AlreadyConvertedError,
     ConversionError,
     NormalizedWeight,
@@ -243,10 +243,10 @@ def test_more_that_cannot_be_treated() -> None:
         convert(parametrized, "pgd", see_images)
 
 
-@pytest.mark.parametrize("to", [*RULES, "pgd"])
+@pytest.mark.parametrize("to", [*NORMALIZATIONS, "pgd"])
 def test_converting_twice_is_detected(to: str) -> None:
     net = convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), to, see_images)
-    for again in [*RULES, "pgd"]:
+    for again in [*NORMALIZATIONS, "pgd"]:
         with pytest.raises(AlreadyConvertedError, match="converted already"):
             convert(net, again, see_images)
 
@@ -262,7 +262,7 @@ def test_bad_arguments_are_named() -> None:
         convert(net, "wn", see_images, keep=["head.*"])
     with pytest.raises(TypeError, match="gain"):
         convert(net, "pgd", see_images, gain=True)
-    with pytest.raises(SelectionError, match="no layer that a norm follows"):
+    with pytest.raises(SelectionError, match="no layer that a norm layer follows"):
         convert(nn.Sequential(nn.Conv2d(3, 4, 3)), "wn", see_images)
 
 

@@ -105,8 +105,8 @@ class Beside(nn.Module):
             {"2": "not the bare output"},
         ),
         (nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)), {"0": "not the bare output"}),
-        (ReadTwice(), {"bn": "read by 2 norms", "other_bn": "read by 2 norms"}),
-        (ReadByTheCallerToo(), {"bn": "not its alone", "other_bn": "never called"}),
+        (ReadTwice(), {"bn": "read by 2 norm layers", "other_bn": "read by 2 norm layers"}),
+        (ReadByTheCallerToo(), {"bn": "has other readers", "other_bn": "never called"}),
         (
             nn.Sequential(WSConv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.BatchNorm2d(4)),
             {"1": "takes its statistics from", "2": "not the bare output"},

@@ -4,7 +4,8 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from helpers import scale_bias_ranks
+from torch import multiprocessing, nn
 from torch.utils.checkpoint import checkpoint
 
 from normreg_plugins.core.errors import SelectionError
@@ -59,6 +60,36 @@ def test_noise_has_its_granularity_and_its_statistics(granularity: str, shape: t
         assert abs((draws.abs() > 0.8).float().mean() - 0.0455) < 0.02
 
 
+def test_one_process_draws_one_standard_normal() -> None:
+    layer, x = scale_bias(sigma=0.4), torch.randn(3, 4, 5, 5)
+    gamma, beta = layer.weight.view(1, 4, 1, 1), layer.bias.view(1, 4, 1, 1)
+    torch.manual_seed(1)
+    output = layer(x)
+    torch.manual_seed(1)
+    assert torch.equal(output, gamma * (1 + 0.4 * torch.randn(3, 4, 1, 1)) * x + beta)
+
+
+def test_processes_with_one_seed_draw_noise_of_their_own(tmp_path) -> None:
+    """Two processes: noise that differs and does not correlate, generators and DDP's weights that stay alike."""
+    multiprocessing.spawn(scale_bias_ranks.one_process, args=(2, tmp_path), nprocs=2)
+    found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    for granularity, count in (("sample_channel", 32 * 64), ("channel", 64), ("element", 32 * 64)):
+        one, other = (each["noise"][granularity] for each in found)
+        assert (one != other).float().mean() > 0.999
+        assert (one * other).mean().abs() < 4 / count**0.5
+        for noise in (one, other):
+            assert abs(noise.mean()) < 4 / count**0.5
+            assert abs(noise.std() - 1) < 4 / count**0.5
+    for each in found:
+        assert all(torch.equal(each["noise"][name], each["again"][name]) for name in each["noise"])
+        assert all(map(torch.equal, each["plain"], each["checkpointed"]))
+    assert torch.equal(found[0]["generator"], found[1]["generator"])
+    initial = scale_bias_ranks.net().state_dict()
+    for name, weight in found[0]["weights"].items():
+        assert torch.equal(weight, found[1]["weights"][name])
+        assert not torch.equal(weight, initial[name])
+
+
 def test_seed_decides_the_noise() -> None:
     layer, x = scale_bias(sigma=0.4), torch.randn(3, 4, 5, 5)
     outputs = []
@@ -85,6 +116,16 @@ def test_activation_checkpointing_redraws_the_same_noise(use_reentrant: bool) ->
     checkpointed = run(lambda x: checkpoint(net, x, use_reentrant=use_reentrant))
     for expected, result in zip(plain, checkpointed, strict=True):
         assert torch.equal(result, expected)
+
+
+def test_compiles() -> None:
+    layer, x = scale_bias(sigma=0.4), torch.randn(3, 4, 5, 5)
+    torch._dynamo.reset()
+    outputs = []
+    for forward in (torch.compile(layer, backend="eager"), layer):
+        torch.manual_seed(1)
+        outputs.append(forward(x))
+    torch.testing.assert_close(*outputs)
 
 
 def test_gradients() -> None:

@@ -54,7 +54,7 @@ class Filters:
     def stds(self, weight: Tensor) -> Tensor:
         """The biased standard deviation of each part (AWS paper, below eq. 21); float32 at least."""
         wide = self.view(weight).to(at_least_float32(weight.dtype))
-        return wide.var(self.dims, unbiased=False, keepdim=True).sqrt()
+        return self.norms(wide - self.means(wide)) / math.sqrt(self.fan_in)  # several times faster than Tensor.var
 
     def scale_(self, weight: Tensor, factors: Tensor) -> None:
         self.view(weight).mul_(factors)

@@ -19,10 +19,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from normreg_plugins.hosts.mmengine.method_hook import bare_model
-from normreg_plugins.layers import ScaleBias, assign_linear_sigma, zero_scales_
-from normreg_plugins.layers.normalized import CLASSES
+from normreg_plugins.layers import NORMALIZED_LAYERS, ScaleBias, assign_linear_sigma, zero_scales_
 
-for _layer in CLASSES.values():
+for _layer in NORMALIZED_LAYERS.values():
     MODELS.register_module(f"NormReg{_layer.__name__}", module=_layer)
 
 

@@ -112,12 +112,12 @@ def test_an_auxiliary_head_that_the_forward_misses_is_named() -> None:
 @pytest.mark.parametrize("scope", ["mmdet", "mmseg"])
 def test_registered_convolutions(scope: str) -> None:
     with DefaultScope.overwrite_default_scope(scope):
-        for rule in ("WN", "CWN", "WS", "BWN"):
+        for prefix in ("WN", "CWN", "WS", "BWN"):
             for rank in (1, 2, 3):
-                name = f"{rule}Conv{rank}d"
+                name = f"{prefix}Conv{rank}d"
                 layer = build_conv_layer({"type": f"NormReg{name}", "gain": True}, 4, 6, 3, groups=2)
                 assert type(layer) is getattr(layers, name)
-                assert layer.gain.shape == ((1,) if rule == "BWN" else (6,))
+                assert layer.gain.shape == ((1,) if prefix == "BWN" else (6,))
 
 
 def test_initialization_rules_for_convolutions_reach_ours() -> None:

@@ -20,4 +20,4 @@ class ConversionError(NormRegError):
 
 
 class AlreadyConvertedError(NormRegError):
-    """A net or checkpoint that was converted before: doing it again would change its function."""
+    """The network or checkpoint was converted before. Converting it again would change its function."""
