@@ -15,6 +15,9 @@ from normreg_plugins.whole_files import replacing
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+POINT = {"s": 11, "color": "#F0E442", "edgecolor": "black", "linewidth": 0.6}
+"""How a point looks that is seen on any picture: the yellow of Okabe and Ito with a dark edge."""
+HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++", "oo")
 MARKERS_A_CURVE = 8
 POINTS_A_CURVE = 150
 SUFFIXES = (".png", ".svg")
@@ -43,6 +46,12 @@ def style(index: int, points: int) -> dict[str, Any]:
     }
 
 
+def bar_style(index: int) -> dict[str, Any]:
+    """Colour and hatch of the bars with this index, which differ in grey too."""
+    looks = {"color": OKABE_ITO[index % len(OKABE_ITO)], "hatch": HATCHES[index % len(HATCHES)]}
+    return {**looks, "edgecolor": "white", "linewidth": 0.5}
+
+
 def thinned(x: Sequence[float], y: Sequence[float], points: int = POINTS_A_CURVE) -> tuple[list[float], list[float]]:
     """At most so many points, each the mean of its neighbours."""
     size = math.ceil(len(x) / points)
@@ -63,8 +72,12 @@ def log_scale(axis: Any, least: float, greatest: float) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def save(figure: Any, path: Path, dpi: int = DPI) -> None:
-    """As PNG or SVG by the suffix of the path; the same figure gives the same file."""
+def save(figure: Any, path: Path, dpi: int = DPI, photographs: bool = False) -> None:
+    """As PNG or SVG by the suffix of the path; the same figure gives the same file.
+
+    Args:
+        photographs: keep all colours of a PNG. 256 are enough for a plot.
+    """
     from matplotlib import rc_context
 
     if path.suffix not in SUFFIXES:
@@ -73,7 +86,7 @@ def save(figure: Any, path: Path, dpi: int = DPI) -> None:
     settings = {"svg.hashsalt": "normreg_plugins", "svg.fonttype": "none"}
     with rc_context(settings), replacing(path) as unfinished:
         figure.savefig(unfinished, format=path.suffix[1:], dpi=dpi, metadata=metadata)
-        if path.suffix == ".png":
+        if path.suffix == ".png" and not photographs:
             _to_palette(unfinished)
 
 

@@ -2,7 +2,8 @@
 """What would a method do to this model? `python tools/inspect_model.py CONFIG [CHECKPOINT]`
 
 It prints a table with the verdict on every weight, whether a proof by numbers agrees, its filter norms and how many
-filters are zero. Then it lists the weights that the config's regularizer (or WRS, if there is none) would leave alone.
+filters are zero. Then it lists the weights that the config's regularizer (or WRS, if there is none) would leave alone,
+and says what WRS would do to the effective learning rate. --plot draws the layers as bars.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from normreg_plugins import Verdicts, attach, find_scale_invariant, prove_scale_invariant
-from normreg_plugins.core.errors import NormRegError
+from normreg_plugins import Handle, Verdicts, WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
+from normreg_plugins.analysis import plot_verdicts
+from normreg_plugins.analysis.effective_rates import switch_of_rate
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 from tools.checkpoints.mm_checkpoint import load_weights
@@ -44,6 +46,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--prove", action=argparse.BooleanOptionalAction, default=True, help="prove the verdicts by numbers"
     )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the layers, as .png or .svg")
     parser.add_argument("--size", type=int, default=64, help="side of the random images (default: 64)")
     return parser.parse_args(argv)
 
@@ -109,12 +112,16 @@ def _crowd_batch(cfg: Config, size: int) -> Any:
 COLUMNS = ("weight", "verdict", "norm layers", "filters", "filter norm: least", "mean", "most", "zero")
 
 
+def norms_of(model: nn.Module, name: str) -> torch.Tensor:
+    layer = model.get_submodule(name.rpartition(".")[0])
+    return filters_of(layer).norms(model.get_parameter(name)).detach().flatten()
+
+
 def table_of(model: nn.Module, verdicts: Verdicts, proof: Verdicts | None) -> Table:
     table = Table(*COLUMNS, title=verdicts.summary())
     proven = {verdict.name: verdict.kind for verdict in proof or ()}
     for verdict in verdicts:
-        layer = model.get_submodule(verdict.name.rpartition(".")[0])
-        norms = filters_of(layer).norms(model.get_parameter(verdict.name))
+        norms = norms_of(model, verdict.name)
         numbers = [f"{value:.3g}" for value in (norms.min(), norms.mean(), norms.max())]
         agrees = proven.get(verdict.name, verdict.kind) == verdict.kind
         said = "" if not proof else " =" if agrees else f" BUT NUMBERS SAY {proven[verdict.name]}"
@@ -124,7 +131,7 @@ def table_of(model: nn.Module, verdicts: Verdicts, proof: Verdicts | None) -> Ta
     return table
 
 
-def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: Console) -> None:
+def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: Console) -> Handle:
     """Attach the method, and print what it would act on and what it would leave alone."""
     hooks = [hook["regularizer"] for hook in cfg.get("custom_hooks") or [] if "regularizer" in hook]
     regularizer = cfg.get("optim_wrapper", {}).get("regularizer") or next(iter(hooks), {"type": "WRS"})
@@ -134,6 +141,25 @@ def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: C
     console.print(f"\n{handle.method!r} would act on {len(handle.targets)} weights and leave alone:")
     for name, reason in handle.left_alone.items():
         console.print(f"  {name}: {reason}")
+    return handle
+
+
+def say_how_the_rate_changes(norms: dict[str, list[float]], cfg: Config, handle: Handle, console: Console) -> None:
+    """Print the effective rate that the config begins with, and what giving all filters one norm does to it.
+
+    Args:
+        norms: the filter norms of each weight before the method.
+    """
+    method, settings = handle.method, cfg.get("optim_wrapper", {}).get("optimizer", {})
+    if not isinstance(method, WeightRescaling) or method.per != "filter" or isinstance(method.radius, str):
+        return
+    name, rate = str(settings.get("type", "")), settings.get("lr")
+    power = 1 if name.lower().startswith(("ada", "rmsprop")) else 2  # Table 1 of the L2 paper
+    switch = switch_of_rate([norm for target in handle.targets for norm in norms[target]], method.radius, power)
+    if rate is not None:
+        law, begins = ("", "||w||", "||w||^2")[power], rate / switch.filter_norm**power
+        console.print(f"\n{name} at learning rate {rate:.3g} begins at the effective rate {begins:.3g} (rate / {law})")
+    console.print(str(switch))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -153,9 +179,14 @@ def main(argv: list[str] | None = None) -> None:
     if proof is not None:
         differ = sum(p.kind != v.kind for p, v in zip(proof, verdicts))
         console.print(f"proven by numbers: {len(verdicts) - differ} of {len(verdicts)} verdicts agree")
+    norms = {verdict.name: norms_of(model, verdict.name).tolist() for verdict in verdicts}
     try:
-        say_what_it_does(model, cfg, forward, console)
-    except NormRegError as error:
+        if args.plot is not None:
+            plot_verdicts(model, verdicts, args.plot)
+            console.print(f"picture: {args.plot}")
+        handle = say_what_it_does(model, cfg, forward, console)
+        say_how_the_rate_changes(norms, cfg, handle, console)
+    except ValueError as error:
         refuse(str(error))
 
 

@@ -10,6 +10,7 @@ from normreg_plugins.analysis.norms import norm_summary
 from normreg_plugins.analysis.report import Report, Row
 from normreg_plugins.analysis.run_files import JsonLinesSink, Run, read_run
 from normreg_plugins.analysis.run_folder import log_of, logs_of
+from normreg_plugins.analysis.verdict_plot import plot_verdicts
 
 __all__ = [
     "JsonLinesSink",
@@ -22,5 +23,6 @@ __all__ = [
     "norm_summary",
     "plot_layers",
     "plot_runs",
+    "plot_verdicts",
     "read_run",
 ]

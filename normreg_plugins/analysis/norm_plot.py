@@ -28,6 +28,10 @@ RATES = {
     "eta_over_squared_norm": Panel("effective rate of SGD, η / ‖w‖²", (PREFIX + "eta_over_squared_norm",)),
     "eta_over_norm": Panel("effective rate of adaptive optimizers, η / ‖w‖", (PREFIX + "eta_over_norm",)),
 }
+TITLES = {"rotation_degrees": "rotation per update in degrees,"}
+"""Of heat maps, where the name of the field does not say enough."""
+ALIKE = 1.1
+"""Filter norms within this factor count as one."""
 GRADIENT_KEYS = (PREFIX + "smoothed_effective_gradient_norm", PREFIX + "effective_gradient_norm")
 
 
@@ -52,7 +56,7 @@ def plot_runs(
     heights = [PANEL_HEIGHT * rows, _map_height(maps) * map_rows][: 2 if maps else 1]
     figure = new_figure(PANEL_WIDTH * columns, sum(heights) + 0.5)
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flatten()
-    axes = parts[0].subplots(rows, columns, squeeze=False).flatten()
+    axes = parts[0].subplots(rows, columns, squeeze=False, sharex=True).flatten()
     for panel, ax in zip(panels, axes):
         _draw_panel(ax, panel, read)
     for ax in axes[len(panels) :]:
@@ -60,7 +64,7 @@ def plot_runs(
     handles, labels = axes[0].get_legend_handles_labels()
     parts[0].legend(handles, labels, loc="outside upper center", ncols=min(columns, len(read)), frameon=False)
     if maps:
-        draw_layers(parts[1], maps, "filter_norm", columns)
+        draw_layers(parts[1], maps, _most_telling(maps), columns)
     save(figure, Path(path))
 
 
@@ -123,11 +127,28 @@ def _draw_panel(ax: Any, panel: Panel, runs: Sequence[Run]) -> None:
     values = [value for line in ax.lines for value in line.get_ydata()]
     if panel.log and min(values) > 0:
         ax.set_yscale("log")
-        log_scale(ax.yaxis, *ax.dataLim.intervaly)
+        log_scale(ax.yaxis, *_limits(ax))
     ax.set_title(panel.title, fontsize=10)
     ax.set_xlabel("update", fontsize=9)
-    ax.tick_params(labelsize=8)
+    ax.tick_params(labelsize=8, labelbottom=True)
     ax.grid(alpha=0.25, which="major")
+
+
+def _limits(ax: Any) -> tuple[float, float]:
+    """The range of the values, widened where they are all alike: else rounding errors would fill the panel."""
+    least, greatest = ax.dataLim.intervaly
+    if greatest < least * ALIKE:
+        least, greatest = least / ALIKE, greatest * ALIKE
+        ax.set_ylim(least, greatest)
+    return least, greatest
+
+
+def _most_telling(runs: Sequence[Run]) -> str:
+    """Filter norms per layer, or rotation where a method keeps all norms as they are."""
+    norms = [run.layers["filter_norm"] for run in runs]
+    moves = any(max(layer) > ALIKE * min(layer) for run in norms for layer in zip(*run))
+    has_rotation = all("rotation_degrees" in run.layers for run in runs)
+    return "filter_norm" if moves or not has_rotation else "rotation_degrees"
 
 
 def draw_layers(figure: Any, runs: Sequence[Run], quantity: str, columns: int) -> None:
@@ -146,7 +167,7 @@ def draw_layers(figure: Any, runs: Sequence[Run], quantity: str, columns: int) -
     if positive:
         log_scale(bar.ax.yaxis, min(positive), max(positive))
     bar.ax.tick_params(labelsize=8)
-    figure.suptitle(f"{quantity.replace('_', ' ')} of each layer", fontsize=10)
+    figure.suptitle(f"{TITLES.get(quantity, quantity.replace('_', ' '))} of each layer", fontsize=10)
 
 
 def _draw_layers_of(ax: Any, run: Run, quantity: str, scale: Any) -> Any:
