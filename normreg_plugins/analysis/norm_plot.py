@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,8 @@ from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.plot_style import log_scale, new_figure, save, style, thinned
 
 PANEL_WIDTH, PANEL_HEIGHT = 4.0, 2.9
-SCORES = re.compile("map|miou|acc|score|mae|dice", re.IGNORECASE)
+SCORES = ("map", "miou", "mae", "dice", "score", "acc")
+"""What the names of scores have in them, the most telling first."""
 
 
 class Panel(NamedTuple):
@@ -97,7 +97,8 @@ def _panels(runs: Sequence[Run], loss: str, score: str | None) -> list[Panel]:
     rates = [panel for law, panel in RATES.items() if law in laws or None in laws]
     keys = {key for run in runs for key in run.curves}
     if score is None:
-        score = next((key for key in sorted(keys) if SCORES.search(key) and not key.startswith(PREFIX)), "")
+        named = sorted(key for key in keys if not key.startswith(PREFIX))
+        score = next((key for part in SCORES for key in named if part in key.lower()), "")
     return [
         Panel("filter norm, mean (line) and range (shade)", (PREFIX + "mean",)),
         *rates,

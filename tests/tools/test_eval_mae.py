@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from normreg_plugins.crowd.predictions import save_counts, save_map
+
+from normreg_plugins.evaluation import save_counts, save_map
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -90,7 +91,7 @@ class NormRegMonitorHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
         for watch in self._watches:
             if watch.sink is not None and metrics:
-                numbers = {key: float(value) for key, value in metrics.items() if isinstance(value, int | float)}
+                numbers = {key: float(value) for key, value in metrics.items() if isinstance(value, Real)}
                 watch.sink.write(watch.monitor.updates, **numbers)
 
 

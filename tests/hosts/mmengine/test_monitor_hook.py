@@ -3,11 +3,12 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
-from helpers.mm_toy import ToyNet, config, loader, train, weights
+from helpers.mm_toy import MeanScore, ToyNet, config, loader, train, weights
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import HOOKS, METRICS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.runner import Runner
 
 from normreg_plugins.analysis import plot_runs, read_run
@@ -42,6 +43,14 @@ class StopAt(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self._iteration:
             raise KeyboardInterrupt
+
+
+@METRICS.register_module()
+class SinglePrecisionScore(MeanScore):
+    """mmseg's scores are numbers of NumPy, not of Python."""
+
+    def compute_metrics(self, results):
+        return {"aAcc": np.float32(1.0), "mIoU": np.float32(super().compute_metrics(results)["score"]), "name": "toy"}
 
 
 @MODELS.register_module()
@@ -86,6 +95,15 @@ def test_numbers_go_to_the_backends_and_to_the_file(tmp_path):
     losses = runner.message_hub.get_scalar("train/loss").data[0]
     (loss,) = [line["loss"] for line in lines(tmp_path) if line["step"] == 6 and "loss" in line]
     assert loss == pytest.approx(sum(losses[3:6]) / 3, rel=1e-5)
+
+
+def test_scores_of_single_precision_are_numbers_too(tmp_path):
+    train(tmp_path, custom_hooks=[hook(6)], **{**SCORED, "val_evaluator": {"type": "SinglePrecisionScore"}})
+    scored = [line for line in lines(tmp_path) if "mIoU" in line]
+    assert [line["step"] for line in scored] == [6, 12]
+    assert not any("name" in line for line in scored)
+    plot_runs([tmp_path / "norms.jsonl"], tmp_path / "run.svg")
+    assert "mIoU" in (tmp_path / "run.svg").read_text()  # of several scores the most telling is drawn
 
 
 def test_an_update_of_several_iterations_is_one(tmp_path):
