@@ -72,7 +72,7 @@ def test_averages_are_short_until_corrected_and_best_recalibrated() -> None:
 @pytest.mark.mm
 @pytest.mark.parametrize("way", ["optim_wrapper", "custom_hooks"])
 def test_two_lines_put_the_method_to_work_in_an_mm_config(way, tmp_path) -> None:
-    import mm_toy
+    from helpers import mm_toy
     from mmengine.config import Config
     from mmengine.runner import Runner
 

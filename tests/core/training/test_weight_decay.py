@@ -176,7 +176,7 @@ class TestSchedulers:
         optimizer = sgd(net)
         MultiStepLR(optimizer, [2])
         before = copy.deepcopy(optimizer.state_dict())
-        with pytest.raises(AttachError, match=r"0\.03.*before you make the scheduler"):
+        with pytest.raises(AttachError, match=r"0\.03.*before you create the scheduler"):
             attach(optimizer, net, WeightRescaling())
         assert optimizer.state_dict() == before
         assert not net._forward_hooks

@@ -126,7 +126,7 @@ def test_loaded_weights_are_put_in_place_before_the_first_forward(tmp_path, way,
         if method["type"] == "PGD":
             torch.testing.assert_close(filters.square().sum(1), torch.full((8,), 2.0))
             torch.testing.assert_close(filters.mean(1), torch.zeros(8), atol=1e-6, rtol=0)
-        else:
+        elif seen[name].shape[1] > 1:  # WRS(IC) leaves filters with one input channel alone
             torch.testing.assert_close(seen[name].norm(dim=1), torch.ones_like(seen[name].norm(dim=1)))
 
 

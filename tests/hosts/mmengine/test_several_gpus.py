@@ -24,7 +24,7 @@ def test_ranks_are_equal_to_the_bit(tmp_path):
 @pytest.mark.parametrize("way", ["constructor", "hook"])
 def test_deepspeed_is_refused_with_what_to_do(tmp_path, way):
     """ZeRO-3 marks each parameter it has cut."""
-    from mm_toy import config
+    from helpers.mm_toy import config
     from mmengine.runner import Runner
 
     from normreg_plugins.core.errors import AttachError

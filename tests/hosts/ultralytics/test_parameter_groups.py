@@ -36,7 +36,7 @@ def test_weight_decay_as_the_trainer_has_it_or_as_the_paper(tmp_path, monkeypatc
     assert {decay for name, decay in decays.items() if name in norms} == {on_norms}
     assert decays["model.5.cv2.0.2.weight"] == 0.25
     assert decays["model.5.cv2.0.2.bias"] == 0
-    assert f"weight decay 0 on these, 0.25 on other weights, {on_norms:g} on norms" in "\n".join(told)
+    assert f"weight decay 0 on these, 0.25 on other weights, {on_norms:g} on norm layers" in "\n".join(told)
 
 
 class OutOfMemoryOnce(DetectionTrainer):

@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.ultralytics, pytest.mark.slow]
 
 def test_the_workers_train_with_the_method_and_agree(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    method = WeightRescaling(interval=3)
-    trainer = with_method(CPUDistributedTrainer, method, select="model.[012].conv")
+    method = WeightRescaling(interval=3, select="model.[012].conv")
+    trainer = with_method(CPUDistributedTrainer, method)
     data = make_set(tmp_path / "set", "detect")
     settings = OFFLINE | {"epochs": 3, "batch": 2 * RANKS, "nbs": 2 * RANKS}
     YOLO(tiny_net(tmp_path)).train(trainer=trainer, data=str(data), project=str(tmp_path), **settings)

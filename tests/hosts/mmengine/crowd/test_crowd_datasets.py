@@ -45,10 +45,10 @@ def test_half_prepared_and_lost_files_are_named(prepared, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"1 files that are missing, e\.g\. .*img_0002\.npy"):
         DATASETS.build(build)
     (copy / "train.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"did not finish; run python tools/prepare_qnrf\.py"):
+    with pytest.raises(FileNotFoundError, match=r"did not finish; run python tools/data/prepare_qnrf\.py"):
         DATASETS.build(build)
     shutil.rmtree(copy)
-    with pytest.raises(FileNotFoundError, match=r"missing; run python tools/prepare_shanghaitech\.py"):
+    with pytest.raises(FileNotFoundError, match=r"missing; run python tools/data/prepare_shanghaitech\.py"):
         DATASETS.build({**build, "type": "ShanghaiTech"})
     copy.mkdir()
     (copy / "train.json").write_text('{"images": [], "left_out": []}')
