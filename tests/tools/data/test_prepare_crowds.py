@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from crowd.test_annotations import shanghaitech_file
+from helpers.annotations import shanghaitech_file
 from scipy.io import loadmat, savemat
 
 
