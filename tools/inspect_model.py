@@ -3,7 +3,8 @@
 
 It prints a table with the verdict on every weight, whether a proof by numbers agrees, its filter norms and how many
 filters are zero. Then it says what the config's regularizer (or WRS, if there is none) does to the effective learning
-rate when training starts from these weights, and lists the weights that it would leave alone.
+rate when training starts from these weights, and lists the weights that it would leave alone. --plot draws the layers
+as bars.
 """
 
 from __future__ import annotations
@@ -28,8 +29,7 @@ from rich.table import Table
 from torch import nn
 
 from normreg_plugins import Verdicts, attach, find_scale_invariant, prove_scale_invariant
-from normreg_plugins.analysis import rate_at_start
-from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.analysis import plot_verdicts, rate_at_start
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 from tools.checkpoints.mm_checkpoint import load_weights
@@ -47,6 +47,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--prove", action=argparse.BooleanOptionalAction, default=True, help="prove the verdicts by numbers"
     )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the layers, as .png or .svg")
     parser.add_argument("--size", type=int, default=64, help="side of the random images (default: 64)")
     return parser.parse_args(argv)
 
@@ -112,12 +113,16 @@ def _crowd_batch(cfg: Config, size: int) -> Any:
 COLUMNS = ("weight", "verdict", "norm layers", "filters", "filter norm: least", "mean", "most", "zero")
 
 
+def norms_of(model: nn.Module, name: str) -> torch.Tensor:
+    layer = model.get_submodule(name.rpartition(".")[0])
+    return filters_of(layer).norms(model.get_parameter(name)).detach().flatten()
+
+
 def table_of(model: nn.Module, verdicts: Verdicts, proof: Verdicts | None) -> Table:
     table = Table(*COLUMNS, title=verdicts.summary())
     proven = {verdict.name: verdict.kind for verdict in proof or ()}
     for verdict in verdicts:
-        layer = model.get_submodule(verdict.name.rpartition(".")[0])
-        norms = filters_of(layer).norms(model.get_parameter(verdict.name))
+        norms = norms_of(model, verdict.name)
         numbers = [f"{value:.3g}" for value in (norms.min(), norms.mean(), norms.max())]
         agrees = proven.get(verdict.name, verdict.kind) == verdict.kind
         said = "" if not proof else " =" if agrees else f" BUT NUMBERS SAY {proven[verdict.name]}"
@@ -160,8 +165,11 @@ def main(argv: list[str] | None = None) -> None:
         differ = sum(p.kind != v.kind for p, v in zip(proof, verdicts))
         console.print(f"proven by numbers: {len(verdicts) - differ} of {len(verdicts)} verdicts agree")
     try:
+        if args.plot is not None:
+            plot_verdicts(model, verdicts, args.plot)
+            console.print(f"picture: {args.plot}")
         say_what_it_does(model, cfg, forward, console)
-    except NormRegError as error:
+    except ValueError as error:
         refuse(str(error))
 
 

@@ -18,6 +18,5 @@ model = dict(
 custom_hooks = [
     dict(type="NormRegZeroScaleHook", names=["*.conv_res_block*.conv2.bn"]),  # each residual branch begins at zero
     dict(type="NormRegLinearNoiseHook", sigma=0.4),
-    *_base_.custom_hooks,
 ]
 work_dir = "work_dirs/mini/yolov3_pgd"  # configs/yolov3_pgd.py writes to work_dirs/yolov3_pgd

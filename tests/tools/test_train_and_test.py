@@ -42,10 +42,9 @@ optim_wrapper = dict(
     clip_grad=None,
     regularizer=dict(interval=2),
 )
-custom_hooks = [dict(type="NormLogHook", interval=1)]
+default_hooks = dict(monitor=dict(interval=1), checkpoint=dict(save_best=None))
 # The few boxes that an untrained net puts out are enough to see them saved.
 model["test_cfg"] = dict(score_thr=0.0, conf_thr=0.0)
-default_hooks = dict(checkpoint=dict(save_best=None))
 work_dir = {work!r}
 """
 

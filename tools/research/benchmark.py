@@ -5,7 +5,7 @@ It times one pass of WRS, AWS, PGD and Hyperball over all weights of a large net
 them needs for a while. It also times (a) multiplying the same bytes once, (b) a loop over filters, (c) the projection
 of AdamP (timm). Then it prints each one's share of a training step.
 Everything is timed in turns, round by round, so that a busy machine slows all equally. The results are ratios, medians
-over the rounds.
+over the rounds. --plot draws them with their quartiles.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.utils._pytree import tree_flatten
 
 from normreg_plugins import AdaptiveWeightShrink, Handle, Hyperball, SphereDescent, WeightRescaling, attach
+from normreg_plugins.evaluation import plot_quartiles
 
 MODELS = Path(__file__).resolve().parents[2] / "configs" / "_base_" / "models"
 LIMIT, LOOP, PROJECTION = "(a) multiply in place, once", "(b) WRS, a loop over filters", "(c) AdamP's projection"
@@ -161,13 +162,20 @@ def pass_table(times: Times, memory: dict[str, float], waits: dict[str, int]) ->
     shown = Table("one pass")
     for column in ("x (a)", "quartiles", "ms", "memory / weights", *(["host waits"] if waits else [])):
         shown.add_column(column, justify="right")
-    for name in (LIMIT, *METHODS, LOOP, PROJECTION):
-        ratios = [mine / limit for mine, limit in zip(times[name], times[LIMIT], strict=True)]
+    for name, ratios in ratios_of(times).items():
         low, middle, high = statistics.quantiles(ratios, n=4)
         row = [name, f"{middle:.2f}", f"{low:.2f} - {high:.2f}", f"{1000 * statistics.median(times[name]):.1f}"]
         row.append(f"{memory[name]:.2f}")
         shown.add_row(*row, *([str(waits[name])] if waits else []))
     return shown
+
+
+def ratios_of(times: Times) -> Times:
+    """Each pass in units of (a), round by round."""
+    return {
+        name: [mine / limit for mine, limit in zip(times[name], times[LIMIT], strict=True)]
+        for name in (LIMIT, *METHODS, LOOP, PROJECTION)
+    }
 
 
 def shares(times: Times) -> dict[str, float]:
@@ -202,6 +210,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--rounds", type=int, default=10)
     add("--threads", type=int, default=torch.get_num_threads())
     add("--device", default="cpu")
+    add("--plot", type=Path, help="picture of the passes to write, .png or .svg")
     args = parser.parse_args(argv)
     for name, least in (("batch", 2), ("size", 32), ("rounds", 2), ("threads", 1)):
         if getattr(args, name) < least:
@@ -238,6 +247,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(pass_table(times, memory, waits))
     console.print(f"\ntraining on {args.batch} images of {args.size} px, SGD with momentum where nothing else is said")
     console.print(share_table(times))
+    if args.plot is not None:
+        plot_quartiles(ratios_of(times), args.plot, label="time of one pass, in units of (a)", reference=1.0)
+        console.print(f"picture: {args.plot}")
     return 0
 
 

@@ -5,7 +5,8 @@ from normreg_plugins.hosts.mmengine.checkpoint_hook import NormRegCheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
 from normreg_plugins.hosts.mmengine.detection_metric import NormRegPrecisionRecallMetric
 from normreg_plugins.hosts.mmengine.ema_hook import NormRegEMAHook
-from normreg_plugins.hosts.mmengine.method_hook import NormLogHook, NormRegHook, handles_of
+from normreg_plugins.hosts.mmengine.method_hook import NormRegHook, handles_of
+from normreg_plugins.hosts.mmengine.monitor_hook import NormLogHook, NormRegMonitorHook
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "NormRegCheckpointHook",
     "NormRegEMAHook",
     "NormRegHook",
+    "NormRegMonitorHook",
     "NormRegOptimWrapperConstructor",
     "NormRegPrecisionRecallMetric",
     "adamp",

@@ -24,7 +24,9 @@ from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import named_by
 from normreg_plugins.hosts.method_settings import settings_of, write_settings
+from normreg_plugins.hosts.monitoring import EVERY
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
+from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
 from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.resume_check import refuse_strange
 from normreg_plugins.hosts.ultralytics.run_folder import norm_scalars, tell
@@ -34,25 +36,26 @@ def with_method(
     model: Model | type[BaseTrainer],
     method: Method,
     select: str | Iterable[str] | None = None,
+    *,
+    monitor: int = EVERY,
 ) -> type[BaseTrainer]:
-    """The trainer class of a model's task with a method in it, for `model.train(trainer=...)`.
+    """The trainer class of a model's task with a method and a monitor in it, for `model.train(trainer=...)`.
 
     Args:
         model: an ultralytics model, whose task decides the trainer; or a trainer class.
         select: short for the method's own `select`: names or patterns of weights or layers to act on.
+        monitor: updates between two reports on filters, see `with_monitor`; 0 for no monitor.
 
     The trainer decays conv and linear weights, and neither norm layers nor biases. A method whose `decay_on` names norm
     layers or gammas gives them the weight decay of the weights. A decayed beta warms up as a weight does, not as a bias
     (`warmup_bias_lr`).
     """
-    base = model.task_map[model.task]["trainer"] if isinstance(model, Model) else model
-    if not (isinstance(base, type) and issubclass(base, BaseTrainer)):
-        raise NormRegError(f"model={model!r}: must be an ultralytics model, or the class of an ultralytics trainer")
+    base = base_trainer(model)
     if not isinstance(method, Method):
         raise NormRegError(f"method={method!r}: must be a method object, such as WeightRescaling(interval=10)")
     method = method if select is None else replace(method, select=select)
-    settings = {"method": method, "__doc__": f"{base.__name__} with {method!r}."}
-    return type(f"{type(method).__name__}{base.__name__}", (MethodTrainer, base), settings)
+    settings = {"method": method, **monitor_settings(monitor), "__doc__": f"{base.__name__} with {method!r}."}
+    return type(f"{type(method).__name__}{base.__name__}", (MonitorTrainer, MethodTrainer, base), settings)
 
 
 class MethodTrainer(BaseTrainer):
@@ -105,7 +108,7 @@ class MethodTrainer(BaseTrainer):
             return super().save_model()
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Add the filter norms of the targets, for results.csv and the loggers that read `trainer.metrics`."""
+        """Add the filter norms of the targets as they are now, for results.csv and the loggers."""
         norms = norm_scalars(self.handle, unwrap_model(self.model))
         self.metrics.update(norms)
         others = {key: value for key, value in metrics.items() if key not in norms}
