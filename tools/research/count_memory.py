@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Count the memory of a training step on each GPU: `python tools/research/count_memory.py configs/csrnet_wrs.py`.
 
-It prints a row for each number of GPUs: with --split-batch where the batch of the protocol splits, otherwise with
---grow-batch. Nothing is computed: the forward pass runs on torch's meta device, and the tensors that autograd keeps are
-added to weights, gradients and the numbers of the optimizer. Workspaces of the GPU's libraries are not counted. In
-detection, the few tensors of the loss are not counted either.
+It prints a row for each number of GPUs: with --split-batch where the protocol's batch splits, else with --grow-batch.
+Nothing is computed: the forward pass runs on torch's meta device, and the tensors that autograd keeps are added to
+weights, gradients and the numbers of the optimizer. Workspaces of the GPU's libraries are not counted. In detection,
+the few tensors of the loss are not counted either.
 """
 
 from __future__ import annotations
