@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -45,7 +46,7 @@ def same_text(expected: str, printed: str) -> bool:
 def run_page(page: str) -> dict:
     """Run a page's code from top to bottom, hold each output against the page, and return what was defined."""
     torch.manual_seed(0)
-    names: dict = {"__name__": page}
+    names: dict = {"__name__": page, "_base_": SimpleNamespace(custom_hooks=[])}
     printed = ""
     for language, content in BLOCK.findall(text_of(page)):
         if language == "python":
@@ -72,7 +73,7 @@ def test_averages_are_short_until_corrected_and_best_recalibrated() -> None:
 @pytest.mark.mm
 @pytest.mark.parametrize("way", ["optim_wrapper", "custom_hooks"])
 def test_two_lines_put_the_method_to_work_in_an_mm_config(way, tmp_path) -> None:
-    import mm_toy
+    from helpers import mm_toy
     from mmengine.config import Config
     from mmengine.runner import Runner
 

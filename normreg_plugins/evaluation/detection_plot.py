@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
-from normreg_plugins.evaluation.detection_curves import Curves
+from normreg_plugins.evaluation.detection_curves import Curves, Floats
 from normreg_plugins.whole_files import replacing
 
-Line = tuple["npt.ArrayLike", "npt.ArrayLike"]
+Line = tuple[Sequence[float] | Floats, Sequence[float] | Floats]
 """Where on the axis, and the score there."""
 PANELS = {"f1": "F1", "precision": "Precision", "recall": "Recall"}
 

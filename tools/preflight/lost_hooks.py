@@ -15,7 +15,8 @@ SUCCESSORS = {"EMAHook": "NormRegEMAHook"}
 def lost_hook_warnings(cfg: Mapping[str, Any], config_file: str) -> list[str]:
     """One sentence for each base config with hooks that `cfg` has not; none where the bases cannot be read."""
     here = set(_types(cfg))
-    warnings, told = [], set()
+    warnings: list[str] = []
+    told: set[str] = set()
     for base, hooks in _base_hooks(config_file):
         lost = [hook for hook in hooks if hook not in here | told and SUCCESSORS.get(hook) not in here]
         told.update(lost)

@@ -10,7 +10,7 @@ from normreg_plugins.core.errors import NormRegError
 pytestmark = pytest.mark.mm
 
 BAD = {
-    "unknown method": ({"type": "WSR"}, "method 'WSR' is unknown: use one of WRS, AWS, PGD"),
+    "unknown method": ({"type": "WSR"}, "method 'WSR' is unknown: use one of WD, WRS, AWS, PGD"),
     "no type": ({"interval": 3}, "must be a dict with a type"),
     "no dict": ("WRS", "must be a dict with a type"),
     "misspelt option": ({"type": "WRS", "intervall": 3}, "no option 'intervall' .did you mean 'interval'"),

@@ -87,7 +87,7 @@ def test_train_predict_and_score_from_the_shell(run_inside, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["wrs.intervall=3", "model=tiny.yaml"], "did you mean wrs.interval?"),
+        (["wrs.intervall=3", "model=tiny.yaml"], "did you mean 'interval'?"),
         (["val", "model=best.pt"], "use their own `yolo val`"),
         (["wrs"], "model= is missing"),
         (["cfg=nowhere.yaml"], "cfg=nowhere.yaml: there is no such file"),
