@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.evaluation.detection_confusion import Pair, mistakes
-from normreg_plugins.evaluation.detection_curves import Curves
+from normreg_plugins.evaluation.detection_curves import Curves, Floats
 from normreg_plugins.plot_style import OKABE_ITO, new_figure, save, style
 
-Line = tuple["npt.ArrayLike", "npt.ArrayLike"]
+Line = tuple[Sequence[float] | Floats, Sequence[float] | Floats]
 """Where on the axis, and the score there."""
 PANELS = {"f1": "F1", "precision": "Precision", "recall": "Recall"}
 RIGHT, WRONG, MISSED = OKABE_ITO[6], OKABE_ITO[1], OKABE_ITO[5]

@@ -15,8 +15,6 @@ import statistics
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
-
 from normreg_plugins.evaluation import logged_scores
 
 

@@ -13,8 +13,6 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
-
 from normreg_plugins.evaluation import logged_scores, plot_training
 
 FIG_9 = {"detection/f1": "F1", "detection/precision": "Precision", "detection/recall": "Recall"}
