@@ -19,7 +19,7 @@ MINI_YOLO := configs/ultralytics/mini_detection.yaml
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic lint fmt clean
+.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic lint fmt release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -51,6 +51,11 @@ lint: env ## check style, types, and which room imports which
 fmt: env ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+release: env ## build the source package and the wheel into dist/, and check the wheel
+	rm -rf dist build
+	$(BIN)/python -m build --no-isolation
+	NORMREG_DIST=$(CURDIR)/dist $(BIN)/python -m pytest -q tests/test_package.py
 
 env: .venv/.ready ## build .venv, the maintained stack
 

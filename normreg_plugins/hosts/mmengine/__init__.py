@@ -1,5 +1,7 @@
 """mmengine and all that trains on it: importing this registers everything of ours, under names of our own."""
 
+from mmengine.config.utils import MODULE2PACKAGE
+
 from normreg_plugins.hosts.mmengine import adamp, crowd, layer_names
 from normreg_plugins.hosts.mmengine.checkpoint_hook import NormRegCheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
@@ -23,3 +25,6 @@ __all__ = [
     "handles_of",
     "layer_names",
 ]
+
+# So that _base_ = "normreg_plugins::mini/yolov3_wrs.py" finds the configs of an installed package.
+MODULE2PACKAGE.setdefault("normreg_plugins", "normreg_plugins")
