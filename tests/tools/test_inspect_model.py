@@ -75,7 +75,7 @@ def test_a_crowd_counter_without_proof(inspect):
     printed = inspect("configs/mini/csrnet_wrs.py", "--no-prove", "--size", "32")
     assert "17 conv/linear weights: 16 invariant, 1 free" in printed
     assert "proven" not in printed
-    assert "backbone.output.weight: free: no norm follows" in printed
+    assert "backbone.output.weight: free: no norm layer follows" in printed
 
 
 @pytest.mark.parametrize("harm", ["torn", "of another model", "missing"])
