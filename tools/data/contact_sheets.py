@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,10 +36,11 @@ def draw_masks(names: Sequence[str], images: Path, masks: Path, path: Path) -> N
 def draw_boxes(coco: Mapping[str, Any], images: Path, path: Path) -> None:
     """Images with their boxes and the names of the classes."""
     names = {category["id"]: category["name"] for category in coco["categories"]}
-    boxes = defaultdict(list)
-    for box in coco["annotations"]:
-        boxes[box["image_id"]].append((box["bbox"], names[box["category_id"]]))
     found = _spread([image for image in coco["images"] if (images / image["file_name"]).is_file()])
+    boxes: dict[int, list[Any]] = {image["id"]: [] for image in found}
+    for box in coco["annotations"]:
+        if box["image_id"] in boxes:
+            boxes[box["image_id"]].append((box["bbox"], names[box["category_id"]]))
     labelled = [
         Labelled(Path(image["file_name"]).stem, read_rgb(images / image["file_name"]), boxes=boxes[image["id"]])
         for image in found

@@ -1,8 +1,8 @@
 """The filter norm at equilibrium under each optimizer (L2 paper, Table 1 and Sections 4, 5).
 
 At equilibrium ||w|| ~ (eta / lambda)^p, with p = 1/4 under SGD, momentum and Nesterov, 1/3 under RMSprop and Adam, and
-1/2 under AdamW, which the paper leaves out. The product eta lambda is the same in all runs of an optimizer, so the net
-stays the same but for the norm of its filters, and the measured slope is p alone.
+1/2 under AdamW, which the paper leaves out. Each setting of an optimizer has the same effective rate by its law. So the
+nets differ in the norm of their filters only, and the measured slope is p alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from rich.table import Table
-from torch import nn
 
 from normreg_plugins.analysis.effective_rates import LAWS
 from normreg_plugins.plot_style import style
@@ -42,7 +41,7 @@ class Outcome:
 
 
 def runs(seeds: int, updates: int) -> list[Run]:
-    """The rate goes up as the decay goes down: for Adam and RMSprop the effective rate stays the same on such a line."""
+    """For each optimizer several settings with one effective rate, so that the net stays the same."""
     made = []
     for optimizer, (rate, decay) in {**SETTINGS, **ADAPTIVE}.items():
         for factor in FACTORS:
@@ -58,14 +57,10 @@ def _along(optimizer: str, rate: float, decay: float, factor: float) -> tuple[fl
 
 def train(run: Run) -> Outcome:
     logs = []
-
-    @torch.no_grad()
-    def look(model: nn.Sequential, update: int, loss: float) -> None:
+    for update, weights, _ in l2_nets.training(run.optimizer, run.rate, run.decay, run.updates, run.seed):
         if update > run.updates // 2:
-            norms = [weight.flatten(1).norm(dim=1) for weight in l2_nets.filters(model)]
+            norms = [weight.detach().flatten(1).norm(dim=1) for weight in weights]
             logs.append(torch.cat(norms).log().mean().item())
-
-    l2_nets.train(run.optimizer, run.rate, run.decay, run.updates, run.seed, look)
     return Outcome(float(np.exp(np.mean(logs))))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -41,22 +41,22 @@ def filters(model: nn.Sequential) -> list[Tensor]:
     return [module.weight for module in model if isinstance(module, nn.Conv2d)]
 
 
-def train(
-    optimizer: str,
-    rate: float,
-    decay: float,
-    updates: int,
-    seed: int,
-    look: Callable[[nn.Sequential, int, float], None],
-) -> nn.Sequential:
+def training(
+    optimizer: str, rate: float, decay: float, updates: int, seed: int, norm: float | None = None
+) -> Iterator[tuple[int, list[Tensor], float]]:
     """Train with this rate and weight decay on the convolutions.
 
+    Yields after each update its number, the weights of the convolutions and the loss.
+
     Args:
-        look: called after each update with the model, the number of the update and the loss.
+        norm: of every filter at the start; None for torch's own initial weights.
     """
     torch.manual_seed(seed)
     model = bn_net()
     weights = filters(model)
+    if norm is not None:
+        for weight in weights:
+            weight.data.mul_(norm / weight.data.flatten(1).norm(dim=1)[:, None, None, None])
     others = {"params": parameters_besides(model, weights), "lr": OTHERS_RATE[optimizer], "weight_decay": 0.0}
     made = OPTIMIZERS[optimizer]([{"params": weights, "lr": rate, "weight_decay": decay}, others])
     for update, (images, labels) in enumerate(batches(seed, BATCH, updates), start=1):
@@ -66,5 +66,4 @@ def train(
         loss = nn.functional.cross_entropy(model(images), noisy)
         loss.backward()
         made.step()
-        look(model, update, loss.item())
-    return model
+        yield update, weights, loss.item()
