@@ -4,7 +4,8 @@
 The predictions are a folder that CountMetric(out_dir=...) or tools/crowd/infer_crowd.py --save wrote. The annotations
 are the index of a prepared split. It prints MAE and RMSE, which crowd papers call MSE, of all images and of bands of
 true counts. Where density maps were saved, it also prints the grid average mean error GAME(L): the picture is cut into
-4^L equal parts, whose errors are summed. GAME(0) is the MAE.
+4^L equal parts, whose errors are summed. GAME(0) is the MAE. With --out it draws predicted counts against true ones
+and the error by density, and with --worst the pictures with the largest errors.
 """
 
 from __future__ import annotations
@@ -17,7 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from normreg_plugins.evaluation import bands, count_errors, grid_error, load_counts, load_map
+from normreg_plugins.crowd.data import read_rgb
+from normreg_plugins.evaluation import (
+    CountedImage,
+    bands,
+    count_errors,
+    grid_error,
+    load_counts,
+    load_map,
+    plot_counted_images,
+    plot_counts,
+    worst,
+)
 
 LEVELS = 4
 
@@ -40,7 +52,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar="TRAIN.json",
         help="index of the training split: print also the error of predicting its mean count for every image",
     )
-    return parser.parse_args(argv)
+    add("--out", type=Path, help="folder for counts.png and worst_counts.png")
+    add("--worst", type=int, default=0, metavar="N", help="draw the N pictures with the largest errors, to --out")
+    args = parser.parse_args(argv)
+    if args.worst < 0 or (args.worst and args.out is None):
+        parser.error(f"--worst {args.worst}: must be 0 or more, and more than 0 needs --out")
+    return args
 
 
 def read_index(path: Path) -> list[dict[str, Any]]:
@@ -59,6 +76,11 @@ def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarr
     return np.array([counts[record["name"]] for record in records])
 
 
+def people_of(annotations: Path, record: dict[str, Any]) -> np.ndarray:
+    """x and y of the people in a picture."""
+    return np.load((annotations.parent / record["picture"]).with_suffix(".npy"), allow_pickle=False)[:, :2]
+
+
 def grid_errors(predictions: Path, annotations: Path, records: list[dict[str, Any]]) -> np.ndarray:
     """GAME(0), GAME(1), ... over all images; empty if the density map of any image was not saved."""
     errors = []
@@ -66,11 +88,27 @@ def grid_errors(predictions: Path, annotations: Path, records: list[dict[str, An
         density = load_map(predictions, record["name"])
         if density is None:
             return np.zeros(0)
-        people = (annotations.parent / record["picture"]).with_suffix(".npy")
-        points = np.load(people, allow_pickle=False)[:, :2]
+        points = people_of(annotations, record)
         size = record["width"], record["height"]
         errors.append([grid_error(density, points, *size, level) for level in range(LEVELS)])
     return np.mean(errors, axis=0)
+
+
+def draw(args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray) -> None:
+    name, true = args.predictions.name, np.array([record["count"] for record in records])
+    plot_counts({name: predicted}, true, args.bands, args.out / "counts.png")
+    print(f"picture: {args.out / 'counts.png'}")
+    if not args.worst:
+        return
+    images = []
+    for place in worst(predicted, true, args.worst):
+        record, count = records[place], float(predicted[place])
+        pixels = read_rgb(args.annotations.parent / record["picture"])
+        density = load_map(args.predictions, record["name"])
+        points = people_of(args.annotations, record)
+        images.append(CountedImage(record["name"], pixels, points, {name: count}, {name: density}))
+    plot_counted_images(images, args.out / "worst_counts.png")
+    print(f"picture: {args.out / 'worst_counts.png'}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -88,6 +126,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.baseline:
             mean = np.mean([record["count"] for record in read_index(args.baseline)])
             print(f"always {mean:.1f}: {count_errors(np.full(len(true), mean), true)}")
+        if args.out:
+            draw(args, records, predicted)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

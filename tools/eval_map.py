@@ -5,8 +5,9 @@
 
 A file of detections is COCO's .json, or the .pkl of tools/test.py --out. For each file it prints COCO's mAP (IoU .5 to
 .95) and mAP@.5. It also prints precision, recall and F1 (IoU .5, means over classes), once at the confidence with the
-best F1 and once at --confidence. With --out it draws these three over every confidence, as in Fig. 9 of the WRS paper,
-and writes all numbers as JSON.
+best F1 and once at --confidence. With --out it writes all numbers as JSON and draws these three over every confidence,
+the scores as bars, and which class was taken for which at --confidence. With --images and --pictures it draws the
+images with the most mistakes. Fig. 9 of the WRS paper shows scores over training: tools/research/plot_training.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +23,31 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.p
 
 from rich.table import Table
 
+from normreg_plugins.crowd.data import read_rgb
 from normreg_plugins.evaluation import (
     Curves,
+    DetectedImage,
+    Pair,
     PredictionsError,
+    category_ids,
     curves,
+    detection_confusion,
     detection_scores,
     load_annotations,
     load_predictions,
+    mistakes,
+    pairs_by_image,
+    plot_bars,
+    plot_confusion,
     plot_curves,
+    plot_detected_images,
 )
 from normreg_plugins.whole_files import write_json
 from tools.shared.wide_console import wide_console
 
+FILES = ("detection_metrics.json", "detection_curves.png", "detection_scores.png", "detection_confusion.png")
+PICTURES = "detection_pictures.png"
+BARS = {"mAP": "mAP", "mAP50": "mAP50", "best_f1": "best F1"}
 POINT = ("confidence", "precision", "recall", "f1")
 
 
@@ -44,23 +59,18 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--names", nargs="+", help="what to call them (default: the names of the files)")
     add("--confidence", type=float, default=0.3, help="threshold to report at (%(default)s)")
     add("--classes", nargs="+", help="the classes of the model, if not all of the file")
-    add("--out", type=Path, help="folder for detection_curves.png and detection_metrics.json")
+    add("--out", type=Path, help=f"folder for {', '.join(FILES)}")
+    add("--images", type=Path, help="folder of the images, for --pictures")
+    add("--pictures", type=int, default=0, metavar="N", help=f"draw the N images with most mistakes, as {PICTURES}")
     args = parser.parse_args(argv)
     args.names = args.names or [str(path) for path in args.predictions]
     if len(set(args.names)) != len(args.predictions):
         parser.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
     if not 0 <= args.confidence <= 1:
         parser.error(f"--confidence: must lie between 0 and 1, got {args.confidence}")
+    if args.pictures < 0 or (args.pictures and not (args.out and args.images)):
+        parser.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --images and --out")
     return args
-
-
-def category_ids(coco: Any, classes: Sequence[str] | None) -> list[int]:
-    """The categories that the labels 0, 1, ... of an mm model mean, in the order of the file, not of `classes`."""
-    names = [category["name"] for category in coco.dataset["categories"]]
-    if unknown := [name for name in classes or () if name not in names]:
-        raise PredictionsError(f"--classes: the annotations have no {', '.join(unknown)}")
-    kept = [c for c in coco.dataset["categories"] if classes is None or c["name"] in classes]
-    return [category["id"] for category in kept]
 
 
 def refuse_strangers(path: Path, detections: list[dict[str, Any]], coco: Any) -> None:
@@ -82,35 +92,71 @@ def table(metrics: dict[str, dict[str, Any]], confidence: float) -> Table:
     return shown
 
 
-def write(out: Path, metrics: dict[str, dict[str, Any]], runs: dict[str, Curves]) -> None:
-    plot_curves(runs, out / "detection_curves.png")
-    write_json(out / "detection_metrics.json", metrics)
-    print(f"wrote {out / 'detection_curves.png'} and {out / 'detection_metrics.json'}")
+@dataclass
+class Run:
+    """What was found of one file of detections."""
+
+    metrics: dict[str, Any]
+    curves: Curves
+    pairs: dict[int, list[Pair]]
+    """By the id of the image, at --confidence."""
+
+
+def score(path: Path, coco: Any, ids: Sequence[int], confidence: float) -> Run:
+    print(f"scoring {path} ...", file=sys.stderr)
+    detections = load_predictions(path, ids)
+    refuse_strangers(path, detections, coco)
+    scores = detection_scores(coco, detections, ids)
+    found = curves(scores.matches)
+    metrics = {
+        "mAP": scores.mean_ap,
+        "mAP50": scores.mean_ap50,
+        "best_f1": found.best(),
+        "at_confidence": found.at(confidence),
+    }
+    return Run(metrics, found, pairs_by_image(coco, detections, ids, confidence))
+
+
+def write(args: argparse.Namespace, coco: Any, ids: Sequence[int], runs: dict[str, Run]) -> None:
+    metrics, curves_file, scores_file, confusion_file = (args.out / name for name in FILES)
+    write_json(metrics, {name: run.metrics for name, run in runs.items()})
+    plot_curves({name: run.curves for name, run in runs.items()}, curves_file)
+    bars = {
+        name: [run.metrics["mAP"], run.metrics["mAP50"], run.metrics["best_f1"]["f1"]] for name, run in runs.items()
+    }
+    plot_bars(bars, list(BARS.values()), scores_file, label="IoU .5 to .95 for mAP, .5 for the others")
+    classes = [coco.cats[each]["name"] for each in ids]
+    counts = {name: detection_confusion(run.pairs, ids) for name, run in runs.items()}
+    plot_confusion(counts, [*classes, "nothing there"], [*classes, "missed"], confusion_file, unit="boxes")
+    print("wrote", ", ".join(str(args.out / name) for name in FILES))
+    if args.pictures:
+        draw_worst(args, coco, runs)
+
+
+def draw_worst(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> None:
+    """Draw the images with the most mistakes, summed over the runs."""
+    total = {image: sum(mistakes(run.pairs[image]) for run in runs.values()) for image in coco.getImgIds()}
+    images = []
+    for image in sorted(total, key=lambda image: -total[image])[: args.pictures]:
+        file = coco.imgs[image]["file_name"]
+        pairs = {name: run.pairs[image] for name, run in runs.items()}
+        images.append(DetectedImage(Path(file).stem, read_rgb(args.images / file), pairs))
+    names = {category: each["name"] for category, each in coco.cats.items()}
+    plot_detected_images(images, names, args.out / PICTURES)
+    print(f"picture: {args.out / PICTURES}")
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    names = ("detection_curves.png", "detection_metrics.json")
-    if there := [args.out / name for name in names if args.out and (args.out / name).exists()]:
+    wanted = (*FILES, *([PICTURES] if args.pictures else []))
+    if there := [args.out / name for name in wanted if args.out and (args.out / name).exists()]:
         raise PredictionsError(f"{there[0]} exists: choose another --out, or remove it")
     coco = load_annotations(args.annotations)
     ids = category_ids(coco, args.classes)
-    metrics: dict[str, dict[str, Any]] = {}
-    runs: dict[str, Curves] = {}
-    for name, path in zip(args.names, args.predictions, strict=True):
-        print(f"scoring {path} ...", file=sys.stderr)
-        detections = load_predictions(path, ids)
-        refuse_strangers(path, detections, coco)
-        scores = detection_scores(coco, detections, ids)
-        runs[name] = curves(scores.matches)
-        metrics[name] = {
-            "mAP": scores.mean_ap,
-            "mAP50": scores.mean_ap50,
-            "best_f1": runs[name].best(),
-            "at_confidence": runs[name].at(args.confidence),
-        }
-    wide_console().print(table(metrics, args.confidence))
+    files = zip(args.names, args.predictions, strict=True)
+    runs = {name: score(path, coco, ids, args.confidence) for name, path in files}
+    wide_console().print(table({name: run.metrics for name, run in runs.items()}, args.confidence))
     if args.out:
-        write(args.out, metrics, runs)
+        write(args, coco, ids, runs)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,14 +6,16 @@
 
 The test set of the config has the true masks. Each folder of predictions holds a PNG of labels for each image. For each
 folder it prints the IoU of each class, mIoU and pixel accuracy, which are the numbers of mmseg's own IoUMetric. With
---out it writes them as JSON. With --pictures it also draws some predictions beside image and truth.
+--out it writes them as JSON, and draws the IoU as bars and which class was taken for which. With --pictures it also
+draws some predictions beside image and truth; with --worst those with the fewest right pixels.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +24,32 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.p
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers the mm parts)
-from normreg_plugins.evaluation import Labels, MaskError, Row, Scores, confusion, plot_rows, read_mask, scores
+from normreg_plugins.evaluation import (
+    Labels,
+    MaskError,
+    Row,
+    Scores,
+    confusion,
+    plot_bars,
+    plot_confusion,
+    plot_rows,
+    read_mask,
+    scores,
+    spread,
+)
 from normreg_plugins.whole_files import write_json
 from tools.preflight.check import check
 from tools.shared.wide_console import wide_console
 
 METRICS, PICTURES = "segmentation_metrics.json", "segmentation_pictures.png"
+IOU, CONFUSION = "segmentation_iou.png", "segmentation_confusion.png"
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -42,8 +58,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("config", type=Path, help="the config whose test set was predicted")
     add("predictions", type=Path, nargs="+", help="folders of predicted masks, as tools/test.py --out writes them")
     add("--names", nargs="+", help="what to call them (default: the names of the folders)")
-    add("--out", type=Path, help=f"folder for {METRICS} and {PICTURES}")
+    add("--out", type=Path, help=f"folder for {METRICS}, {IOU}, {CONFUSION} and {PICTURES}")
     add("--pictures", type=int, default=0, help="how many images to draw, spread over the set (%(default)s)")
+    add("--worst", action="store_true", help="draw the images with the fewest right pixels instead")
     args = parser.parse_args(argv)
     args.names = args.names or [path.name for path in args.predictions]
     if len(set(args.names)) != len(args.predictions):
@@ -75,14 +92,30 @@ def read_prediction(file: Path, dataset: Any) -> Labels:
     return labels.astype(int) - 1 if dataset.reduce_zero_label else labels  # mmseg then saves labels plus 1
 
 
-def score(dataset: Any, runs: dict[str, list[Path]]) -> dict[str, Scores]:
+@dataclass
+class Counted:
+    """What was counted over the set: a confusion matrix for each run, and for each image its share of right pixels."""
+
+    confusion: Mapping[str, NDArray[np.int64]]
+    right: NDArray[np.float64]
+    """A mean over the runs; 1 for an image whose pixels are all ignored."""
+
+    def scores(self) -> dict[str, Scores]:
+        return {name: scores(counts) for name, counts in self.confusion.items()}
+
+
+def count(dataset: Any, runs: dict[str, list[Path]]) -> Counted:
     classes = len(dataset.metainfo["classes"])
     counts = {name: np.zeros((classes, classes), dtype=np.int64) for name in runs}
+    right = np.ones(len(dataset))
     for index in track(range(len(dataset)), "scoring", console=Console(stderr=True), transient=True):
         truth = dataset[index]["gt_seg_map"]
-        for name, files in runs.items():
-            counts[name] += counts_of(truth, files[index], dataset)
-    return {name: scores(each) for name, each in counts.items()}
+        here = {name: counts_of(truth, files[index], dataset) for name, files in runs.items()}
+        for name, each in here.items():
+            counts[name] += each
+        if (pixels := sum(each.sum() for each in here.values())) > 0:
+            right[index] = sum(np.trace(each) for each in here.values()) / pixels
+    return Counted(counts, right)
 
 
 def counts_of(truth: Labels, file: Path, dataset: Any) -> Any:
@@ -118,9 +151,16 @@ def as_plain(found: Scores, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def draw(dataset: Any, runs: dict[str, list[Path]], images: Sequence[Path], count: int, path: Path) -> None:
+def draw_scores(found: Counted, classes: Sequence[str], out: Path) -> None:
+    each = found.scores()
+    bars = {name: [100 * one.mean_iou, *(100 * one.iou)] for name, one in each.items()}
+    plot_bars(bars, ["mean", *classes], out / IOU, label="IoU in %; none: neither truth nor prediction has the class")
+    plot_confusion(found.confusion, classes, classes, out / CONFUSION, unit="pixels")
+
+
+def draw(dataset: Any, runs: dict[str, list[Path]], images: Sequence[Path], chosen: Sequence[int], path: Path) -> None:
     rows = []
-    for index in np.unique(np.linspace(0, len(images) - 1, count).round().astype(int)):
+    for index in chosen:
         with Image.open(images[index]) as picture:
             pixels = np.asarray(picture.convert("RGB"))
         predicted = {name: read_prediction(files[index], dataset) for name, files in runs.items()}
@@ -129,20 +169,23 @@ def draw(dataset: Any, runs: dict[str, list[Path]], images: Sequence[Path], coun
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    wanted = [METRICS, *([PICTURES] if args.pictures else [])]
+    wanted = [METRICS, IOU, CONFUSION, *([PICTURES] if args.pictures else [])]
     if there := [args.out / name for name in wanted if args.out and (args.out / name).exists()]:
         raise MaskError(f"{there[0]} exists: choose another --out, or remove it")
     dataset = truth_of(args.config)
     images = [Path(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
     folders = zip(args.names, args.predictions, strict=True)
     runs = {name: predicted_files(folder, images) for name, folder in folders}
-    found = score(dataset, runs)
-    classes = dataset.metainfo["classes"]
+    counted = count(dataset, runs)
+    found, classes = counted.scores(), dataset.metainfo["classes"]
     wide_console().print(table(found, classes))
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
+        draw_scores(counted, classes, args.out)
         if args.pictures:
-            draw(dataset, runs, images, args.pictures, args.out / PICTURES)
+            worst = np.argsort(counted.right, kind="stable")[: args.pictures].tolist()
+            chosen = worst if args.worst else spread(len(images), args.pictures)
+            draw(dataset, runs, images, chosen, args.out / PICTURES)
         write_json(args.out / METRICS, {name: as_plain(each, classes) for name, each in found.items()})
         print("wrote", " and ".join(str(args.out / name) for name in wanted))
 

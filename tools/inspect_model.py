@@ -2,7 +2,9 @@
 """What would a method do to this model? `python tools/inspect_model.py CONFIG [CHECKPOINT]`
 
 It prints a table with the verdict on every weight, whether a proof by numbers agrees, its filter norms and how many
-filters are zero. Then it lists the weights that the config's regularizer (or WRS, if there is none) would leave alone.
+filters are zero. Then it says what the config's regularizer (or WRS, if there is none) does to the effective learning
+rate when training starts from these weights, and lists the weights that it would leave alone. --plot draws the layers
+as bars.
 """
 
 from __future__ import annotations
@@ -20,13 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.p
 import torch
 from mmengine.config import Config
 from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 from normreg_plugins import Verdicts, attach, find_scale_invariant, prove_scale_invariant
-from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.analysis import plot_verdicts, rate_at_start
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 from tools.checkpoints.mm_checkpoint import load_weights
@@ -44,6 +47,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--prove", action=argparse.BooleanOptionalAction, default=True, help="prove the verdicts by numbers"
     )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the layers, as .png or .svg")
     parser.add_argument("--size", type=int, default=64, help="side of the random images (default: 64)")
     return parser.parse_args(argv)
 
@@ -109,12 +113,16 @@ def _crowd_batch(cfg: Config, size: int) -> Any:
 COLUMNS = ("weight", "verdict", "norm layers", "filters", "filter norm: least", "mean", "most", "zero")
 
 
+def norms_of(model: nn.Module, name: str) -> torch.Tensor:
+    layer = model.get_submodule(name.rpartition(".")[0])
+    return filters_of(layer).norms(model.get_parameter(name)).detach().flatten()
+
+
 def table_of(model: nn.Module, verdicts: Verdicts, proof: Verdicts | None) -> Table:
     table = Table(*COLUMNS, title=verdicts.summary())
     proven = {verdict.name: verdict.kind for verdict in proof or ()}
     for verdict in verdicts:
-        layer = model.get_submodule(verdict.name.rpartition(".")[0])
-        norms = filters_of(layer).norms(model.get_parameter(verdict.name))
+        norms = norms_of(model, verdict.name)
         numbers = [f"{value:.3g}" for value in (norms.min(), norms.mean(), norms.max())]
         agrees = proven.get(verdict.name, verdict.kind) == verdict.kind
         said = "" if not proof else " =" if agrees else f" BUT NUMBERS SAY {proven[verdict.name]}"
@@ -129,8 +137,11 @@ def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: C
     hooks = [hook["regularizer"] for hook in cfg.get("custom_hooks") or [] if "regularizer" in hook]
     regularizer = cfg.get("optim_wrapper", {}).get("regularizer") or next(iter(hooks), {"type": "WRS"})
     method = build_regularizer(regularizer)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+    settings = cfg.get("optim_wrapper", {}).get("optimizer") or {"type": "SGD", "lr": 0.01}
+    optimizer = build_optim_wrapper(model, {"optimizer": settings}).optimizer
     handle = attach(optimizer, model, method, forward=forward, updates_per_epoch=1.0)
+    if change := rate_at_start(handle):
+        console.print(f"\n{change}")
     console.print(f"\n{handle.method!r} would act on {len(handle.targets)} weights and leave alone:")
     for name, reason in handle.left_alone.items():
         console.print(f"  {name}: {reason}")
@@ -154,8 +165,11 @@ def main(argv: list[str] | None = None) -> None:
         differ = sum(p.kind != v.kind for p, v in zip(proof, verdicts))
         console.print(f"proven by numbers: {len(verdicts) - differ} of {len(verdicts)} verdicts agree")
     try:
+        if args.plot is not None:
+            plot_verdicts(model, verdicts, args.plot)
+            console.print(f"picture: {args.plot}")
         say_what_it_does(model, cfg, forward, console)
-    except NormRegError as error:
+    except ValueError as error:
         refuse(str(error))
 
 

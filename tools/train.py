@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from normreg_plugins.analysis.norm_plot import norm_rows, plot_norms
+from normreg_plugins.hosts.mmengine import NormRegMonitorHook
 from tools.preflight.total_batch import (
     TotalBatchError,
     grow_batch,
@@ -30,6 +30,7 @@ from tools.preflight.total_batch import (
 )
 from tools.shared.mm_runs import build_runner, check_or_refuse, common_parser, leave_together, load_config
 from tools.shared.refusal import refuse
+from tools.shared.run_pictures import draw_run
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -87,14 +88,6 @@ def settle_batch(cfg: Config, args: argparse.Namespace) -> None:
         sys.exit(2)
 
 
-def draw_norms(log_dir: Path) -> None:
-    """Draw the curves of what NormLogHook logged, if the config has this hook."""
-    scalars = log_dir / "vis_data" / "scalars.json"
-    rows = norm_rows(scalars) if scalars.is_file() else []
-    if rows:
-        plot_norms(rows, log_dir / "norms.png")
-
-
 def say_where(runner: Runner) -> None:
     """Print what the run wrote, and where."""
     print(f"work dir: {runner.work_dir}")
@@ -115,8 +108,9 @@ def main(argv: list[str] | None = None) -> None:
     runner = build_runner(cfg)
     runner.train()
     if is_main_process():
-        draw_norms(Path(runner.log_dir))
         say_where(runner)
+        if any(isinstance(hook, NormRegMonitorHook) for hook in runner.hooks):
+            draw_run(Path(runner.work_dir))
     leave_together()
 
 

@@ -13,5 +13,5 @@ model = dict(
     backbone=dict(norm_cfg=scale_bias),
     decode_head=dict(norm_cfg=scale_bias),
 )
-custom_hooks = [dict(type="NormRegLinearNoiseHook", sigma=0.4), *_base_.custom_hooks]
+custom_hooks = [dict(type="NormRegLinearNoiseHook", sigma=0.4)]
 work_dir = "work_dirs/mini/deeplabv3_pgd"  # configs/deeplabv3_pgd.py writes to work_dirs/deeplabv3_pgd

@@ -6,6 +6,7 @@ custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     constructor="NormRegOptimWrapperConstructor",
     regularizer=dict(type="PGD"),
+    optimizer=dict(weight_decay=1e-3),  # the paper's for ResNet (section 4.1.1)
     paramwise_cfg=dict(flat_decay_mult=0.0),  # no weight decay on scales and biases (section 4.1.1)
 )
 scale_bias = dict(type="NormRegScaleBias")
@@ -17,6 +18,5 @@ model = dict(
 custom_hooks = [
     dict(type="NormRegZeroScaleHook", names=["*.conv_res_block*.conv2.bn"]),  # each residual branch begins at zero
     dict(type="NormRegLinearNoiseHook", sigma=0.4),
-    *_base_.custom_hooks,
 ]
 work_dir = "work_dirs/mini/yolov3_pgd"  # configs/yolov3_pgd.py writes to work_dirs/yolov3_pgd

@@ -78,6 +78,11 @@ class Monitor:
         """The weights it watches."""
         return tuple(each.name for each in self._watched)
 
+    @property
+    def updates(self) -> int:
+        """Updates made so far, those before a resume included."""
+        return self._count.now()
+
     def detach(self) -> None:
         """Leave the optimizer as if the monitor had never been there."""
         self._before_hook.remove()

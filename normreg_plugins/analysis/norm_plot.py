@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matplotlib.colors import LogNorm, Normalize
-
-from normreg_plugins.analysis.plot_style import log_scale, new_figure, save, style, thinned
 from normreg_plugins.analysis.report import PREFIX
 from normreg_plugins.analysis.run_files import Run, read_run
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.plot_style import log_scale, new_figure, save, style, thinned
 
-Rows = list[dict[str, float]]
 PANEL_WIDTH, PANEL_HEIGHT = 4.0, 2.9
-SCORES = re.compile("map|miou|acc|score|mae|dice", re.IGNORECASE)
+SCORES = ("map", "miou", "mae", "dice", "score", "acc")
+"""What the names of scores have in them, the most telling first."""
 
 
 class Panel(NamedTuple):
@@ -32,6 +28,10 @@ RATES = {
     "eta_over_squared_norm": Panel("effective rate of SGD, η / ‖w‖²", (PREFIX + "eta_over_squared_norm",)),
     "eta_over_norm": Panel("effective rate of adaptive optimizers, η / ‖w‖", (PREFIX + "eta_over_norm",)),
 }
+TITLES = {"rotation_degrees": "rotation per update in degrees,"}
+"""Of heat maps, where the name of the field does not say enough."""
+ALIKE = 1.1
+"""Filter norms within this factor count as one."""
 GRADIENT_KEYS = (PREFIX + "smoothed_effective_gradient_norm", PREFIX + "effective_gradient_norm")
 
 
@@ -56,7 +56,7 @@ def plot_runs(
     heights = [PANEL_HEIGHT * rows, _map_height(maps) * map_rows][: 2 if maps else 1]
     figure = new_figure(PANEL_WIDTH * columns, sum(heights) + 0.5)
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flatten()
-    axes = parts[0].subplots(rows, columns, squeeze=False).flatten()
+    axes = parts[0].subplots(rows, columns, squeeze=False, sharex=True).flatten()
     for panel, ax in zip(panels, axes):
         _draw_panel(ax, panel, read)
     for ax in axes[len(panels) :]:
@@ -64,7 +64,7 @@ def plot_runs(
     handles, labels = axes[0].get_legend_handles_labels()
     parts[0].legend(handles, labels, loc="outside upper center", ncols=min(columns, len(read)), frameon=False)
     if maps:
-        draw_layers(parts[1], maps, "filter_norm", columns)
+        draw_layers(parts[1], maps, _most_telling(maps), columns)
     save(figure, Path(path))
 
 
@@ -97,7 +97,8 @@ def _panels(runs: Sequence[Run], loss: str, score: str | None) -> list[Panel]:
     rates = [panel for law, panel in RATES.items() if law in laws or None in laws]
     keys = {key for run in runs for key in run.curves}
     if score is None:
-        score = next((key for key in sorted(keys) if SCORES.search(key) and not key.startswith(PREFIX)), "")
+        named = sorted(key for key in keys if not key.startswith(PREFIX))
+        score = next((key for part in SCORES for key in named if part in key.lower()), "")
     return [
         Panel("filter norm, mean (line) and range (shade)", (PREFIX + "mean",)),
         *rates,
@@ -127,15 +128,34 @@ def _draw_panel(ax: Any, panel: Panel, runs: Sequence[Run]) -> None:
     values = [value for line in ax.lines for value in line.get_ydata()]
     if panel.log and min(values) > 0:
         ax.set_yscale("log")
-        log_scale(ax.yaxis, *ax.dataLim.intervaly)
+        log_scale(ax.yaxis, *_limits(ax))
     ax.set_title(panel.title, fontsize=10)
     ax.set_xlabel("update", fontsize=9)
-    ax.tick_params(labelsize=8)
+    ax.tick_params(labelsize=8, labelbottom=True)
     ax.grid(alpha=0.25, which="major")
+
+
+def _limits(ax: Any) -> tuple[float, float]:
+    """The range of the values, widened where they are all alike: else rounding errors would fill the panel."""
+    least, greatest = ax.dataLim.intervaly
+    if greatest < least * ALIKE:
+        least, greatest = least / ALIKE, greatest * ALIKE
+        ax.set_ylim(least, greatest)
+    return least, greatest
+
+
+def _most_telling(runs: Sequence[Run]) -> str:
+    """Filter norms per layer, or rotation where a method keeps all norms as they are."""
+    norms = [run.layers["filter_norm"] for run in runs]
+    moves = any(max(layer) > ALIKE * min(layer) for run in norms for layer in zip(*run))
+    has_rotation = all("rotation_degrees" in run.layers for run in runs)
+    return "filter_norm" if moves or not has_rotation else "rotation_degrees"
 
 
 def draw_layers(figure: Any, runs: Sequence[Run], quantity: str, columns: int) -> None:
     """Heat maps with one colour scale, which is logarithmic: a factor looks the same wherever it stands."""
+    from matplotlib.colors import LogNorm, Normalize
+
     positive = [v for run in runs for report in run.layers[quantity] for v in report if v > 0]
     scale = LogNorm(min(positive), max(positive)) if positive else Normalize(0, 1)
     rows = math.ceil(len(runs) / columns)
@@ -148,7 +168,7 @@ def draw_layers(figure: Any, runs: Sequence[Run], quantity: str, columns: int) -
     if positive:
         log_scale(bar.ax.yaxis, min(positive), max(positive))
     bar.ax.tick_params(labelsize=8)
-    figure.suptitle(f"{quantity.replace('_', ' ')} of each layer", fontsize=10)
+    figure.suptitle(f"{TITLES.get(quantity, quantity.replace('_', ' '))} of each layer", fontsize=10)
 
 
 def _draw_layers_of(ax: Any, run: Run, quantity: str, scale: Any) -> Any:
@@ -169,31 +189,3 @@ def _draw_layers_of(ax: Any, run: Run, quantity: str, scale: Any) -> Any:
 def _map_height(runs: Sequence[Run]) -> float:
     layers = max((len(run.layer_names) for run in runs), default=0)
     return 1.3 + min(24, layers) * 0.16
-
-
-# What NormLogHook wrote, for one run alone.
-
-FILTERS = {"min": "least", "mean": "mean", "max": "greatest"}
-LAYERS = {"smallest_layer": "mean of the smallest layer", "largest_layer": "mean of the largest layer"}
-
-
-def norm_rows(scalars: Path) -> Rows:
-    """The entries of mmengine's scalars.json that hold norms, in the order of their steps."""
-    rows = [json.loads(line) for line in scalars.read_text(encoding="utf-8").splitlines() if line.strip()]
-    kept = [row for row in rows if any(key.startswith(PREFIX) for key in row)]
-    return sorted(kept, key=lambda row: row["step"])
-
-
-def plot_norms(rows: Rows, path: Path) -> None:
-    """Least, mean and greatest filter norm, and the layers' extremes, on a logarithmic axis."""
-    figure = new_figure(7, 4.2)
-    axes = figure.subplots()
-    steps = [row["step"] for row in rows]
-    for index, (name, label) in enumerate((FILTERS | LAYERS).items()):
-        values = [row.get(PREFIX + name) or math.nan for row in rows]
-        axes.plot(steps, values, label=label, **style(index, len(steps)))
-    axes.set(xlabel="update", ylabel="filter norm", yscale="log", title="Weights the method acts on")
-    log_scale(axes.yaxis, *axes.dataLim.intervaly)
-    axes.grid(alpha=0.25)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    save(figure, path)

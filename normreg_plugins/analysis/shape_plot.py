@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from normreg_plugins.analysis.plot_style import new_figure, save, style
 from normreg_plugins.analysis.weight_shapes import Shape, WeightShape
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.plot_style import new_figure, save, style
 
 REFERENCES = {1.0: "Laplace", 2.0: "Gauss"}
 

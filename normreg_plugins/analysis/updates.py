@@ -74,15 +74,19 @@ class UpdateCount:
         self._unread.clear()
         return self._settled, not flags or flags[-1] == 0
 
+    def now(self) -> int:
+        """The count now. It asks the device where updates may have been skipped."""
+        self.start()
+        if self._unread:
+            self.settle(torch.stack([flag.reshape(()) for flag in self._unread]).tolist())
+        return self._settled
+
     def forget(self) -> None:
         for hook in self._hooks:
             hook.remove()
 
     def _save(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
-        self.start()
-        if self._unread:
-            self.settle(torch.stack([flag.reshape(()) for flag in self._unread]).tolist())
-        state_dict[STATE_KEY] = {"updates": self._settled, "memory": dict(self.memory)}
+        state_dict[STATE_KEY] = {"updates": self.now(), "memory": dict(self.memory)}
 
     def _load(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
         saved = state_dict.get(STATE_KEY, {})

@@ -12,8 +12,8 @@ from normreg_plugins.crowd.network import STRIDE
 LEAST_WIDTH = 320  # pixels; in a narrower picture the title could not be read
 
 
-def overlay(image: Pixels, density: NDArray[np.float32], title: str) -> Pixels:
-    """The image (RGB) with its density map over it, under a line of text."""
+def overlay(image: Pixels, density: NDArray[np.float32], title: str | None) -> Pixels:
+    """The image (RGB) with its density map over it, under a line of text if there is a title."""
     from matplotlib import colormaps
 
     height, width = image.shape[:2]
@@ -21,9 +21,10 @@ def overlay(image: Pixels, density: NDArray[np.float32], title: str) -> Pixels:
     cells = Image.fromarray(density.astype(np.float32).clip(min=0))
     pixels = cells.resize((columns * STRIDE, rows * STRIDE), Image.Resampling.BILINEAR)
     strength = np.asarray(pixels)[:height, :width] / max(float(density.max()), 1e-12)
-    colours = colormaps["jet"](strength, bytes=True)[..., :3]
+    colours = colormaps["plasma"](strength, bytes=True)[..., :3]
     opacity = 0.7 * np.sqrt(strength)[..., None]  # the square root makes sparse people visible too
-    return _with_title((1 - opacity) * image + opacity * colours, title)
+    mixed = (1 - opacity) * image + opacity * colours
+    return mixed.astype(np.uint8) if title is None else _with_title(mixed, title)
 
 
 def _with_title(image: NDArray[np.float32], title: str) -> Pixels:

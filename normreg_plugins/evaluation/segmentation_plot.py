@@ -11,7 +11,7 @@ import numpy as np
 
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.evaluation.mask_files import IGNORED, Labels
-from normreg_plugins.whole_files import replacing
+from normreg_plugins.plot_style import new_figure, save
 
 IGNORED_COLOUR = (224, 224, 192)  # as in PASCAL VOC
 Palette = Sequence[Sequence[int]]
@@ -35,12 +35,10 @@ def coloured(labels: Labels, palette: Palette) -> Pixels:
 
 
 def plot_rows(rows: Sequence[Row], classes: Sequence[str], palette: Palette, path: Path) -> None:
-    """Write a PNG with one row per image. Below it are the names of the classes that occur."""
-    from matplotlib.figure import Figure
-
+    """Write a picture with one row per image. Below it are the names of the classes that occur."""
     columns = 2 + len(rows[0].predicted)
     heights = [row.image.shape[0] / row.image.shape[1] for row in rows]
-    figure = Figure(figsize=(2.6 * columns, 2.8 * sum(heights) + 1), layout="constrained")
+    figure = new_figure(2.6 * columns, 2.8 * sum(heights) + 1)
     grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
     for row, places in zip(rows, grid, strict=True):
         masks = {"truth": row.truth, **row.predicted}
@@ -50,8 +48,7 @@ def plot_rows(rows: Sequence[Row], classes: Sequence[str], palette: Palette, pat
             axes.set_title(title, fontsize=8)
             axes.set_axis_off()
     figure.legend(handles=_legend(rows, classes, palette), loc="outside lower center", ncols=min(7, columns + 2))
-    with replacing(path) as unfinished:
-        figure.savefig(unfinished, format="png", dpi=110)
+    save(figure, path, photographs=True)
 
 
 def _legend(rows: Sequence[Row], classes: Sequence[str], palette: Palette) -> list[Any]:

@@ -82,22 +82,26 @@ def tiny_net(folder: Path) -> str:
     return str(folder / "tiny.yaml")
 
 
-def train(folder: Path, method=None, base=None, callbacks=(), select=None, decay_norms=False, **settings):
+def train(folder: Path, method=None, base=None, callbacks=(), select=None, monitor=None, **settings):
     """Train the tiny net on the drawn set and return its trainer; `method=None` is the stock one.
 
     Args:
         base: a trainer class to stand in front of, or without a method the one to train with.
+        monitor: updates between two reports; None is the default with a method, and without one no monitor.
     """
     from ultralytics import YOLO
 
-    from normreg_plugins.hosts.ultralytics import with_method
+    from normreg_plugins.hosts.ultralytics import with_method, with_monitor
 
     model = YOLO(tiny_net(folder))
     for event, callback in dict(callbacks).items():
         model.add_callback(event, callback)
     trainer = base
     if method is not None:
-        trainer = with_method(base or model, method, select, decay_norms=decay_norms)
+        given = {} if monitor is None else {"monitor": monitor}
+        trainer = with_method(base or model, method, select, **given)
+    elif monitor is not None:
+        trainer = with_monitor(base or model, monitor)
     data = make_set(folder / "set", "detect")
     model.train(trainer=trainer, data=str(data), project=str(folder), **{**OFFLINE, **settings})
     return model.trainer

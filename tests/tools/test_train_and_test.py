@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from normreg_plugins.evaluation import logged_scores
+
 pytestmark = pytest.mark.mm
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,7 +31,10 @@ train_dataloader = dict(num_workers=0, persistent_workers=False, batch_size=4,
     dataset=dict(data_root=data_root, filter_cfg=None))
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + "annotations/val.json")
+val_evaluator = [
+    dict(type="CocoMetric", ann_file=data_root + "annotations/val.json", metric="bbox"),
+    dict(type="NormRegPrecisionRecallMetric", ann_file=data_root + "annotations/val.json"),
+]
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=1, val_interval=1)
 optim_wrapper = dict(
@@ -37,10 +42,9 @@ optim_wrapper = dict(
     clip_grad=None,
     regularizer=dict(interval=2),
 )
-custom_hooks = [dict(type="NormLogHook", interval=1)]
+default_hooks = dict(monitor=dict(interval=1), checkpoint=dict(save_best=None))
 # The few boxes that an untrained net puts out are enough to see them saved.
 model["test_cfg"] = dict(score_thr=0.0, conf_thr=0.0)
-default_hooks = dict(checkpoint=dict(save_best=None))
 work_dir = {work!r}
 """
 
@@ -93,6 +97,10 @@ def test_it_trains_resumes_tests_and_scores(run_tool, small, tmp_path):
     told = [line for line in tested.stdout.splitlines() if "bbox_mAP_50:" in line][-1]
     said = float(told.split("bbox_mAP_50:")[1].split()[0])
     assert row["mAP50"] == pytest.approx(said, abs=6e-4)  # mm prints three digits
+    f1 = float(told.split("detection/best_f1:")[1].split()[0])
+    assert row["best_f1"]["f1"] == pytest.approx(f1, abs=6e-4)
+    scores, _ = logged_scores(work, ["detection/best_f1"])["detection/best_f1"]
+    assert scores == [1, 2]  # each epoch, of the run and of the one that went on from it
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from rich.progress import track
 
 from normreg_plugins.crowd.data import SHORTER_SIDE, Points, PreparationError, RawImage, Record, Settings, prepare
 from normreg_plugins.whole_files import write_json
+from tools.data.contact_sheets import draw_crowds
 
 Splits = dict[str, list[RawImage]]
 
@@ -76,6 +77,7 @@ def run(
             file=sys.stderr,
         )
         return 2
+    draw_crowds(records, args.out)
     return report(records, args.out)
 
 

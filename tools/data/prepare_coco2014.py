@@ -9,7 +9,8 @@ It reads, in --root:
   train2014/ val2014/                                  the images, unpacked
   annotations/instances_{train,val}2014.json           the official annotations
   5k.txt                                               the list, one file name per line
-and writes annotations/instances_trainvalno5k.json and annotations/instances_5k.json beside them.
+and writes annotations/instances_trainvalno5k.json and annotations/instances_5k.json beside them. Some validation images
+are drawn with their boxes, to contact_sheet.png.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
+
 from normreg_plugins.whole_files import write_text
+from tools.data.contact_sheets import FILE, draw_boxes
 
 COCO_URL = "https://cocodataset.org/#download"
 LIST_URL = "https://pjreddie.com/media/files/coco/5k.part"
@@ -133,6 +137,7 @@ def prepare(root: Path, counts: Counts) -> None:
         print(f"note: {found} training images have a label; the paper says {counts.labelled}")
     _write(folder / "instances_trainvalno5k.json", train)
     _write(folder / "instances_5k.json", val)
+    draw_boxes(val, root, root / FILE)
 
 
 def main() -> int:

@@ -7,8 +7,9 @@ validation images are VOC's, and none of them is trained on.
 It reads
   VOC/JPEGImages/ and VOC/ImageSets/Segmentation/{train,val}.txt
   SBD/train.txt, SBD/val.txt and SBD/cls/*.mat
-and writes VOC/SegmentationClassAug/*.png and, when all are there, VOC/ImageSets/Segmentation/aug.txt. A run
-that was interrupted goes on where it stopped when the same command is run again.
+and writes VOC/SegmentationClassAug/*.png and, when all are there, VOC/ImageSets/Segmentation/aug.txt. Some of the
+masks are drawn over their images, to VOC/SegmentationClassAug.png. A run that was interrupted goes on where it stopped
+when the same command is run again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,6 +31,7 @@ from scipy.io import loadmat
 
 from normreg_plugins.evaluation import IGNORED, MaskError, read_mask, save_mask
 from normreg_plugins.whole_files import write_text
+from tools.data.contact_sheets import draw_masks
 
 VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
 SBD_URL = (
@@ -160,6 +164,7 @@ def prepare(voc: Path, sbd: Path, counts: Counts) -> None:
         image, mask = voc / "JPEGImages" / f"{name}.jpg", voc / MASKS / f"{name}.png"
         written += convert(sbd / "cls" / f"{name}.mat", image, mask)
     write_list(voc / LISTS / "aug.txt", names)
+    draw_masks(names, voc / "JPEGImages", voc / MASKS, voc / f"{MASKS}.png")
     print(f"{voc / MASKS}: {written} masks written, {len(names) - written} were there")
     print(f"{len(train) + len(names)} images to train on (train.txt and aug.txt), {len(val)} to validate (val.txt)")
 

@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
 from tools.preflight.check import PreflightError, check
+from tools.preflight.lost_hooks import lost_hook_warnings
 from tools.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
 from tools.shared.refusal import refuse
 
@@ -95,6 +96,8 @@ def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> N
         check(cfg, phases)
     except PreflightError as error:
         refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(Path(config_file))}")
+    for warning in lost_hook_warnings(cfg, config_file) if "train" in phases else ():
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _mini_run(config_file: Path) -> str:

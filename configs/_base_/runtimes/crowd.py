@@ -14,6 +14,7 @@ default_hooks = dict(
         published_keys=["meta", "state_dict"],
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    monitor=dict(type="NormRegMonitorHook", interval=50),
     visualization=dict(type="CrowdVisualizationHook", interval=50),
 )
 env_cfg = dict(

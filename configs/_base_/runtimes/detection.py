@@ -11,6 +11,7 @@ default_hooks = dict(
         rule="greater",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    monitor=dict(type="NormRegMonitorHook", interval=50),
     visualization=dict(type="DetVisualizationHook"),
 )
 env_cfg = dict(

@@ -12,6 +12,7 @@ default_hooks = dict(
         rule="greater",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    monitor=dict(type="NormRegMonitorHook", interval=50),
     visualization=dict(type="SegVisualizationHook"),
 )
 env_cfg = dict(

@@ -1,4 +1,4 @@
-"""Runner hooks: a method where a constructor is taken already, and a log of filter norms."""
+"""A hook that attaches a method where a constructor is taken already."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.optim import Optimizer
 
-from normreg_plugins.analysis import norm_summary
 from normreg_plugins.core import Handle, attach
-from normreg_plugins.core.errors import AttachError, NormRegError, SelectionError
+from normreg_plugins.core.errors import AttachError, SelectionError
 from normreg_plugins.core.training import handle_of, refuse_unsound
 from normreg_plugins.hosts.mmengine.epochs import updates_per_epoch
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
@@ -31,7 +30,7 @@ class NormRegHook(Hook):
 
     mmengine replaces lists, so the hooks of the base config have to be listed too.
 
-    With several optimizers, each takes care of the weights it holds.
+    With several optimizers, the method is attached to each and acts on the weights which that optimizer updates.
     """
 
     priority = "VERY_HIGH"
@@ -41,7 +40,7 @@ class NormRegHook(Hook):
         self.handles: list[Handle] = []
 
     def before_run(self, runner: Runner) -> None:
-        wrappers = _wrappers(runner)
+        wrappers = list(named_wrappers(runner).values())
         if self.handles or not wrappers:
             return  # a test, or a runner that has trained and runs again
         if not isinstance(runner, Runner):
@@ -76,33 +75,9 @@ class NormRegHook(Hook):
         guard_resume(wrapper.optimizer, self._method)
 
 
-@HOOKS.register_module()
-class NormLogHook(Hook):
-    """Logs the filter norms of the weights a method acts on: least, mean and greatest over all, and zero filters.
-
-    Args:
-        interval: iterations between two entries.
-    """
-
-    priority = "BELOW_NORMAL"
-
-    def __init__(self, interval: int = 50) -> None:
-        if interval < 1:
-            raise NormRegError(f"interval={interval!r}: must be a whole number of iterations, 1 or more")
-        self._interval = interval
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        if not self.every_n_train_iters(runner, self._interval):
-            return
-        model = bare_model(runner)
-        for handle in handles_of(runner):
-            scalars = {f"norms/{key}": value for key, value in norm_summary(model, handle.targets).items()}
-            runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
-
-
 def handles_of(runner: Runner) -> Iterator[Handle]:
     """The methods attached to a runner's optimizers, by constructor or hook."""
-    for wrapper in _wrappers(runner):
+    for wrapper in named_wrappers(runner).values():
         optimizer = wrapper.optimizer
         handle = handle_of(optimizer) if isinstance(optimizer, Optimizer) else None
         if handle is not None:
@@ -113,12 +88,15 @@ def bare_model(runner: Runner) -> nn.Module:
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
-def _wrappers(runner: Runner) -> list[OptimWrapper]:
-    """Its optimizer wrappers; none in a runner that only tests, which leaves their config as it is."""
+def named_wrappers(runner: Runner) -> dict[str, OptimWrapper]:
+    """Its optimizer wrappers, a single one under no name.
+
+    A runner that only tests has none: it leaves their config as it is.
+    """
     wrapper = getattr(runner, "optim_wrapper", None)
     if isinstance(wrapper, OptimWrapperDict):
-        return list(wrapper.values())
-    return [wrapper] if isinstance(wrapper, OptimWrapper) else []
+        return dict(wrapper.items())
+    return {"": wrapper} if isinstance(wrapper, OptimWrapper) else {}
 
 
 def _schedulers(schedulers: Any) -> Iterator[Any]:

@@ -153,13 +153,3 @@ def test_a_runner_that_trained_can_test_and_one_that_tests_needs_no_optimizer(tm
     checkpoint = str(tmp_path / "epoch_2.pth")
     fresh = Runner.from_cfg(config(tmp_path, METHODS["WRS"], way, load_from=checkpoint, **evaluation))
     assert fresh.test()["score"] == after_training
-
-
-def test_norms_are_logged(tmp_path):
-    hooks = [{"type": "NormLogHook", "interval": 3}]
-    runner = train(tmp_path, METHODS["WRS"], custom_hooks=hooks, vis_backends=[{"type": "LocalVisBackend"}])
-    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
-    lines = [line for line in scalars.read_text().splitlines() if "norms/mean" in line]
-    assert len(lines) == 4
-    assert runner.iter == 12
-    assert '"norms/min": 1.0' in lines[0] or '"norms/min": 0.99999' in lines[0]

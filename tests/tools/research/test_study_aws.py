@@ -1,13 +1,15 @@
 """The experiments with AWS at a tiny length: they run, and what they rest on is true."""
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from normreg_plugins.layers import WSConv2d
 from tools.research import study_aws
-from tools.research.studies import aws_beginnings, aws_equilibrium, aws_overflow
+from tools.research.studies import aws_beginnings, aws_dead_filter, aws_equilibrium, aws_overflow
 from tools.research.studies.common import side_by_side
 from tools.research.studies.nets import TextbookWS
 
@@ -15,10 +17,10 @@ from tools.research.studies.nets import TextbookWS
 def test_it_prints_draws_and_saves_every_part(tmp_path, capsys):
     assert study_aws.main(["--seeds", "1", "--length", "0.005", "--workers", "1", "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    for words in ("AWS, strength varied", "WD 0.001", "our WSConv2d", "study_aws.png", "study_aws.json"):
+    for words in ("AWS, strength varied", "WD 0.001", "our WSConv2d", "rate 0.001", "study_aws.png", "study_aws.json"):
         assert words in told
     numbers = json.loads((tmp_path / "study_aws.json").read_text())
-    assert set(numbers) == {"equilibrium", "beginnings", "overflow"}
+    assert set(numbers) == {"equilibrium", "beginnings", "overflow", "dead_filter"}
     assert len(numbers["equilibrium"]["runs"]) == 18
     assert (tmp_path / "study_aws.png").read_bytes().startswith(b"\x89PNG")
 
@@ -93,3 +95,13 @@ def test_a_failed_run_is_told_and_saved_as_one():
 def test_workers_give_what_one_process_gives():
     runs = aws_beginnings.runs(seeds=1, updates=2)[:2]
     assert side_by_side(aws_beginnings.train, runs, 2, "two") == side_by_side(aws_beginnings.train, runs, 1, "one")
+
+
+def test_a_filter_without_a_gradient_leaves_float32_when_arithmetic_says():
+    """Under SGD with momentum it is about 1 - rate decay / (1 - momentum) times as long after each update."""
+    run = aws_dead_filter.Run("SGD, rate 0.1", 1e-2, seed=0, updates=12_000)
+    found = aws_dead_filter.train(run)
+    underflow = 0.5 * math.log(2.0**-149)  # of the square of an entry
+    expected = (underflow - math.log(576**-0.5)) / math.log(1 - 0.1 * 1e-2 / (1 - 0.9))
+    assert found.failed_by == pytest.approx(expected, rel=0.2)
+    assert aws_dead_filter.train(replace(run, decay=1e-4)).failed_by is None

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tools.research import study_pgd
-from tools.research.studies import pgd_ablation, pgd_batches, pgd_training
+from tools.research.studies import pgd_ablation, pgd_batches, pgd_explosion, pgd_training
 from tools.research.studies.pgd_training import Setting
 
 
@@ -17,7 +17,7 @@ def test_it_prints_draws_and_saves_every_part(tmp_path, capsys):
     for words in ("batch norm instead", "MLP, PGD", "study_pgd.png", "study_pgd.json"):
         assert words in told
     numbers = json.loads((tmp_path / "study_pgd.json").read_text())
-    assert [len(part["runs"]) for part in numbers.values()] == [9, 12]
+    assert [len(part["runs"]) for part in numbers.values()] == [9, 12, 10]
     assert (tmp_path / "study_pgd.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -60,3 +60,9 @@ def test_centring_alone_keeps_the_means_at_zero_and_the_norms_free():
         optimizer.step()
     assert weight.detach().flatten(1).mean(1).abs().max() < 1e-5 * weight.detach().abs().max()
     assert not torch.allclose(weight.detach().flatten(1).norm(dim=1), before)
+
+
+def test_the_gradient_of_a_reparametrized_filter_explodes_and_that_on_the_sphere_does_not():
+    results = {run: pgd_explosion.train(run) for run in pgd_explosion.runs(1, 2)}
+    assert pgd_explosion.exponent(results, "reparametrized, eq. 25") == pytest.approx([-1], abs=0.01)
+    assert pgd_explosion.exponent(results, "PGD") == pytest.approx([0], abs=1e-3)

@@ -1,0 +1,54 @@
+"""A monitor in a host's run: what it watches, and the one file it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch import nn
+from torch.optim import Optimizer
+
+from normreg_plugins.analysis import JsonLinesSink, Monitor
+from normreg_plugins.core.errors import SelectionError
+from normreg_plugins.core.model import layers_of
+
+FILE = "norms.jsonl"
+"""In the folder of a run: reports of the monitor, loss and scores. tools/plot_norms.py draws it."""
+EVERY = 50
+"""Updates between two reports, where nobody says otherwise."""
+
+
+def start_monitor(
+    optimizer: Optimizer,
+    model: nn.Module,
+    every: int = EVERY,
+    names: Iterable[str] | None = None,
+    sink: JsonLinesSink | None = None,
+    updates: int = 0,
+) -> Monitor:
+    """A monitor of the named weights, or of those that `Monitor` chooses.
+
+    A network without norm layers has no scale-invariant weight. Then all weights of conv and linear layers are watched,
+    so that a baseline can be compared with a method.
+
+    Args:
+        updates: those made before, if neither a checkpoint nor a method knows.
+    """
+    sinks = [] if sink is None else [sink]
+    try:
+        return Monitor(optimizer, model, every, names, sinks=sinks, updates=updates)
+    except SelectionError:
+        if names is not None:
+            raise
+        return Monitor(optimizer, model, every, _all_weights(optimizer, model), sinks=sinks, updates=updates)
+
+
+def _all_weights(optimizer: Optimizer, model: nn.Module) -> list[str]:
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return [each.name for each in layers_of(model) if each.untouchable is None and id(each.weight) in held]
+
+
+def run_file(folder: Path | str, name: str = "") -> Path:
+    """The file of a run; with several optimizers one for each, by its name."""
+    path = Path(folder) / FILE
+    return path.with_stem(f"{path.stem}_{name}") if name else path

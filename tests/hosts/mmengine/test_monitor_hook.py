@@ -1,0 +1,225 @@
+"""The monitor in a real Runner: what it logs, where to, and that training does not notice it."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from helpers.mm_toy import MeanScore, ToyNet, config, loader, train, weights
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, METRICS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.runner import Runner
+
+from normreg_plugins.analysis import plot_runs, read_run
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.hosts.mmengine.method_hook import handles_of
+
+pytestmark = pytest.mark.mm
+WRS = {"type": "WRS", "interval": 3}
+LOCAL = [{"type": "LocalVisBackend"}]
+SCORED = {"val_dataloader": loader(), "val_evaluator": {"type": "MeanScore"}, "val_cfg": {}}
+
+
+def hook(interval=2, **more):
+    return {"type": "NormRegMonitorHook", "interval": interval, **more}
+
+
+def lines(work_dir, name="norms.jsonl"):
+    return [json.loads(line) for line in (work_dir / name).read_text().splitlines()]
+
+
+def reports(work_dir):
+    return [line for line in lines(work_dir) if "layers" in line]
+
+
+@HOOKS.register_module()
+class StopAt(Hook):
+    """Stops the process, as it were, before this iteration."""
+
+    def __init__(self, iteration):
+        self._iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self._iteration:
+            raise KeyboardInterrupt
+
+
+@METRICS.register_module()
+class SinglePrecisionScore(MeanScore):
+    """mmseg's scores are numbers of NumPy, not of Python."""
+
+    def compute_metrics(self, results):
+        return {"aAcc": np.float32(1.0), "mIoU": np.float32(super().compute_metrics(results)["score"]), "name": "toy"}
+
+
+@MODELS.register_module()
+class NoNormNet(ToyNet):
+    def __init__(self, **kwargs):
+        super().__init__(norm="NoNorm", **kwargs)
+
+
+@pytest.mark.parametrize("method", [None, WRS, {"type": "PGD"}], ids=["weight decay alone", "WRS", "PGD"])
+def test_training_is_the_same_bit_for_bit(tmp_path, method):
+    with_dropped_randomness = {"val_begin": 1, **SCORED}
+    runs = [
+        train(tmp_path / str(len(hooks)), method, custom_hooks=hooks, **with_dropped_randomness)
+        for hooks in ([], [hook(1)])
+    ]
+    states = [{**weights(run), **_momenta(run)} for run in runs]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert len(reports(tmp_path / "1")) == 12
+    assert not (tmp_path / "0" / "norms.jsonl").exists()
+
+
+def _momenta(runner):
+    state = runner.optim_wrapper.optimizer.state_dict()["state"]
+    return {f"state {key}": state[key]["momentum_buffer"] for key in state if isinstance(key, int)}
+
+
+def test_numbers_go_to_the_backends_and_to_the_file(tmp_path):
+    runner = train(tmp_path, WRS, custom_hooks=[hook(3)], vis_backends=LOCAL, **SCORED)
+    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
+    logged = [row for row in map(json.loads, scalars.read_text().splitlines()) if "norms/mean" in row]
+    found = reports(tmp_path)
+    assert [row["step"] for row in logged] == [line["step"] for line in found] == [3, 6, 9, 12]
+    for row, line in zip(logged, found, strict=True):
+        for key in ("min", "mean", "max", "eta_over_squared_norm", "rotation_degrees", "smallest_layer"):
+            assert row[f"norms/{key}"] == pytest.approx(line[f"norms/{key}"], rel=1e-6)
+        assert all(math.isfinite(value) for value in row.values())
+        assert row["norms/mean"] == pytest.approx(1, rel=1e-5)
+        assert line["layers"]["name"] == list(next(handles_of(runner)).targets)
+    (score,) = [line["score"] for line in lines(tmp_path) if line["step"] == 12 and "score" in line]
+    assert score == pytest.approx(runner.message_hub.get_scalar("val/score").current(), rel=1e-6)
+    losses = runner.message_hub.get_scalar("train/loss").data[0]
+    (loss,) = [line["loss"] for line in lines(tmp_path) if line["step"] == 6 and "loss" in line]
+    assert loss == pytest.approx(sum(losses[3:6]) / 3, rel=1e-5)
+
+
+def test_scores_of_single_precision_are_numbers_too(tmp_path):
+    train(tmp_path, custom_hooks=[hook(6)], **{**SCORED, "val_evaluator": {"type": "SinglePrecisionScore"}})
+    scored = [line for line in lines(tmp_path) if "mIoU" in line]
+    assert [line["step"] for line in scored] == [6, 12]
+    assert not any("name" in line for line in scored)
+    plot_runs([tmp_path / "norms.jsonl"], tmp_path / "run.svg")
+    assert "mIoU" in (tmp_path / "run.svg").read_text()  # of several scores the most telling is drawn
+
+
+def test_an_update_of_several_iterations_is_one(tmp_path):
+    """12 iterations by fives: mmengine updates after 5, 10 and 12."""
+    runner = train(
+        tmp_path,
+        custom_hooks=[hook(1)],
+        vis_backends=LOCAL,
+        optim_wrapper={"accumulative_counts": 5, "optimizer": {"weight_decay": 0.1}},
+    )
+    assert [line["step"] for line in reports(tmp_path)] == [1, 2, 3]
+    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
+    logged = [row for row in map(json.loads, scalars.read_text().splitlines()) if "norms/mean" in row]
+    assert [row["step"] for row in logged] == [5, 10, 12]  # the axis of the loss
+    assert [row["norms/updates"] for row in logged] == [1, 2, 3]
+    assert not list(handles_of(runner))  # a plain run: no method is attached
+
+
+@pytest.mark.parametrize("method", [None, WRS], ids=["weight decay alone", "WRS"])
+def test_a_resumed_run_goes_on_in_its_file(tmp_path, method):
+    train(tmp_path / "whole", method, custom_hooks=[hook()])
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "work", method, custom_hooks=[hook(), {"type": "StopAt", "iteration": 9}])
+    assert [line["step"] for line in reports(tmp_path / "work")] == [2, 4, 6, 8]
+    checkpoint = str(tmp_path / "work" / "epoch_1.pth")
+    train(tmp_path / "work", method, custom_hooks=[hook()], resume=True, load_from=checkpoint)
+    whole, resumed = reports(tmp_path / "whole"), reports(tmp_path / "work")
+    assert [line["step"] for line in resumed] == [2, 4, 6, 8, 10, 12]
+    assert [line["layers"] for line in resumed] == [line["layers"] for line in whole]
+    assert [line["since"] for line in resumed] == [0, 0, 0, 6, 6, 6]
+
+
+def test_a_run_begun_anew_replaces_the_file(tmp_path):
+    for _ in range(2):
+        train(tmp_path, WRS, custom_hooks=[hook(6)])
+    assert [line["step"] for line in reports(tmp_path)] == [6, 12]
+
+
+def test_a_network_without_norm_layers_is_watched_whole(tmp_path):
+    train(tmp_path, model={"type": "NoNormNet"}, custom_hooks=[hook(6)])
+    names = ["conv1.weight", "depthwise.weight", "conv3.weight", "head.weight"]
+    assert reports(tmp_path)[0]["layers"]["name"] == names
+
+
+def test_chosen_weights(tmp_path):
+    train(tmp_path, WRS, custom_hooks=[hook(6, names=["head.weight"])])
+    assert reports(tmp_path)[0]["layers"]["name"] == ["head.weight"]
+
+
+@pytest.mark.parametrize("interval", [0, 1.5, True])
+def test_a_wrong_interval_is_refused(tmp_path, interval):
+    with pytest.raises(NormRegError, match=f"interval={interval}"):
+        Runner.from_cfg(config(tmp_path, WRS, custom_hooks=[hook(interval)]))
+
+
+def test_two_hooks_are_refused(tmp_path):
+    with pytest.raises(NormRegError, match="several monitor hooks"):
+        train(tmp_path, WRS, custom_hooks=[hook(), {"type": "NormLogHook"}])
+
+
+def test_the_old_name_logs_the_same(tmp_path):
+    train(tmp_path, WRS, custom_hooks=[{"type": "NormLogHook", "interval": 3}], vis_backends=LOCAL)
+    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
+    logged = [row for row in map(json.loads, scalars.read_text().splitlines()) if "norms/mean" in row]
+    assert len(logged) == 4
+    assert {"norms/min", "norms/mean", "norms/max", "norms/zero_filters"} <= logged[0].keys()
+    assert {"norms/smallest_layer", "norms/largest_layer"} <= logged[0].keys()
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class TwoOptimizers:
+    """One for the convolutions, one for the rest."""
+
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        pass
+
+    def __call__(self, model):
+        from mmengine.optim import OptimWrapper, OptimWrapperDict
+
+        model = getattr(model, "module", model)
+        split = {"convs": [], "rest": []}
+        for name, parameter in model.named_parameters():
+            split["convs" if name in ("conv1.weight", "conv3.weight") else "rest"].append(parameter)
+        made = {name: OptimWrapper(torch.optim.SGD(some, lr=0.1)) for name, some in split.items()}
+        return OptimWrapperDict(**made)
+
+
+@MODELS.register_module()
+class TwoStepNet(ToyNet):
+    def train_step(self, data, optim_wrapper):
+        losses = self(**self.data_preprocessor(data, True), mode="loss")
+        for wrapper in optim_wrapper.values():
+            wrapper.zero_grad()
+        losses["loss"].backward()
+        for wrapper in optim_wrapper.values():
+            wrapper.step()
+        return losses
+
+
+def test_each_of_several_optimizers_has_its_file(tmp_path):
+    settings = {"model": {"type": "TwoStepNet"}, "optim_wrapper": {"constructor": "TwoOptimizers"}}
+    train(tmp_path, custom_hooks=[hook(6)], vis_backends=LOCAL, **settings)
+    convs, rest = (lines(tmp_path, f"norms_{name}.jsonl")[0]["layers"]["name"] for name in ("convs", "rest"))
+    assert convs == ["conv1.weight", "conv3.weight"]
+    assert rest == ["depthwise.weight"]
+    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
+    keys = {key for line in scalars.read_text().splitlines() for key in json.loads(line)}
+    assert {"norms/convs/mean", "norms/rest/mean"} <= keys
+
+
+def test_the_file_is_read_and_drawn(tmp_path):
+    train(tmp_path, WRS, custom_hooks=[hook(3)], **SCORED)
+    run = read_run(tmp_path / "norms.jsonl")
+    assert run.curves["loss"][0] == run.curves["norms/mean"][0] == [3, 6, 9, 12]
+    assert run.curves["score"][0] == [6, 12]
+    assert run.rate_law == "eta_over_squared_norm"
+    plot_runs([tmp_path / "norms.jsonl"], tmp_path / "run.svg")
+    text = (tmp_path / "run.svg").read_text()
+    assert all(title in text for title in ("filter norm", "effective rate of SGD", "rotation", "loss", "score"))

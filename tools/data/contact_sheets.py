@@ -1,0 +1,58 @@
+"""Pictures of what a prepare_* command made: some images of the set with their boxes, masks or points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from normreg_plugins.crowd.data import Record, read_rgb
+from normreg_plugins.evaluation import Labelled, plot_sheet, read_mask, spread
+
+SHOWN = 12
+FILE = "contact_sheet.png"
+
+
+def draw_crowds(records: Mapping[str, Sequence[Record]], folder: Path) -> None:
+    """Images of all splits, with a point on each person."""
+    ready = [record for some in records.values() for record in some if "error" not in record]
+    images = []
+    for record in _spread(ready):
+        picture = folder / record["picture"]
+        points = np.load(picture.with_suffix(".npy"), allow_pickle=False)[:, :2]
+        title = f"{record['picture'].split('.')[0]}: {record['count']} people"
+        images.append(Labelled(title, read_rgb(picture), points=points))
+    _write(images, folder / FILE)
+
+
+def draw_masks(names: Sequence[str], images: Path, masks: Path, path: Path) -> None:
+    """Images with their masks over them."""
+    found = _spread([name for name in names if (images / f"{name}.jpg").is_file()])
+    _write([Labelled(n, read_rgb(images / f"{n}.jpg"), mask=read_mask(masks / f"{n}.png")) for n in found], path)
+
+
+def draw_boxes(coco: Mapping[str, Any], images: Path, path: Path) -> None:
+    """Images with their boxes and the names of the classes."""
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    found = _spread([image for image in coco["images"] if (images / image["file_name"]).is_file()])
+    boxes: dict[int, list[Any]] = {image["id"]: [] for image in found}
+    for box in coco["annotations"]:
+        if box["image_id"] in boxes:
+            boxes[box["image_id"]].append((box["bbox"], names[box["category_id"]]))
+    labelled = [
+        Labelled(Path(image["file_name"]).stem, read_rgb(images / image["file_name"]), boxes=boxes[image["id"]])
+        for image in found
+    ]
+    _write(labelled, path)
+
+
+def _spread(some: Sequence[Any]) -> list[Any]:
+    return [some[place] for place in spread(len(some), SHOWN)]
+
+
+def _write(images: Sequence[Labelled], path: Path) -> None:
+    if images:
+        plot_sheet(images, path)
+        print(f"picture: {path}")
