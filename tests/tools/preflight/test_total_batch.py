@@ -132,7 +132,9 @@ def test_grow_for_adam_follows_the_square_root_rule_and_shortens_the_loop():
     grow_batch(cfg, ranks=4)
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.weight_decay) == (pytest.approx(2e-4), pytest.approx(4e-4))
-    assert cfg.optim_wrapper.regularizer.alpha == pytest.approx(5e-3)
+    assert cfg.optim_wrapper.regularizer.alpha == pytest.approx(
+        2 * config("deeplabv3_aws").optim_wrapper.regularizer.alpha
+    )
     assert cfg.train_cfg.max_iters == cfg.param_scheduler[0].end == 13756
     assert cfg.param_scheduler[0].eta_min == pytest.approx(2e-6)
     assert (cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint.interval) == (529, 500)
