@@ -99,7 +99,7 @@ print(attach.__globals__["__file__"].replace("core/training/attach.py", "__init_
 def only_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of links to torch and what torch asks for, to stand in for an environment with nothing else."""
     folder = tmp_path_factory.mktemp("only_torch")
-    wanted, seen = ["torch"], set()
+    wanted, seen = ["torch", "setuptools"], set()  # torch 2.1 imports it without asking for it
     while wanted:
         name = wanted.pop()
         try:
