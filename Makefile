@@ -19,7 +19,7 @@ MINI_YOLO := configs/ultralytics/mini_detection.yaml
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic lint fmt clean
+.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic lint fmt release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,8 +33,8 @@ demo-digits: env ## compare weight decay and the methods on scikit-learn's digit
 
 demo-ultralytics: env ## train ultralytics' yolov3-tiny on drawn shapes, with weight decay and with WRS
 	$(BIN)/python tools/data/make_mini_data.py yolo
-	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wd $(ARGS)
-	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wrs wrs.decay_norms=True $(ARGS)
+	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wd wd $(ARGS)
+	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wrs wrs.decay_on=norm_layers $(ARGS)
 
 test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
 	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,ultralytics $(BIN)/python $(PYTEST) $(ARGS)
@@ -42,7 +42,7 @@ test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
 test-classic: env-classic ## run every test on the classic stack
 	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm .venv-classic/bin/python $(PYTEST) $(ARGS)
 
-lint: env ## check style, types and who imports whom
+lint: env ## check style, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -51,6 +51,11 @@ lint: env ## check style, types and who imports whom
 fmt: env ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+release: env ## build the source package and the wheel into dist/, and check the wheel
+	rm -rf dist build
+	$(BIN)/python -m build --no-isolation
+	NORMREG_DIST=$(CURDIR)/dist $(BIN)/python -m pytest -q tests/test_package.py
 
 env: .venv/.ready ## build .venv, the maintained stack
 

@@ -1,5 +1,6 @@
 # CSRNet on UCF-QNRF with constrained weights (PGD): scale, bias and noise in place of batch norm. The paper does not
 # try counting. PGD keeps only the directions of VGG16's filters, so the weights are those of vgg16 without norm layers.
+# Weight decay stays the task's 1e-4, not the paper's 1e-3 for SGD: Adam normalizes it together with the gradient.
 _base_ = "./csrnet_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

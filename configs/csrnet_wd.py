@@ -9,4 +9,11 @@ _base_ = [
 ]
 
 custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-4, weight_decay=1e-4))
+optim_wrapper = dict(
+    type="OptimWrapper",
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    optimizer=dict(type="Adam", lr=1e-4, weight_decay=1e-4),
+)
+# All numbers are written for this many images in an update and in an iteration. For several GPUs: docs/multi_gpu.md
+auto_scale_lr = dict(enable=False, base_batch_size=32, written_for=32)

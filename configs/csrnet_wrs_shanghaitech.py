@@ -2,4 +2,7 @@
 _base_ = "./csrnet_wd_shanghaitech.py"
 
 custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="WRS", interval=1))
+optim_wrapper = dict(
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WRS", interval=1, decay_on="norm_layers"),
+)

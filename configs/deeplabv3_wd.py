@@ -9,7 +9,11 @@ _base_ = [
 ]
 
 custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-4, weight_decay=2e-4))
-# For more GPUs (--auto-scale-lr): mm multiplies the rate by the whole batch over 10. With two GPUs of 5 images nothing
-# changes, because batch norm is synchronized.
-auto_scale_lr = dict(enable=False, base_batch_size=10)
+optim_wrapper = dict(
+    type="OptimWrapper",
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    optimizer=dict(type="AdamW", lr=1e-4, weight_decay=2e-4),
+)
+# All numbers are written for this many images in an update and in an iteration. For several GPUs: docs/multi_gpu.md
+auto_scale_lr = dict(enable=False, base_batch_size=10, written_for=10)

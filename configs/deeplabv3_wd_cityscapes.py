@@ -9,6 +9,11 @@ _base_ = [
 ]
 
 custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-4, weight_decay=2e-4))
-auto_scale_lr = dict(enable=False, base_batch_size=8)
+optim_wrapper = dict(
+    type="OptimWrapper",
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    optimizer=dict(type="AdamW", lr=1e-4, weight_decay=2e-4),
+)
+auto_scale_lr = dict(enable=False, base_batch_size=8, written_for=8)  # docs/multi_gpu.md
 model = dict(data_preprocessor=dict(size=(512, 1024)), decode_head=dict(num_classes=19))

@@ -1,5 +1,3 @@
-# yolov3_wrs.py on the paper's own split of COCO 2014: see yolov3_wd_coco2014.py.
-_base_ = "./yolov3_wd_coco2014.py"
-
-custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="WRS", interval=10))
+# yolov3_wrs.py, weight rescaling (WRS), on the WRS paper's own split of COCO 2014.
+_base_ = ["./yolov3_wrs.py", "./_base_/datasets/coco2014_split.py"]
+data_root, train_dataloader, val_dataloader, test_dataloader, val_evaluator, test_evaluator = _base_.coco2014

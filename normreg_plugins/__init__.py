@@ -17,12 +17,14 @@ from normreg_plugins.core import (
 )
 from normreg_plugins.hosts.method_names import register_method
 from normreg_plugins.hosts.on_import import register_with
+from normreg_plugins.more_methods import Hyperball
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AdaptiveWeightShrink",
     "Handle",
+    "Hyperball",
     "Kind",
     "Method",
     "SphereDescent",

@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose host is missing; `_fail_if_required` decides whether that will do."""
+    """Skip a test whose host is missing. `_fail_if_required` then fails it if the host is required."""
     for host, modules in HOSTS.items():
         if item.get_closest_marker(host):
             for module in modules:
@@ -49,7 +49,7 @@ def pytest_make_collect_report():
 
 
 def _fail_if_required(report):
-    """Where a host is required, a skip for want of it fails, that of `importorskip` included."""
+    """A test that was skipped because a required host is missing fails, also if `importorskip` skipped it."""
     if report.skipped and isinstance(report.longrepr, tuple):
         reason = report.longrepr[-1]
         for host in REQUIRED_HOSTS:

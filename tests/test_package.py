@@ -1,9 +1,11 @@
 """The package as a user gets it: built, installed away from the sources, without any host."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -36,18 +38,19 @@ def python(*arguments: str | Path, **options) -> str:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder into which the built wheel is installed."""
+    """The folder into which the wheel is installed: that of `make release`, or one built from what git tracks."""
     folder = tmp_path_factory.mktemp("package")
-    sources = folder / "sources"
-    shutil.copytree(
-        ROOT / "normreg_plugins",
-        sources / "normreg_plugins",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
-    for file in (ROOT / "pyproject.toml", ROOT / "LICENSE", *ROOT.glob("*.md")):
-        shutil.copy(file, sources)
-    python("-m", "build", "--wheel", "--no-isolation", "--outdir", folder, sources)
-    (wheel,) = folder.glob("*.whl")
+    released = os.environ.get("NORMREG_DIST")
+    if not released:
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+        )
+        for name in listed.stdout.splitlines():
+            if not name.startswith("tests/") and (ROOT / name).is_file():
+                (folder / "sources" / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / "sources" / name)
+        python("-m", "build", "--no-isolation", "--outdir", folder, folder / "sources")  # the wheel from the sdist
+    (wheel,) = Path(released or folder).glob("*.whl")
     python("-m", "pip", "install", "--no-deps", "--no-index", "--target", folder / "site", wheel)
     return folder / "site"
 
@@ -59,12 +62,134 @@ def test_wheel_imports_away_from_sources_without_hosts(site: Path) -> None:
     assert Path(core) == site / "normreg_plugins" / "core" / "__init__.py"
 
 
-def test_wheel_holds_the_package_and_nothing_else(site: Path) -> None:
-    top = {path.name for path in site.iterdir() if path.suffix != ".dist-info"}
-    assert top == {"normreg_plugins"}
-    sources = {path.relative_to(ROOT) for path in (ROOT / "normreg_plugins").rglob("*.py")}
-    assert sources == {path.relative_to(site) for path in site.rglob("*.py")}
-    assert (site / "normreg_plugins" / "py.typed").read_text()
+def test_wheel_holds_the_package_with_configs_and_tools_and_nothing_else(site: Path) -> None:
+    assert {path.name for path in site.iterdir() if path.suffix != ".dist-info"} == {"normreg_plugins", "bin"}
+    package, mim = site / "normreg_plugins", site / "normreg_plugins" / ".mim"
+    assert {path.name for path in mim.iterdir()} == {"configs", "tools", "model-index.yml"}
+    for ours, theirs in (
+        (ROOT / "normreg_plugins", package),
+        (ROOT / "configs", mim / "configs"),
+        (ROOT / "tools", mim / "tools"),
+    ):
+        sources = {path.relative_to(ours) for path in ours.rglob("*.py")}
+        found = {
+            path.relative_to(theirs)
+            for path in theirs.rglob("*.py")
+            if ours.name != "normreg_plugins" or mim not in path.parents
+        }
+        assert sources == found
+    assert (package / "py.typed").read_text()
+
+
+PLAIN_LOOP = """
+import torch
+from normreg_plugins import WeightRescaling, attach
+net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4), torch.nn.Flatten())
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+handle = attach(optimizer, net, WeightRescaling(interval=2))
+for _ in range(4):
+    net(torch.randn(2, 3, 5, 5)).pow(2).mean().backward()
+    optimizer.step()
+print(handle.updates, net[0].weight.flatten(1).norm(dim=1).sub(1).abs().max().item() < 1e-6)
+print(attach.__globals__["__file__"].replace("core/training/attach.py", "__init__.py"))
+"""
+
+
+@pytest.fixture(scope="module")
+def only_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of links to torch and what torch asks for, to stand in for an environment with nothing else."""
+    folder = tmp_path_factory.mktemp("only_torch")
+    wanted, seen = ["torch"], set()
+    while wanted:
+        name = wanted.pop()
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            continue  # for another platform
+        seen.add(name)
+        needed = (line for line in found.requires or () if "extra ==" not in line)
+        wanted += {re.split(r"[ <>=!~;\[(]", line)[0] for line in needed} - seen
+        for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+            place = Path(str(found.locate_file(top)))
+            if place.exists() and not (folder / top).exists():
+                (folder / top).symlink_to(place)
+    return folder
+
+
+def test_wheel_trains_where_there_is_only_torch(site: Path, only_torch: Path) -> None:
+    paths = clean_environment(PYTHONPATH=f"{site}{os.pathsep}{only_torch}")
+    code = f"import importlib.util as u\nassert u.find_spec('numpy') is u.find_spec('rich') is None\n{PLAIN_LOOP}"
+    printed = python("-S", "-c", code, cwd=site.parent, env=paths).splitlines()
+    assert printed == ["4 True", str(site / "normreg_plugins" / "__init__.py")]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | more
+
+
+def test_the_command_runs_the_tools_of_the_wheel(site: Path) -> None:
+    installed = clean_environment(PYTHONPATH=str(site))
+    command = [sys.executable, str(site / "bin" / "normreg")]
+    listed = subprocess.run([*command], capture_output=True, text=True, env=installed, cwd=site.parent, check=False)
+    assert listed.returncode == 0
+    for name in ("inspect_model", "eval_map", "eval_miou", "eval_mae", "train", "data/make_mini_data"):
+        assert f"  {name}\n" in listed.stderr
+    wrong = subprocess.run([*command, "evalmap"], capture_output=True, text=True, env=installed, check=False)
+    assert wrong.returncode == 2
+    assert "there is no tool 'evalmap'" in wrong.stderr
+    shown = subprocess.run([*command, "eval_mae", "--help"], capture_output=True, text=True, env=installed, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "usage: eval_mae.py" in shown.stdout
+
+
+INSTALLED_CONFIGS = """
+import normreg_plugins
+from mmengine.config import Config
+from pathlib import Path
+Path("child.py").write_text('_base_ = "normreg_plugins::mini/yolov3_wrs.py"')
+found = Config.fromfile("child.py")
+print(found.optim_wrapper.regularizer.type, normreg_plugins.__file__)
+Path("top.py").write_text('_base_ = "normreg_plugins::mini/../yolov3_wrs.py"')
+print(Config.fromfile("top.py").optim_wrapper.regularizer.type)
+"""
+
+
+@pytest.mark.mm
+def test_configs_of_the_wheel_are_bases_by_name(site: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mmengine")
+    installed = clean_environment(PYTHONPATH=str(site))
+    first, second = python("-c", INSTALLED_CONFIGS, cwd=tmp_path, env=installed).splitlines()[-2:]
+    assert first.split() == ["WRS", str(site / "normreg_plugins" / "__init__.py")]
+    assert second == "WRS"
+
+
+@pytest.mark.mm
+@pytest.mark.slow
+def test_the_wheel_trains_a_mini_config_without_a_clone(site: Path, tmp_path: Path) -> None:
+    """As `mim train normreg_plugins csrnet_wrs.py` does, which runs .mim/tools/train.py on the config that it finds."""
+    pytest.importorskip("mmengine")
+    installed = clean_environment(PYTHONPATH=str(site), OMP_NUM_THREADS="1")
+    mim = site / "normreg_plugins" / ".mim"
+    python(
+        mim / "tools/data/make_mini_data.py",
+        "detection",
+        "--train",
+        "8",
+        "--val",
+        "2",
+        "--size",
+        "64",
+        cwd=tmp_path,
+        env=installed,
+    )
+    options = ["--cfg-options", "train_cfg.max_epochs=1", "train_cfg.val_interval=9"]
+    python(mim / "tools/train.py", mim / "configs/mini/yolov3_wrs.py", *options, cwd=tmp_path, env=installed)
+    assert list((tmp_path / "work_dirs").rglob("*.pth"))
+
+
+def test_the_citation_has_the_version_of_the_package() -> None:
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert f"version: {version[1]}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_torch_is_the_only_hard_dependency(site: Path) -> None:
@@ -93,7 +218,7 @@ print("NormRegHook" in HOOKS.module_dict, "CrowdVisualizer" in VISUALIZERS.modul
 @pytest.mark.mm
 @pytest.mark.parametrize("asked", ["", "importlib.util.find_spec('mmengine')"])
 def test_importing_the_package_before_mmengine_registers_with_it(asked: str) -> None:
-    """Also after someone has looked whether mmengine is there, as many packages do."""
+    """Also if `find_spec` was asked for mmengine before, as many packages do."""
     pytest.importorskip("mmengine")
     assert python("-c", REGISTERED.format(asked=asked)).split() == ["True", "True"]
 

@@ -1,4 +1,4 @@
-"""What the README and the docs show, happens: their code runs, prints what they say, and what they name is there."""
+"""The code of the README and the docs runs and prints what they say, and what they name exists."""
 
 import ast
 import contextlib
@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,9 +44,9 @@ def same_text(expected: str, printed: str) -> bool:
 
 
 def run_page(page: str) -> dict:
-    """Run a page's code from top to bottom, hold each output against the page, and return what was defined."""
+    """Run a page's code from top to bottom, compare each output with the page, and return what was defined."""
     torch.manual_seed(0)
-    names: dict = {"__name__": page}
+    names: dict = {"__name__": page, "_base_": SimpleNamespace(custom_hooks=[])}
     printed = ""
     for language, content in BLOCK.findall(text_of(page)):
         if language == "python":
@@ -74,10 +75,12 @@ def test_averages_are_short_until_corrected_and_best_recalibrated() -> None:
 def test_two_lines_put_the_method_to_work_in_an_mm_config(way, tmp_path) -> None:
     from helpers import mm_toy
     from mmengine.config import Config
+    from mmengine.hooks import EmptyCacheHook
     from mmengine.runner import Runner
 
     (lines,) = [code for language, code in BLOCK.findall(text_of("README.md")) if language == "python" and way in code]
-    mm_toy.config(tmp_path / "work").dump(tmp_path / "base.py")
+    base = mm_toy.config(tmp_path / "work", custom_hooks=[{"type": "EmptyCacheHook"}])
+    base.dump(tmp_path / "base.py")
     (tmp_path / "child.py").write_text(f'_base_ = "base.py"\n{lines}')
     runner = Runner.from_cfg(Config.fromfile(tmp_path / "child.py"))
     runner.train()
@@ -85,6 +88,7 @@ def test_two_lines_put_the_method_to_work_in_an_mm_config(way, tmp_path) -> None
     assert handle is not None
     assert handle.method == WeightRescaling(interval=10)
     assert (len(handle.targets), handle.updates) == (3, 12)
+    assert any(isinstance(hook, EmptyCacheHook) for hook in runner.hooks)  # the base's own hooks are kept
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -25,5 +25,5 @@ if [[ ${DRY_RUN:-} ]]; then
     echo
     exit
 fi
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # one thread per rank, as torchrun sets it, unannounced
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # torchrun would set the same, with a warning
 exec "${command[@]}"

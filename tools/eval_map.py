@@ -6,8 +6,8 @@
 A file of detections is COCO's .json, or the .pkl of tools/test.py --out. For each file it prints COCO's mAP (IoU .5 to
 .95) and mAP@.5. It also prints precision, recall and F1 (IoU .5, means over classes), once at the confidence with the
 best F1 and once at --confidence. With --out it writes all numbers as JSON and draws these three over every confidence,
-as in Fig. 9 of the WRS paper, the scores as bars, and which class was taken for which at --confidence. With --images
-and --pictures it draws the images with the most mistakes.
+the scores as bars, and which class was taken for which at --confidence. With --images and --pictures it draws the
+images with the most mistakes. Fig. 9 of the WRS paper shows scores over training: tools/research/plot_training.py.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from normreg_plugins.evaluation import (
     DetectedImage,
     Pair,
     PredictionsError,
+    category_ids,
     curves,
     detection_confusion,
     detection_scores,
@@ -70,15 +71,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     if args.pictures < 0 or (args.pictures and not (args.out and args.images)):
         parser.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --images and --out")
     return args
-
-
-def category_ids(coco: Any, classes: Sequence[str] | None) -> list[int]:
-    """The categories that the labels 0, 1, ... of an mm model mean, in the order of the file, not of `classes`."""
-    names = [category["name"] for category in coco.dataset["categories"]]
-    if unknown := [name for name in classes or () if name not in names]:
-        raise PredictionsError(f"--classes: the annotations have no {', '.join(unknown)}")
-    kept = [c for c in coco.dataset["categories"] if classes is None or c["name"] in classes]
-    return [category["id"] for category in kept]
 
 
 def refuse_strangers(path: Path, detections: list[dict[str, Any]], coco: Any) -> None:

@@ -2,8 +2,9 @@
 """What would a method do to this model? `python tools/inspect_model.py CONFIG [CHECKPOINT]`
 
 It prints a table with the verdict on every weight, whether a proof by numbers agrees, its filter norms and how many
-filters are zero. Then it lists the weights that the config's regularizer (or WRS, if there is none) would leave alone,
-and says what WRS would do to the effective learning rate. --plot draws the layers as bars.
+filters are zero. Then it says what the config's regularizer (or WRS, if there is none) does to the effective learning
+rate when training starts from these weights, and lists the weights that it would leave alone. --plot draws the layers
+as bars.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.p
 import torch
 from mmengine.config import Config
 from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from normreg_plugins import Handle, Verdicts, WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
-from normreg_plugins.analysis import plot_verdicts
-from normreg_plugins.analysis.effective_rates import switch_of_rate
+from normreg_plugins import Verdicts, attach, find_scale_invariant, prove_scale_invariant
+from normreg_plugins.analysis import plot_verdicts, rate_at_start
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 from tools.checkpoints.mm_checkpoint import load_weights
@@ -131,35 +132,19 @@ def table_of(model: nn.Module, verdicts: Verdicts, proof: Verdicts | None) -> Ta
     return table
 
 
-def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: Console) -> Handle:
+def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: Console) -> None:
     """Attach the method, and print what it would act on and what it would leave alone."""
     hooks = [hook["regularizer"] for hook in cfg.get("custom_hooks") or [] if "regularizer" in hook]
     regularizer = cfg.get("optim_wrapper", {}).get("regularizer") or next(iter(hooks), {"type": "WRS"})
     method = build_regularizer(regularizer)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+    settings = cfg.get("optim_wrapper", {}).get("optimizer") or {"type": "SGD", "lr": 0.01}
+    optimizer = build_optim_wrapper(model, {"optimizer": settings}).optimizer
     handle = attach(optimizer, model, method, forward=forward, updates_per_epoch=1.0)
+    if change := rate_at_start(handle):
+        console.print(f"\n{change}")
     console.print(f"\n{handle.method!r} would act on {len(handle.targets)} weights and leave alone:")
     for name, reason in handle.left_alone.items():
         console.print(f"  {name}: {reason}")
-    return handle
-
-
-def say_how_the_rate_changes(norms: dict[str, list[float]], cfg: Config, handle: Handle, console: Console) -> None:
-    """Print the effective rate that the config begins with, and what giving all filters one norm does to it.
-
-    Args:
-        norms: the filter norms of each weight before the method.
-    """
-    method, settings = handle.method, cfg.get("optim_wrapper", {}).get("optimizer", {})
-    if not isinstance(method, WeightRescaling) or method.per != "filter" or isinstance(method.radius, str):
-        return
-    name, rate = str(settings.get("type", "")), settings.get("lr")
-    power = 1 if name.lower().startswith(("ada", "rmsprop")) else 2  # Table 1 of the L2 paper
-    switch = switch_of_rate([norm for target in handle.targets for norm in norms[target]], method.radius, power)
-    if rate is not None:
-        law, begins = ("", "||w||", "||w||^2")[power], rate / switch.filter_norm**power
-        console.print(f"\n{name} at learning rate {rate:.3g} begins at the effective rate {begins:.3g} (rate / {law})")
-    console.print(str(switch))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -179,13 +164,11 @@ def main(argv: list[str] | None = None) -> None:
     if proof is not None:
         differ = sum(p.kind != v.kind for p, v in zip(proof, verdicts))
         console.print(f"proven by numbers: {len(verdicts) - differ} of {len(verdicts)} verdicts agree")
-    norms = {verdict.name: norms_of(model, verdict.name).tolist() for verdict in verdicts}
     try:
         if args.plot is not None:
             plot_verdicts(model, verdicts, args.plot)
             console.print(f"picture: {args.plot}")
-        handle = say_what_it_does(model, cfg, forward, console)
-        say_how_the_rate_changes(norms, cfg, handle, console)
+        say_what_it_does(model, cfg, forward, console)
     except ValueError as error:
         refuse(str(error))
 

@@ -7,4 +7,9 @@ _base_ = [
 ]
 
 custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-3, weight_decay=1e-4))
+optim_wrapper = dict(
+    type="OptimWrapper",
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    optimizer=dict(type="Adam", lr=1e-3, weight_decay=1e-4),
+)

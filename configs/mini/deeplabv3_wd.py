@@ -8,5 +8,10 @@ _base_ = [
 ]
 
 custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3, weight_decay=2e-4))
+optim_wrapper = dict(
+    type="OptimWrapper",
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=2e-4),
+)
 work_dir = "work_dirs/mini/deeplabv3_wd"  # configs/deeplabv3_wd.py writes to work_dirs/deeplabv3_wd

@@ -4,6 +4,6 @@ _base_ = "./deeplabv3_wd.py"
 custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WRS", interval=10, per="position", output_layers=("decode_head.conv_seg",)),
+    regularizer=dict(type="WRS", interval=10, per="position", decay_on="norm_layers"),
 )
 work_dir = "work_dirs/mini/deeplabv3_wrs_ic"  # configs/deeplabv3_wrs_ic.py writes to work_dirs/deeplabv3_wrs_ic

@@ -6,6 +6,7 @@ custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     constructor="NormRegOptimWrapperConstructor",
     regularizer=dict(type="PGD"),
+    optimizer=dict(weight_decay=1e-3),  # the paper's for ResNet (section 4.1.1)
     paramwise_cfg=dict(flat_decay_mult=0.0),  # no weight decay on scales and biases (section 4.1.1)
 )
 scale_bias = dict(type="NormRegScaleBias")

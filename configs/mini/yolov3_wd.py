@@ -9,6 +9,8 @@ _base_ = [
 custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     type="OptimWrapper",
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
     optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=35, norm_type=2),
 )

@@ -7,6 +7,7 @@ scipy when they are imported: import from them by name.
 from normreg_plugins.analysis.monitor import Monitor
 from normreg_plugins.analysis.norm_plot import plot_layers, plot_runs
 from normreg_plugins.analysis.norms import norm_summary
+from normreg_plugins.analysis.rate_at_start import RateAtStart, rate_at_start
 from normreg_plugins.analysis.report import Report, Row
 from normreg_plugins.analysis.run_files import JsonLinesSink, Run, read_run
 from normreg_plugins.analysis.run_folder import log_of, logs_of
@@ -15,6 +16,7 @@ from normreg_plugins.analysis.verdict_plot import plot_verdicts
 __all__ = [
     "JsonLinesSink",
     "Monitor",
+    "RateAtStart",
     "Report",
     "Row",
     "Run",
@@ -24,5 +26,6 @@ __all__ = [
     "plot_layers",
     "plot_runs",
     "plot_verdicts",
+    "rate_at_start",
     "read_run",
 ]

@@ -1,4 +1,4 @@
-"""Check options: what is wrong, its value, and what it must be."""
+"""Check the options of methods. An error names the option, its value and what it must be."""
 
 from __future__ import annotations
 

@@ -12,10 +12,22 @@ from normreg_plugins.evaluation.count_plot import CountedImage, plot_counted_ima
 from normreg_plugins.evaluation.density_overlay import overlay
 from normreg_plugins.evaluation.detection_confusion import Pair, detection_confusion, mistakes, pairs_by_image
 from normreg_plugins.evaluation.detection_curves import Curves, Matches, curves
-from normreg_plugins.evaluation.detection_files import PredictionsError, load_data_pickle, load_predictions
-from normreg_plugins.evaluation.detection_map import DetectionScores, detection_scores, load_annotations
-from normreg_plugins.evaluation.detection_plot import DetectedImage, plot_curves, plot_detected_images
+from normreg_plugins.evaluation.detection_files import PredictionsError, from_mm, load_data_pickle, load_predictions
+from normreg_plugins.evaluation.detection_map import (
+    DetectionScores,
+    category_ids,
+    detection_matches,
+    detection_scores,
+    load_annotations,
+)
+from normreg_plugins.evaluation.detection_plot import (
+    DetectedImage,
+    plot_curves,
+    plot_detected_images,
+    plot_training,
+)
 from normreg_plugins.evaluation.mask_files import IGNORED, UNREADABLE, Labels, MaskError, read_mask, save_mask
+from normreg_plugins.evaluation.run_log import logged_scores
 from normreg_plugins.evaluation.segmentation_iou import Scores, confusion, scores
 from normreg_plugins.evaluation.segmentation_plot import Row, plot_rows
 from normreg_plugins.evaluation.spread_plot import plot_dots, plot_quartiles
@@ -37,17 +49,21 @@ __all__ = [
     "Row",
     "Scores",
     "bands",
+    "category_ids",
     "confusion",
     "count_errors",
     "curves",
     "detection_confusion",
+    "detection_matches",
     "detection_scores",
+    "from_mm",
     "grid_error",
     "load_annotations",
     "load_counts",
     "load_data_pickle",
     "load_map",
     "load_predictions",
+    "logged_scores",
     "mistakes",
     "overlay",
     "pairs_by_image",
@@ -61,6 +77,7 @@ __all__ = [
     "plot_quartiles",
     "plot_rows",
     "plot_sheet",
+    "plot_training",
     "read_mask",
     "save_counts",
     "save_map",

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of detections at every confidence (Fig. 9 of the WRS paper)."""
+"""Precision, recall and F1 of detections at every confidence."""
 
 from __future__ import annotations
 

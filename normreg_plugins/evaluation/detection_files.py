@@ -33,7 +33,7 @@ def load_predictions(path: Path, category_ids: Sequence[int]) -> list[dict[str, 
     if path.suffix == ".json":
         detections = _load_json(path)
     elif path.suffix in (".pkl", ".pickle"):
-        detections = _from_mm(path, load_data_pickle(path), category_ids)
+        detections = from_mm(load_data_pickle(path), category_ids, path)
     else:
         raise PredictionsError(f"{path} is neither .json (COCO) nor .pkl (mm's test.py --out)")
     if not detections:
@@ -83,7 +83,12 @@ def _load_storage(content: bytes) -> Any:
         raise pickle.UnpicklingError("a tensor in it holds more than data") from error
 
 
-def _from_mm(path: Path, samples: Any, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+def from_mm(samples: Any, category_ids: Sequence[int], source: object = "mm") -> list[dict[str, Any]]:
+    """Detections of mm's data samples, as dicts, in COCO's form.
+
+    Args:
+        source: where they come from, for errors.
+    """
     detections = []
     try:
         for sample in samples:
@@ -92,7 +97,7 @@ def _from_mm(path: Path, samples: Any, category_ids: Sequence[int]) -> list[dict
             for (left, top, right, bottom), score, label in zip(*columns, strict=True):
                 if not 0 <= label < len(category_ids):
                     raise PredictionsError(
-                        f"{path} has label {label}, the annotations have {len(category_ids)} "
+                        f"{source} has label {label}, the annotations have {len(category_ids)} "
                         "categories: they do not belong together"
                     )
                 detections.append(
@@ -104,5 +109,5 @@ def _from_mm(path: Path, samples: Any, category_ids: Sequence[int]) -> list[dict
                     }
                 )
     except (TypeError, KeyError, AttributeError) as error:
-        raise PredictionsError(f"{path} holds no detections of mm: {error!r}") from error
+        raise PredictionsError(f"{source} holds no detections of mm: {error!r}") from error
     return detections

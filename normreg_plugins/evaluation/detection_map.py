@@ -55,17 +55,42 @@ def detection_scores(coco: Any, detections: list[dict[str, Any]], category_ids: 
 
     mAP takes the 100 best detections of a category in an image into account, the matches take all.
     """
-    from pycocotools.cocoeval import COCOeval
-
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(coco, coco.loadRes(detections), "bbox")
-        evaluation.params.catIds = list(category_ids)
+        evaluation = _evaluation(coco, detections, category_ids)
         evaluation.params.maxDets = [1, 10, 100, max(101, len(detections))]  # summarize() reads the first three
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     mean_ap, mean_ap50, *_ = evaluation.stats
     return DetectionScores(float(mean_ap), float(mean_ap50), _matches(evaluation))
+
+
+def detection_matches(coco: Any, detections: list[dict[str, Any]], category_ids: Sequence[int]) -> dict[int, Matches]:
+    """The matches at IoU .5 alone, in a fraction of the time of `detection_scores`. There may be no detections."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = _evaluation(coco, detections, category_ids)
+        params = evaluation.params
+        params.iouThrs, params.maxDets = params.iouThrs[:1], [max(1, len(detections))]
+        params.areaRng, params.areaRngLbl = params.areaRng[:1], params.areaRngLbl[:1]
+        evaluation.evaluate()
+    return _matches(evaluation)
+
+
+def category_ids(coco: Any, classes: Sequence[str] | None) -> list[int]:
+    """The categories that the labels 0, 1, ... of an mm model mean, in the order of the file, not of `classes`."""
+    names = [category["name"] for category in coco.dataset["categories"]]
+    if unknown := [name for name in classes or () if name not in names]:
+        raise PredictionsError(f"the annotations have no {', '.join(unknown)}")
+    return [c["id"] for c in coco.dataset["categories"] if classes is None or c["name"] in classes]
+
+
+def _evaluation(coco: Any, detections: list[dict[str, Any]], category_ids: Sequence[int]) -> Any:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    evaluation = COCOeval(coco, coco.loadRes(detections) if detections else COCO(), "bbox")
+    evaluation.params.catIds = list(category_ids)
+    return evaluation
 
 
 def _matches(evaluation: Any) -> dict[int, Matches]:

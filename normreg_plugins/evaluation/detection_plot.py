@@ -1,4 +1,4 @@
-"""Draws F1, precision and recall over the confidence, as Fig. 9 of the WRS paper, and detections on their images."""
+"""Draws scores over the confidence or over training (Fig. 9 of the WRS paper), and detections on their images."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.evaluation.detection_confusion import Pair, mistakes
-from normreg_plugins.evaluation.detection_curves import Curves
+from normreg_plugins.evaluation.detection_curves import Curves, Floats
 from normreg_plugins.plot_style import OKABE_ITO, new_figure, save, style
 
+Line = tuple[Sequence[float] | Floats, Sequence[float] | Floats]
+"""Where on the axis, and the score there."""
 PANELS = {"f1": "F1", "precision": "Precision", "recall": "Recall"}
 RIGHT, WRONG, MISSED = OKABE_ITO[6], OKABE_ITO[1], OKABE_ITO[5]
 
@@ -26,16 +30,31 @@ class DetectedImage:
 
 
 def plot_curves(runs: Mapping[str, Curves], path: Path) -> None:
-    """Write a picture with three panels side by side."""
-    figure = new_figure(12, 3.8)
-    for axes, (name, title) in zip(figure.subplots(1, 3), PANELS.items(), strict=True):
-        for index, (label, curves) in enumerate(runs.items()):
-            looks = style(index, len(curves.confidence))
-            axes.plot(curves.confidence, getattr(curves, name), label=label, **looks)
-        axes.set(title=title, xlabel="confidence threshold", xlim=(0, 1), ylim=(0, 1.02))
+    """Write a picture with three panels side by side, over the confidence below which detections are dropped."""
+    lines = {run: {name: (c.confidence, getattr(c, name)) for name in PANELS} for run, c in runs.items()}
+    save(_panels(PANELS, lines, "confidence threshold", xlim=(0, 1), ylim=(0, 1.02)), path)
+
+
+def plot_training(runs: Mapping[str, Mapping[str, Line]], panels: Mapping[str, str], path: Path) -> None:
+    """Write a picture with one panel per score, over the epochs of training, or over what validation counts in.
+
+    Args:
+        runs: the lines of each run, by the name of the score.
+        panels: the title of each score's panel.
+    """
+    save(_panels(panels, runs, "epoch or iteration"), path)
+
+
+def _panels(titles: Mapping[str, str], runs: Mapping[str, Mapping[str, Line]], xlabel: str, **limits: Any) -> Any:
+    figure = new_figure(4 * len(titles), 3.8)
+    for axes, (name, title) in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles.items(), strict=True):
+        for index, (label, lines) in enumerate(runs.items()):
+            x, y = (np.asarray(values) for values in lines.get(name, ((), ())))
+            axes.plot(x, y, label=label, **style(index, x.size))
+        axes.set(title=title, xlabel=xlabel, **limits)
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=min(4, len(runs)), frameon=False)
-    save(figure, path)
+    return figure
 
 
 def plot_detected_images(images: Sequence[DetectedImage], classes: Mapping[int, str], path: Path) -> None:

@@ -13,7 +13,7 @@ from normreg_plugins.core.training import STATE_KEY
 
 
 def settings_of(method: Method, **more: Any) -> dict[str, Any]:
-    """All of a method that has to stay the same when a run is resumed, as plain values."""
+    """All settings that must stay the same when a run is resumed, as plain values."""
     return {"method": type(method).__name__, **more, **asdict(method)}
 
 
@@ -32,5 +32,5 @@ def what_changed(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[di
 
 
 def _plain(value: Any) -> Any:
-    """A list for a tuple: which of the two it was does not matter."""
+    """A list in place of a tuple, because a checkpoint may have either."""
     return list(value) if isinstance(value, tuple) else value

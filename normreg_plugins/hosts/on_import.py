@@ -12,7 +12,7 @@ from typing import Any
 
 
 class AfterImport(MetaPathFinder):
-    """Imports our adapter as soon as its host has been imported, once; who only asks for the host changes nothing."""
+    """Imports our adapter once, right after its host was imported. To ask `find_spec` for the host imports nothing."""
 
     def __init__(self, host: str, adapter: str) -> None:
         self._host, self._adapter = host, adapter

@@ -19,17 +19,27 @@ from normreg_plugins.core.options import require
 
 @torch.no_grad()
 def turn_(targets: Sequence[Target], before: Sequence[Tensor], rates: Sequence[float | Tensor]) -> list[Scaled]:
-    """W <- R normalize(W + eta R normalize(u)), with W = `before` and u the step from it to the weight now."""
+    """W <- R normalize(W + eta R normalize(u)), with W = `before` and u the step from it to the weight now.
 
-    def scaled(target: Target, start: Tensor, eta: float | Tensor) -> Scaled:
-        radius, parts = target.kept["radius"], target.parts
-        step = target.weight - start  # u
-        parts.scale_(step, safe_factors(eta * radius, parts.norms(step)))  # eta R normalize(u); a zero step stays zero
-        target.weight.copy_(start).add_(step)
-        norms = parts.norms(target.weight)
-        return Scaled(target, norms, safe_factors(radius, norms))  # R normalize(...)
+    W has the norm R already. So the filter norms do not change, and running statistics stay as they are.
+    """
+    done = []
+    for target, start, eta in zip(targets, before, rates):
+        weight, parts, radius = target.weight, target.parts, target.kept["radius"]
+        weight.sub_(start)  # u
+        parts.scale_(weight, safe_factors(eta * radius, parts.norms(weight)))  # eta R normalize(u); 0 stays 0
+        weight.add_(start)
+        norms = parts.norms(weight)
+        done.append(Scaled(target, norms, safe_factors(radius, norms)))
+        parts.scale_(weight, done[-1].factor)  # R normalize(...)
+    return done
 
-    return scale_(map(scaled, targets, before, rates))
+
+def onto_sphere_(targets: Sequence[Target]) -> list[Scaled]:
+    """W <- R normalize(W), for weights that were loaded rounded or averaged; running statistics follow."""
+    norms = [target.parts.norms(target.weight.detach()) for target in targets]
+    factors = [safe_factors(target.kept["radius"], norm) for target, norm in zip(targets, norms)]
+    return scale_(map(Scaled, targets, norms, factors))
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,8 +47,7 @@ class Hyperball(Method):
     """After each update, W <- R normalize(W + eta R normalize(u)) (Hyperball, arXiv 2606.16899).
 
     The learning rate is the angle of each update, in radians, whatever the optimizer. Do not use it on weights whose
-    scale the network sees: they could not change their norm. It keeps one copy of each weight between the gradient and
-    the end of the update.
+    scale the network sees: their norm could never change. It copies each weight for the time of an update.
 
     Args:
         per: 'layer' for one norm per weight, as in the paper, or 'filter'.
@@ -48,6 +57,8 @@ class Hyperball(Method):
 
     per: Per = "layer"
     decay_on: DecayOn = "others"
+
+    keeps = ("radius",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,5 +75,7 @@ class Hyperball(Method):
         return []
 
     def after_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
-        before = [target.scratch.pop("before", target.weight.detach()) for target in targets]
-        return turn_(targets, before, rates())
+        moved = [target for target in targets if "before" in target.scratch]
+        if not moved:  # weights were loaded, and no update was made
+            return onto_sphere_(targets)
+        return turn_(moved, [target.scratch.pop("before") for target in moved], rates())

@@ -8,13 +8,21 @@ import torch
 
 pytestmark = pytest.mark.mm
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-CLASSIFIER = ("decode_head.conv_seg",)
+CLASSIFIER = "decode_head.conv_seg"
 METHODS = {
-    "wd": None,
-    "wrs": {"type": "WRS", "interval": 10, "output_layers": CLASSIFIER},
-    "wrs_ic": {"type": "WRS", "interval": 10, "per": "position", "output_layers": CLASSIFIER},
+    "wd": {"type": "WD"},
+    "wrs": {"type": "WRS", "interval": 10, "decay_on": "norm_layers"},
+    "wrs_ic": {"type": "WRS", "interval": 10, "per": "position", "decay_on": "norm_layers"},
     "aws": {"type": "AWS"},
     "pgd": {"type": "PGD"},
+}
+NORM_LAYERS = {"gammas", "betas"}
+DECAYED = {
+    "wd": {"weights", "conv_seg.weight", "gammas"},  # section VI-A of the WRS paper
+    "wrs": NORM_LAYERS,  # Algorithm 1, line 7
+    "wrs_ic": NORM_LAYERS,
+    "aws": {"conv_seg.weight", "gammas"},  # experimental setting of the AWS paper
+    "pgd": {"weights", "conv_seg.weight"},  # section 4.1.1 of the constrained paper
 }
 STOCK = "deeplabv3/deeplabv3_r101-d8_4xb4-20k_voc12aug-512x512.py"
 
@@ -43,8 +51,7 @@ def build(model, device="meta"):
 
 
 def method_of(cfg):
-    regularizer = cfg.optim_wrapper.get("regularizer")
-    return None if regularizer is None else {k: v for k, v in regularizer.items() if k != "alpha"}
+    return {k: v for k, v in cfg.optim_wrapper.regularizer.items() if k != "alpha"}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -68,7 +75,7 @@ def test_the_protocol_is_the_papers(method):
 def test_each_config_is_the_baseline_with_one_method(folder, method):
     cfg, baseline = load(f"{folder}deeplabv3_{method}"), load(f"{folder}deeplabv3_wd")
     assert method_of(cfg) == METHODS[method]
-    assert ("constructor" in cfg.optim_wrapper) == (METHODS[method] is not None)
+    assert cfg.optim_wrapper.constructor == "NormRegOptimWrapperConstructor"
     assert cfg.custom_imports.imports == ["normreg_plugins"]
     assert cfg.model.backbone.norm_eval is False
     for part in ("train_dataloader", "val_dataloader", "train_cfg", "param_scheduler", "val_evaluator", "sync_bn"):
@@ -78,7 +85,7 @@ def test_each_config_is_the_baseline_with_one_method(folder, method):
 @pytest.mark.parametrize("folder", ["", "mini/"])
 @pytest.mark.parametrize("method", METHODS)
 def test_the_optimizer_is_built_with_the_method_on_its_weights(folder, method):
-    """112 convolutions with a norm, or with what stands for one, and the classifier where it is named."""
+    """112 convolutions with a norm layer, or with what stands for one. The classifier is left alone."""
     from mmengine.optim import build_optim_wrapper
 
     from normreg_plugins.core.training import handle_of
@@ -87,17 +94,17 @@ def test_the_optimizer_is_built_with_the_method_on_its_weights(folder, method):
     model = build(cfg.model, device="cpu" if method == "pgd" else "meta")  # PGD puts the weights on the sphere at once
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     handle = handle_of(optimizer)
-    if METHODS[method] is None:
-        assert handle is None
-        return
-    classified = {"decode_head.conv_seg.weight"} & {*handle.targets}
-    assert len(handle.targets) - len(classified) == 112
-    assert bool(classified) == ("output_layers" in METHODS[method])
-    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
-    of_norms = {decay[id(p)] for name, p in model.named_parameters() if ".bn" in name}
-    of_targets = {decay[id(model.get_parameter(name))] for name in handle.targets}
-    kept = cfg.optim_wrapper.optimizer.weight_decay
-    assert (of_targets, of_norms) == (({kept}, {0.0}) if method == "pgd" else ({0.0}, {kept}))
+    assert len(handle.targets) == 112
+    assert f"{CLASSIFIER}.weight" not in handle.targets
+    kinds = {id(p): "weights" for name, p in model.named_parameters() if name in handle.targets}
+    kinds |= {id(p): name.removeprefix("decode_head.") for name, p in model.named_parameters() if CLASSIFIER in name}
+    decayed = {
+        kinds.get(id(p), "gammas" if name.endswith("weight") else "betas")
+        for group in optimizer.param_groups
+        for name, p in model.named_parameters()
+        if group["weight_decay"] and any(p is q for q in group["params"])
+    }
+    assert decayed == DECAYED[method]
 
 
 def test_the_output_stride_is_sixteen():
@@ -157,10 +164,28 @@ def test_mini_configs_do_not_share_their_work_dir_with_the_papers():
         assert "work_dir" not in load(f"deeplabv3_{method}")
 
 
-def test_the_classifier_can_be_left_out_from_the_command_line():
+@pytest.mark.filterwarnings("ignore::normreg_plugins.core.errors.UnconfirmedWarning")  # there is no forward here
+def test_the_classifier_can_be_rescaled_from_the_command_line():
+    """What the config and the docs say of it: its logits become 4.4 times as large."""
     from mmengine.config import DictAction
 
-    key, _, value = "optim_wrapper.regularizer.output_layers=()".partition("=")
+    import normreg_plugins
+    from normreg_plugins.hosts.mmengine import build_regularizer
+
+    key, _, value = f"optim_wrapper.regularizer.output_layers={CLASSIFIER}".partition("=")
     cfg = load("deeplabv3_wrs")
+    assert f"{key}={value}" in (CONFIGS / "deeplabv3_wrs.py").read_text()
     cfg.merge_from_dict({key: DictAction._parse_iterable(value)})
-    assert tuple(cfg.optim_wrapper.regularizer.output_layers) == ()
+    head = torch.nn.ModuleDict({"decode_head": build(cfg.model.decode_head, "cpu")})
+    head.decode_head.init_weights()
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.0)
+    method = build_regularizer(cfg.optim_wrapper.regularizer)
+    handle = normreg_plugins.attach(optimizer, head, method)
+    assert f"{CLASSIFIER}.weight" in handle.targets
+    norms = [head.decode_head.conv_seg.weight.flatten(1).norm(dim=1).mean().item()]
+    for _ in range(10):
+        head.decode_head.conv_seg.weight.grad = torch.zeros_like(head.decode_head.conv_seg.weight)
+        optimizer.step()
+        norms.append(head.decode_head.conv_seg.weight.flatten(1).norm(dim=1).mean().item())
+    assert norms[9] == norms[0]
+    assert norms[10] / norms[9] == pytest.approx(4.4, rel=0.05)

@@ -8,12 +8,12 @@ import torch
 pytestmark = pytest.mark.mm
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 METHODS = {
-    "wd": None,
-    "wrs": {"type": "WRS", "interval": 10},
-    "wrs_ic": {"type": "WRS", "interval": 10, "per": "position"},
+    "wd": {"type": "WD"},
+    "wrs": {"type": "WRS", "interval": 10, "decay_on": "norm_layers"},
+    "wrs_ic": {"type": "WRS", "interval": 10, "per": "position", "decay_on": "norm_layers"},
     "aws": {"type": "AWS"},
     "pgd": {"type": "PGD"},
-    "adamp": None,
+    "adamp": {"type": "WD"},
 }
 IMAGES = 8  # on a GPU: mmdet's loss is their sum
 
@@ -34,8 +34,7 @@ def build(model, device="meta"):
 
 
 def method_of(cfg):
-    regularizer = cfg.optim_wrapper.get("regularizer")
-    return None if regularizer is None else {k: v for k, v in regularizer.items() if k != "alpha"}
+    return {k: v for k, v in cfg.optim_wrapper.regularizer.items() if k != "alpha"}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -50,11 +49,12 @@ def test_the_protocol_is_the_papers(method):
     assert cfg.default_hooks.checkpoint.save_best == "coco/bbox_mAP_50"
     assert cfg.model.backbone.init_cfg.checkpoint == "open-mmlab://darknet53"
     optimizer = cfg.optim_wrapper.optimizer
-    assert optimizer.lr * optimizer.weight_decay == pytest.approx(0.01 * 5e-4)
+    decay = 1e-3 if method == "pgd" else 5e-4  # its own paper's
+    assert optimizer.lr * optimizer.weight_decay == pytest.approx(0.01 * decay)
     if optimizer.type == "SGD":
         assert optimizer.momentum == 0.9
         assert optimizer.lr == pytest.approx(0.01 / IMAGES)
-        assert optimizer.weight_decay == pytest.approx(5e-4 * IMAGES)
+        assert optimizer.weight_decay == pytest.approx(decay * IMAGES)
 
 
 @pytest.mark.parametrize("folder", ["", "mini/"])
@@ -62,8 +62,7 @@ def test_the_protocol_is_the_papers(method):
 def test_each_config_is_the_baseline_with_one_method(folder, method):
     cfg, baseline = load(f"{folder}yolov3_{method}"), load(f"{folder}yolov3_wd")
     assert method_of(cfg) == METHODS[method]
-    wants_constructor = METHODS[method] is not None
-    assert ("constructor" in cfg.optim_wrapper) == wants_constructor
+    assert cfg.optim_wrapper.constructor == "NormRegOptimWrapperConstructor"
     assert cfg.custom_imports.imports == ["normreg_plugins"]
     assert cfg.model.backbone.norm_eval is False
     assert cfg.model.backbone.frozen_stages == -1
@@ -72,16 +71,21 @@ def test_each_config_is_the_baseline_with_one_method(folder, method):
 
 
 def test_the_paper_and_its_split_differ_in_the_data_alone():
-    for method in ("wd", "wrs"):
+    for method in METHODS:
         cfg, split = load(f"yolov3_{method}"), load(f"yolov3_{method}_coco2014")
         changed = {key for key in cfg if cfg[key] != split[key]}
         assert changed == {
             "data_root", "train_dataloader", "val_dataloader", "test_dataloader",
             "val_evaluator", "test_evaluator",
         }  # fmt: skip
-        assert split.train_dataloader.dataset.pipeline == cfg.train_dataloader.dataset.pipeline
-        assert split.val_evaluator.ann_file == "data/coco2014/annotations/instances_5k.json"
-        assert split.test_evaluator == split.val_evaluator
+        for data, lists in (("train", "trainvalno5k"), ("val", "5k"), ("test", "5k")):
+            dataset, reference = (c[f"{data}_dataloader"].dataset for c in (split, cfg))
+            assert dataset.ann_file == f"annotations/instances_{lists}.json"
+            assert (dataset.data_root, dataset.data_prefix.img) == ("data/coco2014/", "")
+            assert dataset.pipeline == reference.pipeline
+        files = {metric.ann_file for metric in (*split.val_evaluator, *split.test_evaluator)}
+        assert files == {"data/coco2014/annotations/instances_5k.json"}
+        assert [m.type for m in split.val_evaluator] == [m.type for m in cfg.val_evaluator]
 
 
 def test_the_stock_config_is_mmdets_with_two_lines(tmp_path):
@@ -167,16 +171,33 @@ def test_rate_over_k_and_decay_times_k_undo_a_loss_times_k():
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("multiplied", [False, True])
+def test_clipping_ends_that_unless_its_threshold_is_multiplied_too(multiplied):
+    start = torch.linspace(-3, 3, 30, dtype=torch.float64)
+    ends = []
+    for k in (1, IMAGES):
+        threshold = 35 * k if multiplied else 35
+        weight = torch.nn.Parameter(start.clone())
+        sgd = torch.optim.SGD([weight], lr=0.01 / k, momentum=0.9, weight_decay=5e-4 * k)
+        for _ in range(5):
+            sgd.zero_grad()
+            (k * (weight**4 - weight).sum()).backward()
+            assert torch.nn.utils.clip_grad_norm_([weight], threshold) > threshold
+            sgd.step()
+        ends.append(weight.detach())
+    assert torch.allclose(ends[0], ends[1], rtol=1e-9) == multiplied
+
+
 @pytest.mark.parametrize("name", ["yolov3", "mini/yolov3"])
 @pytest.mark.parametrize(
     ("method", "decayed", "undecayed"),
     [
-        ("wd", 222, 0),
-        ("adamp", 222, 0),
-        ("wrs", 150, 72),  # 3 output weights and biases, 72 gammas and betas; 72 rescaled weights
-        ("wrs_ic", 150, 72),
-        ("aws", 150, 72),
-        ("pgd", 75, 147),  # all weights; gammas, betas and biases (section 4.1.1 of its paper)
+        ("wd", 147, 75),  # 75 kernels and 72 gammas (section VI-A of the WRS paper)
+        ("adamp", 147, 75),
+        ("wrs", 144, 78),  # 72 gammas and betas (Algorithm 1, line 7)
+        ("wrs_ic", 144, 78),
+        ("aws", 75, 147),  # 72 gammas and 3 output weights (experimental setting of its paper)
+        ("pgd", 75, 147),  # 75 kernels (section 4.1.1 of its paper)
     ],
 )
 def test_the_optimizer_is_built_with_the_method_on_72_weights(name, method, decayed, undecayed):
@@ -189,17 +210,15 @@ def test_the_optimizer_is_built_with_the_method_on_72_weights(name, method, deca
     model = build(cfg.model, "cpu" if on_cpu else "meta").train()
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     handle = handle_of(optimizer)
-    assert (handle is not None) == (METHODS[method] is not None)
-    if handle is not None:
-        assert len(handle.targets) == 72
-        assert not any("convs_pred" in target for target in handle.targets)
+    assert len(handle.targets) == 72
+    assert not any("convs_pred" in target for target in handle.targets)
     decay = cfg.optim_wrapper.optimizer.weight_decay
     counts = {
         value: sum(len(g["params"]) for g in optimizer.param_groups if g["weight_decay"] == value)
         for value in (decay, 0)
     }
     assert counts == {decay: decayed, 0: undecayed}
-    assert len(optimizer.param_groups) <= 2
+    assert len(optimizer.param_groups) <= 3
 
 
 def test_in_the_stock_config_the_frozen_norms_are_compensated():

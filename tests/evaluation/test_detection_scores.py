@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from normreg_plugins.evaluation import PredictionsError, curves, detection_scores, load_annotations
+from normreg_plugins.evaluation import (
+    PredictionsError,
+    category_ids,
+    curves,
+    detection_matches,
+    detection_scores,
+    load_annotations,
+)
 
 pytest.importorskip("pycocotools")
 
@@ -146,6 +153,34 @@ def test_the_matches_have_the_average_precision_that_coco_reports(seed, score):
     found = score(*scene(seed, images=20))
     ours = [average_precision(matches) for matches in found.matches.values()]
     assert np.mean(ours) == pytest.approx(found.mean_ap50, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_matches_alone_are_those_of_the_whole_evaluation(seed, coco):
+    annotations, detections = scene(seed)
+    everything, alone = coco(annotations), coco(annotations)
+    expected = detection_scores(everything, detections, [1, 2, 3]).matches
+    found = detection_matches(alone, detections, [1, 2, 3])
+    assert found.keys() == expected.keys()
+    for category, matches in found.items():
+        assert np.array_equal(matches.scores, expected[category].scores)
+        assert np.array_equal(matches.hits, expected[category].hits)
+        assert matches.objects == expected[category].objects
+
+
+def test_without_detections_nothing_is_found(coco):
+    annotations, _ = scene(0)
+    found = curves(detection_matches(coco(annotations), [], [1, 2, 3]))
+    assert found.recall.max() == found.f1.max() == 0
+    assert np.isnan(found.precision).all()
+
+
+def test_labels_count_the_classes_of_the_model_in_the_order_of_the_file(coco):
+    annotations = coco([], categories=(7, 3, 9))
+    assert category_ids(annotations, None) == [7, 3, 9]
+    assert category_ids(annotations, ("9", "7")) == [7, 9]
+    with pytest.raises(PredictionsError, match="no bird"):
+        category_ids(annotations, ["7", "bird"])
 
 
 def test_map_by_hand(score):

@@ -40,7 +40,7 @@ from helpers.nets import (
 
 @dataclass(frozen=True)
 class Case:
-    """A net, and what must be said of each of its weights: the kind, then the norms that follow."""
+    """A net, and the verdict that each of its weights must get: the kind, then the norm layers that read it."""
 
     make: Callable[[], nn.Module]
     expected: dict[str, tuple[str, ...]]

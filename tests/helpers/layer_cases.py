@@ -21,7 +21,7 @@ LAYERS = {
 
 
 def make_layer(kind: str, **kwargs) -> nn.Module:
-    """A layer whose filters have lengths and means of their own."""
+    """A layer whose filters differ in norm and in mean."""
     layer = LAYERS[kind](**kwargs)
     with torch.no_grad():
         for filter_of_channel in filters(layer, layer.weight):
@@ -43,7 +43,7 @@ def batch_norm_for(layer: nn.Module) -> nn.Module:
 
 
 def fill_norms_(model: nn.Module, smallest_variance: float = 0.1) -> nn.Module:
-    """Give every norm the values of a trained one: variances over decades, gammas of both signs."""
+    """Give every norm layer the values of a trained one: variances over decades, gammas of both signs."""
     for norm in model.modules():
         if getattr(norm, "running_var", None) is not None:
             spread = torch.rand_like(norm.running_var)

@@ -46,7 +46,7 @@ def as_trained(model: nn.Module, smallest_variance: float = 0.1) -> nn.Module:
 
 
 def without_eps(model: nn.Module) -> nn.Module:
-    """A norm divides by sqrt(var + eps): only with next to no eps is a *trained* function blind to scale exactly."""
+    """Set every eps nearly to zero. Only then is the scale of a filter exactly invisible in training."""
     for module in model.modules():
         if isinstance(getattr(module, "eps", None), float):
             module.eps = ALMOST_NO_EPS

@@ -22,10 +22,10 @@ IMAGES = 24
 
 @MODELS.register_module()
 class ToyNet(BaseModel):
-    """Conv, depthwise conv, conv, each with a norm behind it, and a classifier without one.
+    """Conv, depthwise conv, conv, each with a norm layer behind it, and a classifier without one.
 
     Args:
-        frozen_norm: the first norm stays on its running statistics, as `norm_eval` backbones have it.
+        frozen_norm: the first norm layer stays on its running statistics, as with `norm_eval`.
         frozen_stages: 1 leaves the first convolution as it is.
         loss_weight: makes the loss overflow where a test wants that.
     """
@@ -76,7 +76,7 @@ class ToyNet(BaseModel):
 
 @MODELS.register_module()
 class NoNorm(nn.Identity):
-    """In place of a norm, where none is wanted."""
+    """In place of a norm layer, where a test wants none."""
 
     _abbr_ = "bn"
 
@@ -86,7 +86,7 @@ class NoNorm(nn.Identity):
 
 @MODELS.register_module()
 class LyingNet(ToyNet):
-    """Has a norm behind its last convolution and goes round it."""
+    """Registers a norm layer behind its last convolution, but does not call it."""
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.bn1(self.conv1(x)))

@@ -27,7 +27,7 @@ class Net(nn.Module):
 
 
 class FrozenNorms(Net):
-    """Its norms stay in eval mode, as a detector's backbone keeps them."""
+    """Its norm layers stay in eval mode, as in a detector's backbone."""
 
     def train(self, mode: bool = True) -> FrozenNorms:
         super().train(mode)
@@ -155,12 +155,12 @@ def behind_conv(norm: Callable[[], nn.Module], bias: bool = False) -> Callable[[
 
 
 def between(step: Callable[[Tensor], Tensor], bias: bool = False) -> Callable[[], nn.Module]:
-    """A conv and a norm with something between them."""
+    """A conv and a norm layer with something between them."""
     return lambda: Net(lambda n, x: n.bn(step(n.conv(x))), conv=conv(bias=bias), bn=bn())
 
 
 def read_also(more: Callable[[Tensor, Tensor], Any]) -> Callable[[], nn.Module]:
-    """A conv whose output is read by its norm and by something else."""
+    """A conv whose output is read by its norm layer and by something else."""
 
     def flow(n: Net, x: Tensor) -> Any:
         y = n.conv(x)
@@ -170,7 +170,7 @@ def read_also(more: Callable[[Tensor, Tensor], Any]) -> Callable[[], nn.Module]:
 
 
 def read_by_one_norm(other: Callable[[Tensor, Tensor], Tensor]) -> Callable[[], nn.Module]:
-    """A conv's norm that is called once more, for something else."""
+    """A conv whose norm layer is called once more, for another input."""
 
     def flow(n: Net, x: Tensor) -> Tensor:
         y = n.conv(x)

@@ -82,7 +82,7 @@ def tiny_net(folder: Path) -> str:
     return str(folder / "tiny.yaml")
 
 
-def train(folder: Path, method=None, base=None, callbacks=(), select=None, decay_norms=False, monitor=None, **settings):
+def train(folder: Path, method=None, base=None, callbacks=(), select=None, monitor=None, **settings):
     """Train the tiny net on the drawn set and return its trainer; `method=None` is the stock one.
 
     Args:
@@ -99,7 +99,7 @@ def train(folder: Path, method=None, base=None, callbacks=(), select=None, decay
     trainer = base
     if method is not None:
         given = {} if monitor is None else {"monitor": monitor}
-        trainer = with_method(base or model, method, select, decay_norms=decay_norms, **given)
+        trainer = with_method(base or model, method, select, **given)
     elif monitor is not None:
         trainer = with_monitor(base or model, monitor)
     data = make_set(folder / "set", "detect")

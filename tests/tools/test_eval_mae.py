@@ -11,7 +11,7 @@ from normreg_plugins.evaluation import save_counts, save_map
 @pytest.fixture
 def annotated(tool, raw, tmp_path):
     """A prepared set, and predictions for its test split: true counts plus 2, all in one cell."""
-    tool("data/prepare_qnrf.py", raw, tmp_path / "data", "--val", 2, "--sides", 64, 128)
+    tool("data/prepare_qnrf.py", "--any-counts", raw, tmp_path / "data", "--val", 2, "--sides", 64, 128)
     records = json.loads((tmp_path / "data/test.json").read_text())["images"]
     for record in records:
         density = np.zeros((-(-record["height"] // 8), -(-record["width"] // 8)), dtype=np.float32)

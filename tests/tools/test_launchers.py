@@ -71,6 +71,13 @@ def test_slurm_train_starts_one_launcher_per_machine():
     assert words[script + 1 :] == ["c.py", "8", "--work-dir", "work dir", "--amp"]
 
 
+def test_slurm_test_takes_a_checkpoint():
+    words = command("slurm_test.sh", "gpu", "job", "c.py", "best.pth", "--out", "p.pkl", GPUS="2")
+    assert (value(words, "--job-name"), value(words, "--nodes"), value(words, "--gres")) == ("job", "1", "gpu:2")
+    script = words.index(str(TOOLS / "dist_test.sh"))
+    assert words[script + 1 :] == ["c.py", "best.pth", "2", "--out", "p.pkl"]
+
+
 def test_slurm_train_tells_each_machine_its_place(tmp_path):
     """The part after srun, as it would run on the second of two machines."""
     scontrol = tmp_path / "scontrol"
@@ -103,6 +110,7 @@ def test_slurm_train_tells_each_machine_its_place(tmp_path):
         ("dist_train.sh", ("c.py", 0), {}),
         ("dist_test.sh", ("c.py", "best.pth"), {}),
         ("slurm_train.sh", ("gpu", "job", "c.py"), {}),
+        ("slurm_test.sh", ("gpu", "job", "c.py"), {}),
         ("slurm_train.sh", ("gpu", "job", "c.py", "work"), {"GPUS": "12"}),
     ],
 )

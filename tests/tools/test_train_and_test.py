@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from normreg_plugins.evaluation import logged_scores
+
 pytestmark = pytest.mark.mm
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,7 +31,10 @@ train_dataloader = dict(num_workers=0, persistent_workers=False, batch_size=4,
     dataset=dict(data_root=data_root, filter_cfg=None))
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + "annotations/val.json")
+val_evaluator = [
+    dict(type="CocoMetric", ann_file=data_root + "annotations/val.json", metric="bbox"),
+    dict(type="NormRegPrecisionRecallMetric", ann_file=data_root + "annotations/val.json"),
+]
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=1, val_interval=1)
 optim_wrapper = dict(
@@ -92,6 +97,10 @@ def test_it_trains_resumes_tests_and_scores(run_tool, small, tmp_path):
     told = [line for line in tested.stdout.splitlines() if "bbox_mAP_50:" in line][-1]
     said = float(told.split("bbox_mAP_50:")[1].split()[0])
     assert row["mAP50"] == pytest.approx(said, abs=6e-4)  # mm prints three digits
+    f1 = float(told.split("detection/best_f1:")[1].split()[0])
+    assert row["best_f1"]["f1"] == pytest.approx(f1, abs=6e-4)
+    scores, _ = logged_scores(work, ["detection/best_f1"])["detection/best_f1"]
+    assert scores == [1, 2]  # each epoch, of the run and of the one that went on from it
 
 
 @pytest.mark.slow
@@ -162,6 +171,27 @@ def test_without_data_and_weights_it_says_what_to_do_and_builds_nothing(refused,
     assert f"{command}yolov3_wrs.py" in said
     assert (ROOT / "configs" / "mini" / "yolov3_wrs.py").is_file()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ((), "--split-batch  keeps the protocol: 4 images on each of 2 GPUs"),
+        (("--auto-scale-lr",), "--auto-scale-lr: {config} is a protocol"),
+        (("--split-batch", "--cfg-options", "train_dataloader.batch_size=3"), "{config} cannot run here yet"),
+        (("--grow-batch",), "{config} cannot run here yet"),  # the batch is settled, the data are missing
+    ],
+)
+def test_a_protocol_on_two_gpus_needs_to_know_what_to_do_with_its_batch(refused, monkeypatch, flags, words):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    config = ROOT / "configs" / "yolov3_wrs.py"
+    assert words.format(config=config) in refused("train", config, "--launcher", "pytorch", *flags)
+
+
+def test_only_one_rank_says_why_training_stops(refused, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert refused("train", ROOT / "configs" / "yolov3_wrs.py", "--launcher", "pytorch") == ""
 
 
 def test_it_ends_without_a_traceback(run_tool, tmp_path):

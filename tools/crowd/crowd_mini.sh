@@ -10,7 +10,7 @@ data=data/mini/crowd
 work=work_dirs/mini_crowd_$method
 
 $python tools/data/make_mini_data.py crowd
-$python tools/data/prepare_qnrf.py $data $data/prepared --sides 128 256 --val 24
+$python tools/data/prepare_qnrf.py $data $data/prepared --sides 128 256 --val 24 --any-counts
 $python tools/train.py configs/mini/csrnet_"$method".py --work-dir "$work"
 best=$(ls -t "$work"/best_count_MAE_*-*.pth | head -n 1)
 $python tools/test.py configs/mini/csrnet_"$method".py "$best" --work-dir "$work" \

@@ -43,6 +43,7 @@ def parser(description: str | None, val: int) -> argparse.ArgumentParser:
         help="instead of --val: two text files that name the images of train and val, one per line",
     )
     add("--format", choices=["jpg", "png"], default="jpg", help="format of resized pictures (default: jpg)")
+    add("--any-counts", action="store_true", help="accept another number of images than the official set has")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     return parser
 
@@ -51,11 +52,15 @@ def run(
     args: argparse.Namespace,
     find: Callable[[Path, str], list[RawImage]],
     read_points: Callable[[Path], Points],
+    counts: Mapping[str, tuple[int, int]],
 ) -> int:
     """Prepare train, val and test. Return 0 if every image is ready, 1 if some were left out, 2 if it could not run."""
     try:
-        train, val, how = part(find(args.raw, "train"), args)
-        splits = {"train": train, "val": val, "test": find(args.raw, "test")}
+        whole, test = find(args.raw, "train"), find(args.raw, "test")
+        if not args.any_counts:
+            check_counts(args.raw, (len(whole), len(test)), counts)
+        train, val, how = part(whole, args)
+        splits = {"train": train, "val": val, "test": test}
         settings = Settings(tuple(args.sides), suffix=f".{args.format}", split=how)
         total = sum(map(len, splits.values()))
         records: dict[str, list[Record]] = {split: [] for split in splits}
@@ -74,6 +79,17 @@ def run(
         return 2
     draw_crowds(records, args.out)
     return report(records, args.out)
+
+
+def check_counts(raw: Path, found: tuple[int, int], counts: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse a set that has other numbers of training and test images than each of the official ones."""
+    if found in counts.values():
+        return
+    official = ", ".join(f"{name} has {train:,} and {test:,}" for name, (train, test) in counts.items())
+    raise PreparationError(
+        f"{raw} has {found[0]:,} training and {found[1]:,} test images; {official}. Unpack it again. If it is another "
+        "set on purpose: --any-counts"
+    )
 
 
 def part(images: Sequence[RawImage], args: argparse.Namespace) -> tuple[list, list, str]:

@@ -35,12 +35,15 @@ Coco = dict[str, Any]
 
 @dataclass(frozen=True)
 class Counts:
-    """How many images there must be."""
+    """How many images there must be. None means any number."""
 
-    train: int = 82_783
-    val: int = 40_504
-    held_out: int = 5_000
-    labelled: int = 117_263
+    train: int | None = 82_783
+    val: int | None = 40_504
+    held_out: int | None = 5_000
+    labelled: int | None = 117_263
+
+
+ANY = Counts(None, None, None, None)
 
 
 class SplitError(ValueError):
@@ -61,11 +64,11 @@ def merge(train: Coco, val: Coco) -> Coco:
     return {**train, "images": images, "annotations": train["annotations"] + val["annotations"]}
 
 
-def held_out_names(text: str, expected: int) -> set[str]:
+def held_out_names(text: str, expected: int | None) -> set[str]:
     """The file names in a list such as 5k.txt. Folders in its lines are left out."""
     names = [PurePosixPath(line.strip()).name for line in text.splitlines() if line.strip()]
-    if len(set(names)) != len(names) or len(names) != expected:
-        raise SplitError(f"the list names {len(set(names))} different images, not {expected}")
+    if len(set(names)) != len(names) or expected not in (None, len(names)):
+        raise SplitError(f"the list names {len(set(names))} different images, not {expected or len(names)}")
     return {f"val2014/{name}" for name in names}
 
 
@@ -101,15 +104,16 @@ def _missing(root: Path) -> list[str]:
     return [f"{path} is missing: {source}" for path, source in wanted.items() if not path.exists()]
 
 
-def _read(path: Path, expected: int) -> Coco:
+def _read(path: Path, expected: int | None) -> Coco:
     print(f"reading {path} ...", flush=True)
     try:
         coco = json.loads(path.read_text(encoding="utf-8"))
         found = len(coco["images"])
     except (ValueError, KeyError, TypeError) as error:
         raise SplitError(f"{path} is no COCO annotation file, or was cut off: {error!r}") from error
-    if found != expected:
-        raise SplitError(f"{path} has {found} images, COCO 2014 has {expected}: get it again")
+    if expected not in (None, found):
+        way_out = "get it again, or pass --any-counts if it is another set on purpose"
+        raise SplitError(f"{path} has {found} images, COCO 2014 has {expected}: {way_out}")
     return coco
 
 
@@ -129,7 +133,7 @@ def prepare(root: Path, counts: Counts) -> None:
     names = held_out_names((root / "5k.txt").read_text(encoding="utf-8"), counts.held_out)
     train, val = split(union, names)
     found = len(train["images"])
-    if found != counts.labelled:
+    if counts.labelled not in (None, found):
         print(f"note: {found} training images have a label; the paper says {counts.labelled}")
     _write(folder / "instances_trainvalno5k.json", train)
     _write(folder / "instances_5k.json", val)
@@ -139,9 +143,10 @@ def prepare(root: Path, counts: Counts) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("data/coco2014"), help="(%(default)s)")
+    parser.add_argument("--any-counts", action="store_true", help="accept other numbers of images than COCO 2014 has")
     args = parser.parse_args()
     try:
-        prepare(args.root, Counts())
+        prepare(args.root, ANY if args.any_counts else Counts())
     except SplitError as error:
         print(error, file=sys.stderr)
         return 2

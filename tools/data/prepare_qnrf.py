@@ -4,7 +4,8 @@
 It reads Train/ and Test/, each with img_XXXX.jpg and img_XXXX_ann.mat (key annPoints), and writes train, val and test.
 The protocol is that of the Bayesian loss. Points outside the picture are dropped. Pictures are resized so that the
 shorter side has 512 to 2048 pixels. 120 of the 1,201 training images are held out for validation; --lists takes the
-lists of names of a published split instead. The command can be stopped and started again.
+lists of names of a published split instead. UCF-QNRF has 1,201 and 334 images. Other numbers are refused, unless
+--any-counts says that another set is meant. The command can be stopped and started again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.p
 from normreg_plugins.crowd.data import read_qnrf_points
 from tools.data.crowd_preparation import PreparationError, RawImage, pair, parser, run
 
+COUNTS = {"UCF-QNRF": (1_201, 334)}
 FOLDERS = {"train": "Train", "test": "Test"}
 
 
@@ -29,7 +31,7 @@ def find(raw: Path, split: str) -> list[RawImage]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return run(parser(__doc__, val=120).parse_args(argv), find, read_qnrf_points)
+    return run(parser(__doc__, val=120).parse_args(argv), find, read_qnrf_points, COUNTS)
 
 
 if __name__ == "__main__":

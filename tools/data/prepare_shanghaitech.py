@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.p
 from normreg_plugins.crowd.data import read_shanghaitech_points
 from tools.data.crowd_preparation import PreparationError, RawImage, pair, parser, run
 
+COUNTS = {"part A": (300, 182), "part B": (400, 316)}
 FOLDERS = {"train": "train_data", "test": "test_data"}
 
 
@@ -31,7 +32,7 @@ def find(raw: Path, split: str) -> list[RawImage]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return run(parser(__doc__, val=30).parse_args(argv), find, read_shanghaitech_points)
+    return run(parser(__doc__, val=30).parse_args(argv), find, read_shanghaitech_points, COUNTS)
 
 
 if __name__ == "__main__":

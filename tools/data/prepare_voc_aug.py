@@ -45,15 +45,15 @@ MASKS = "SegmentationClassAug"
 
 @dataclass(frozen=True)
 class Counts:
-    """How many images there must be."""
+    """How many images there must be. None means any number."""
 
-    train: int = 1_464
-    val: int = 1_449
-    aug: int = 9_118
+    train: int | None = 1_464
+    val: int | None = 1_449
+    aug: int | None = 9_118
 
-    @property
-    def trained_on(self) -> int:
-        return self.train + self.aug
+
+ANY = Counts(None, None, None)
+WAY_OUT = "or pass --any-counts if it is another set on purpose"
 
 
 class AugError(ValueError):
@@ -80,18 +80,18 @@ def aug_names(voc: Path, sbd: Path, counts: Counts) -> list[str]:
         raise AugError(f"{voc / LISTS}: train.txt and val.txt share {len(both)} images, e.g. {both[0]}")
     labelled = {*_listed(sbd / "train.txt"), *_listed(sbd / "val.txt")}
     names = sorted(labelled - set(train) - set(val))
-    if len(names) != counts.aug:
+    if counts.aug not in (None, len(names)):
         raise AugError(
-            f"{sbd} adds {len(names)} images to VOC's {len(train)}, not {counts.aug}: {counts.trained_on} in all are "
-            f"wanted. It should list 11,355 images; get it again, {SBD_URL}"
+            f"{sbd} adds {len(names)} images to VOC's {len(train)}, not {counts.aug}. It should list 11,355 images; "
+            f"get it again, {SBD_URL}, {WAY_OUT}"
         )
     return names
 
 
 def _listed(path: Path, expected: int | None = None) -> list[str]:
     names = path.read_text(encoding="utf-8").split()
-    if expected is not None and len(names) != expected:
-        raise AugError(f"{path} lists {len(names)} images, VOC 2012 has {expected}: get it again, {VOC_URL}")
+    if expected not in (None, len(names)):
+        raise AugError(f"{path} lists {len(names)} images, VOC 2012 has {expected}: get it again, {VOC_URL}, {WAY_OUT}")
     return names
 
 
@@ -154,7 +154,8 @@ def prepare(voc: Path, sbd: Path, counts: Counts) -> None:
     if lacking := missing(voc, sbd):
         raise AugError("\n".join(lacking))
     names = aug_names(voc, sbd, counts)
-    everything = [*names, *(name for split in ("train", "val") for name in _listed(voc / LISTS / f"{split}.txt"))]
+    train, val = (_listed(voc / LISTS / f"{split}.txt") for split in ("train", "val"))
+    everything = [*names, *train, *val]
     refuse_partial(voc / "JPEGImages", everything, ".jpg", VOC_URL)
     refuse_partial(sbd / "cls", names, ".mat", SBD_URL)
     (voc / MASKS).mkdir(exist_ok=True)
@@ -165,7 +166,7 @@ def prepare(voc: Path, sbd: Path, counts: Counts) -> None:
     write_list(voc / LISTS / "aug.txt", names)
     draw_masks(names, voc / "JPEGImages", voc / MASKS, voc / f"{MASKS}.png")
     print(f"{voc / MASKS}: {written} masks written, {len(names) - written} were there")
-    print(f"{counts.trained_on} images to train on (train.txt and aug.txt), {counts.val} to validate (val.txt)")
+    print(f"{len(train) + len(names)} images to train on (train.txt and aug.txt), {len(val)} to validate (val.txt)")
 
 
 def main() -> int:
@@ -173,9 +174,10 @@ def main() -> int:
     add = parser.add_argument
     add("--voc", type=Path, default=Path("data/VOCdevkit/VOC2012"), help="folder of VOC 2012 (%(default)s)")
     add("--sbd", type=Path, default=Path("data/benchmark_RELEASE/dataset"), help="folder of SBD (%(default)s)")
+    add("--any-counts", action="store_true", help="accept other numbers of images than VOC 2012 and SBD have")
     args = parser.parse_args()
     try:
-        prepare(args.voc, args.sbd, Counts())
+        prepare(args.voc, args.sbd, ANY if args.any_counts else Counts())
     except (AugError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 DRAW = "python tools/data/make_mini_data.py"
 QNRF = "python tools/data/prepare_qnrf.py"
-PREPARE_MINI_CROWD = f"{QNRF} data/mini/crowd data/mini/crowd/prepared --sides 128 256 --val 24"
+PREPARE_MINI_CROWD = f"{QNRF} data/mini/crowd data/mini/crowd/prepared --sides 128 256 --val 24 --any-counts"
 COCO = "https://cocodataset.org/#download"
 
 HOW_TO_GET = (  # a pattern for the path, and what to do; the first pattern that matches counts

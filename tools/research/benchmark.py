@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """The time that a method takes, beside the least it could take: `python tools/research/benchmark.py`.
 
-It times one pass of WRS, AWS and PGD over all weights of a large net. It also times (a) multiplying the same bytes
-once, (b) a loop over filters, (c) the projection of AdamP (timm). Then it prints each one's share of a training step.
+It times one pass of WRS, AWS, PGD and Hyperball over all weights of a large net, and measures the memory that each of
+them needs for a while. It also times (a) multiplying the same bytes once, (b) a loop over filters, (c) the projection
+of AdamP (timm). Then it prints each one's share of a training step.
 Everything is timed in turns, round by round, so that a busy machine slows all equally. The results are ratios, medians
 over the rounds. --plot draws them with their quartiles.
 """
@@ -10,6 +11,7 @@ over the rounds. --plot draws them with their quartiles.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import time
@@ -30,12 +32,17 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.utils._pytree import tree_flatten
 
-from normreg_plugins import AdaptiveWeightShrink, Handle, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, Handle, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins.evaluation import plot_quartiles
 
 MODELS = Path(__file__).resolve().parents[2] / "configs" / "_base_" / "models"
 LIMIT, LOOP, PROJECTION = "(a) multiply in place, once", "(b) WRS, a loop over filters", "(c) AdamP's projection"
-METHODS = {"WRS": WeightRescaling(interval=1), "AWS": AdaptiveWeightShrink(), "PGD": SphereDescent()}
+METHODS = {
+    "WRS": WeightRescaling(interval=1),
+    "AWS": AdaptiveWeightShrink(),
+    "PGD": SphereDescent(),
+    "Hyperball": Hyperball(),
+}
 FORWARD_BACKWARD = "forward and backward"
 WAITS = ("cudaStreamSynchronize", "cudaEventSynchronize")
 """The calls that make the host wait. The profiler itself waits by cudaDeviceSynchronize, which is not counted."""
@@ -138,13 +145,27 @@ def count_waits(function: Callable[[], Any]) -> int:
     return sum(event.count for event in profile.key_averages() if event.key in WAITS)
 
 
-def pass_table(times: Times, waits: dict[str, int]) -> Table:
+def peak_memory(function: Callable[[], Any]) -> int:
+    """The most bytes that one call holds beyond what was there before."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if torch.cuda.is_available():
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        function()
+    recorded: Any = profile.profiler
+    changes = (event for event in recorded.kineto_results.events() if event.name() == "[memory]")
+    in_order = sorted(changes, key=lambda event: event.start_ns() if hasattr(event, "start_ns") else event.start_us())
+    return max(0, *itertools.accumulate((event.nbytes() for event in in_order), initial=0))
+
+
+def pass_table(times: Times, memory: dict[str, float], waits: dict[str, int]) -> Table:
     shown = Table("one pass")
-    for column in ("x (a)", "quartiles", "ms", *(["host waits"] if waits else [])):
+    for column in ("x (a)", "quartiles", "ms", "memory / weights", *(["host waits"] if waits else [])):
         shown.add_column(column, justify="right")
     for name, ratios in ratios_of(times).items():
         low, middle, high = statistics.quantiles(ratios, n=4)
         row = [name, f"{middle:.2f}", f"{low:.2f} - {high:.2f}", f"{1000 * statistics.median(times[name]):.1f}"]
+        row.append(f"{memory[name]:.2f}")
         shown.add_row(*row, *([str(waits[name])] if waits else []))
     return shown
 
@@ -215,12 +236,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         {**work, FORWARD_BACKWARD: net.forward_backward, **optimizer_steps(net.model)}, args.rounds, wait
     )
     waits = {name: count_waits(function) for name, function in work.items()} if device.type == "cuda" else {}
-    millions = sum(net.model.get_parameter(name).numel() for name in handle.targets) / 1e6
+    targets = [net.model.get_parameter(name) for name in handle.targets]
+    millions = sum(weight.numel() for weight in targets) / 1e6
+    in_bytes = sum(weight.numel() * weight.element_size() for weight in targets)
+    memory = {name: peak_memory(function) / in_bytes for name, function in work.items()}
     torch_version = torch.__version__.split("+")[0]
     console = Console()
     console.print(f"{net.name} on {device}, {args.threads} threads, torch {torch_version}, {args.rounds} rounds")
     console.print(f"\none pass over its {len(handle.targets)} targets, {millions:.1f} M entries")
-    console.print(pass_table(times, waits))
+    console.print(pass_table(times, memory, waits))
     console.print(f"\ntraining on {args.batch} images of {args.size} px, SGD with momentum where nothing else is said")
     console.print(share_table(times))
     if args.plot is not None:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.p
 
 from tools.shared.refusal import refuse
 from tools.yolo.key_values import parse
-from tools.yolo.ultralytics_cli import WORK_DIR, stay_inside
+from tools.yolo.ultralytics_cli import WORK_DIR, provide_font
 
 GOAL = 1.01
 SHORTEST_WINDOW = 10
@@ -94,15 +94,14 @@ def benchmark(settings: dict[str, Any]) -> None:
     if "data" not in settings:
         refuse("data= is missing; python tools/data/make_mini_data.py yolo draws data/mini/yolo")
     steps = settings.pop("steps", 100)
-    options = take_method(settings) or {"method": WeightRescaling(interval=10)}
-    method = options["method"]
+    method = take_method(settings) or WeightRescaling(interval=10)
     window = math.ceil(SHORTEST_WINDOW / method.interval) * method.interval
     if steps < window:
         refuse(f"steps={steps}: must be {window} or more, for {method!r} acts in every {method.interval}th")
     settings.setdefault("project", str(WORK_DIR.resolve() / "benchmark"))
     model = YOLO(settings["model"])
     base = model.task_map[model.task]["trainer"]
-    ratios = race(Rival(base, settings, "stock"), Rival(with_method(model, **options), settings, "ours"), steps, window)
+    ratios = race(Rival(base, settings, "stock"), Rival(with_method(model, method), settings, "ours"), steps, window)
     print(
         f"{type(method).__name__} every {method.interval}, {settings['model']} at {settings['imgsz']} px, batch "
         f"{settings['batch']}, {len(ratios)} windows of {window} steps from {min(ratios):.4f} to {max(ratios):.4f}\n"
@@ -111,7 +110,7 @@ def benchmark(settings: dict[str, Any]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    stay_inside()
+    provide_font()
     from normreg_plugins.core.errors import NormRegError
 
     try:

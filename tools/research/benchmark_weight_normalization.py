@@ -18,7 +18,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from normreg_plugins.layers import BWNConv2d, CWNConv2d, WNConv2d, WSConv2d
+from tools.shared.wide_console import wide_console
 
 TIMM, TORCH = "timm's StdConv2d", "torch's weight_norm"
 Convolution = Callable[..., nn.Module]
@@ -156,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     work = {name: Normalizations(kind, args.widths) for name, (kind, _) in compared.items()}
     times = interleaved(work, args.rounds)
     millions = sum(parameter.numel() for parameter in work["WS"].parameters) / 1e6
-    console = Console()
+    console = wide_console()
     version = torch.__version__.split("+")[0]
     console.print(f"torch {version}, {args.threads} threads, {millions:.1f} M weights, {args.rounds} rounds")
     console.print(result_table(times, compared, {name: layers.kept() for name, layers in work.items()}))

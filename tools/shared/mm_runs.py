@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
 from tools.preflight.check import PreflightError, check
+from tools.preflight.lost_hooks import lost_hook_warnings
 from tools.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
 from tools.shared.refusal import refuse
 
@@ -73,7 +74,9 @@ def _use_gloo_without_gpus(cfg: Config) -> None:
         torch.distributed.init_process_group("gloo")
         cfg.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel"})
         cfg.model_wrapper_cfg.device_ids = None
-        cfg.sync_bn = None  # torch's SyncBN runs on GPUs only
+        if cfg.get("sync_bn") and os.environ.get("LOCAL_RANK") == "0":
+            print("the ranks run on CPUs, where torch cannot synchronize batch norm: each rank normalizes by itself")
+        cfg.sync_bn = None
 
 
 def leave_together() -> None:
@@ -93,6 +96,8 @@ def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> N
         check(cfg, phases)
     except PreflightError as error:
         refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(Path(config_file))}")
+    for warning in lost_hook_warnings(cfg, config_file) if "train" in phases else ():
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _mini_run(config_file: Path) -> str:

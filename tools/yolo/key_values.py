@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
 from tools.shared.refusal import refuse
+
+IMPORTS = "imports="
 
 
 def our_keys() -> str:
@@ -13,7 +17,8 @@ def our_keys() -> str:
     from normreg_plugins.hosts.ultralytics.method_keys import keys_of, method_names
 
     lines = (f"  {name}: {', '.join(f'{name}.{option}' for option in keys_of(name))}" for name in method_names())
-    return "Our keys (the name of a method alone takes its defaults):\n" + "\n".join(lines)
+    yours = "  imports: modules that register methods of your own, such as imports=my_method"
+    return "\n".join(["Our keys (the name of a method alone takes its defaults):", *lines, yours])
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
@@ -24,7 +29,8 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     from normreg_plugins.hosts.ultralytics.method_keys import method_names
 
     settings: dict[str, Any] = {}
-    for argument in merge_equals_args(arguments):
+    arguments = _import_yours(merge_equals_args(arguments))
+    for argument in arguments:
         if "=" in argument:
             key, value = parse_key_value_pair(argument)
             settings[key] = value
@@ -38,6 +44,19 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         else:  # ultralytics raises its own error, which suggests similar names
             check_dict_alignment({**THEIRS, **dict.fromkeys((*TASKS, *MODES))}, {argument: ""})
     return {**_file(settings.pop("cfg", None)), **settings}
+
+
+def _import_yours(arguments: list[str]) -> list[str]:
+    """Import the modules that `imports=` names, from the working directory too, and return the other arguments."""
+    named = [name for each in arguments if each.startswith(IMPORTS) for name in each.removeprefix(IMPORTS).split(",")]
+    if named:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        for name in named:
+            importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        refuse(f"{IMPORTS}{','.join(named)}: {error} (looked in {Path.cwd()} and on PYTHONPATH)")
+    return [each for each in arguments if not each.startswith(IMPORTS)]
 
 
 def _file(path: str | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.p
 
 from normreg_plugins.whole_files import write_text
 from tools.shared.refusal import refuse
-from tools.yolo.ultralytics_cli import stay_inside
+from tools.yolo.ultralytics_cli import provide_font
 
 
 def parse_args() -> argparse.Namespace:
@@ -93,7 +93,7 @@ def predict(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    stay_inside()
+    provide_font()
     args = parse_args()
     try:
         found = predict(args)

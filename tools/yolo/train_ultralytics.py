@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Train any ultralytics model with WRS, AWS or PGD. Arguments are key=value pairs, as in ultralytics' own command:
+"""Train any ultralytics model with WD, WRS, AWS or PGD. Arguments are key=value pairs, as in ultralytics' own command:
 
   python tools/yolo/train_ultralytics.py detect train model=yolov3.yaml data=coco.yaml wrs.interval=10
-  python tools/yolo/train_ultralytics.py cfg=configs/ultralytics/mini_detection.yaml wrs wrs.decay_norms=True
+  python tools/yolo/train_ultralytics.py cfg=configs/ultralytics/mini_detection.yaml wrs wrs.decay_on=norm_layers
   python tools/yolo/train_ultralytics.py resume=True model=work_dirs/ultralytics/train/weights/last.pt wrs.interval=10
 
 Without a method's key it runs ultralytics' plain training. Runs go to work_dirs/ultralytics unless project= says where.
@@ -22,7 +22,7 @@ from tools.preflight.run_to_resume import trained_with_method
 from tools.shared.refusal import refuse
 from tools.shared.run_pictures import draw_run
 from tools.yolo.key_values import our_keys, parse
-from tools.yolo.ultralytics_cli import WORK_DIR, stay_inside
+from tools.yolo.ultralytics_cli import WORK_DIR, provide_font
 
 HELP = ("help", "-h", "--help")
 
@@ -51,13 +51,13 @@ def train(settings: dict[str, Any]) -> None:
     if not settings.get("resume"):  # a resumed run keeps its folder
         settings.setdefault("project", str(WORK_DIR.resolve()))
     model = RTDETR(name) if "rtdetr" in Path(name).stem.lower() else YOLO(name, task=task)
-    trainer = with_method(model, **method, monitor=monitor) if method else with_monitor(model, monitor)
+    trainer = with_method(model, method, monitor=monitor) if method else with_monitor(model, monitor)
     model.train(trainer=trainer, **settings)
     draw_run(Path(model.trainer.save_dir))
 
 
 def main(arguments: list[str]) -> int:
-    stay_inside()
+    provide_font()
     if not arguments or arguments[0] in HELP:
         print(f"{__doc__}\n{our_keys()}\n\nTheir keys: https://docs.ultralytics.com/usage/cfg")
         return 0

@@ -1,8 +1,10 @@
-"""Keep what ultralytics writes in the work dir, and keep it from downloading a font."""
+"""Where our ultralytics tools write, and a font that keeps ultralytics from downloading one.
+
+Its settings stay the user's: their data folder, their logger switches.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -11,19 +13,19 @@ from normreg_plugins.whole_files import replacing
 WORK_DIR = Path("work_dirs/ultralytics")
 
 
-def stay_inside() -> None:
-    """Let ultralytics keep its settings in the work dir, unless YOLO_CONFIG_DIR is set. Call it before the import.
+def provide_font() -> None:
+    """Let ultralytics find a font.
 
-    ultralytics looks for a font beside its settings whenever it checks a data set, and downloads it if there is none.
-    matplotlib's font is put there instead.
+    Whenever it checks a data set it looks for Arial.ttf, first beside its settings and then among the fonts that
+    matplotlib knows, and downloads it if it finds none. matplotlib's own font is put among the latter under that name.
     """
-    if "YOLO_CONFIG_DIR" in os.environ:
-        return
-    config = WORK_DIR.resolve() / ".config"
-    os.environ["YOLO_CONFIG_DIR"] = str(config)
-    font = config / "Ultralytics" / "Arial.ttf"
-    if not font.exists():
-        import matplotlib
+    import matplotlib
+    from matplotlib.font_manager import fontManager
 
+    if any("Arial.ttf" in font.fname for font in fontManager.ttflist):
+        return
+    font = WORK_DIR.resolve() / ".fonts" / "Arial.ttf"
+    if not font.exists():
         with replacing(font) as unfinished:
             shutil.copyfile(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", unfinished)
+    fontManager.addfont(font)

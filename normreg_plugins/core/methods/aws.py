@@ -1,4 +1,4 @@
-"""Adaptive Weight Shrink (AWS): each step shrinks a filter by alpha times its own size. AWS paper, eq. 20-21."""
+"""Adaptive Weight Shrink (AWS): before each step w <- (1 - eta alpha m(w)) w. AWS paper, eq. 20-21."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Measure = Literal["auto", "norm", "std"]
 def shrink_(targets: Sequence[Target], rates: Sequence[float | Tensor], alpha: float, measure: Measure) -> list[Scaled]:
     """w <- (1 - eta alpha m) w before the gradient step, where m = ||w|| or std(w) (eq. 20-21).
 
-    The factor never goes below 0: a step may not turn a filter round.
+    The factor never goes below 0, because a shrink must not reverse a filter.
 
     Args:
         rates: the learning rate eta of each target.
@@ -47,7 +47,7 @@ class AdaptiveWeightShrink(Method):
     """Adaptive Weight Shrink: before each step, w <- (1 - eta alpha m(w)) w (AWS paper, eq. 20-21).
 
     Made for layers that normalize their own weight (WN, CWN, WS). Do not use it on weights whose scale the network
-    sees: there it is a regularizer towards zero, the gradient of (alpha / 3) ||w||^3.
+    sees: there it pulls them towards zero, as the penalty (alpha / 3) ||w||^3 does.
 
     Args:
         alpha: the strength. The paper's Table 2 spans 1e-5 to 1e-1; 2.5e-3 is what it settles on for WS.
@@ -70,7 +70,7 @@ class AdaptiveWeightShrink(Method):
         require(self.measure in ("auto", "norm", "std"), "measure", self.measure, "'auto', 'norm' or 'std'")
 
     def takes(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The layers that normalize each filter themselves; without any, every weight of unseen scale."""
+        """The layers that normalize each filter themselves; without any, every weight whose scale is invisible."""
         return [f for f in findings if f.weight_normalization in ("norm", "std")] or super().takes(findings)
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:

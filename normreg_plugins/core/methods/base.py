@@ -43,11 +43,15 @@ class Method:
     unit = UPDATE
     """It acts after `begin` and until `end`, counted in this unit."""
     per = FILTER
-    """What it measures and scales as one."""
+    """The parts of a weight that it scales by one factor each."""
     output_layers = cast("tuple[str, ...]", ())
     """Weights to take although no norm layer follows them."""
     decay_on = ALL
     """Where the optimizer's weight decay acts."""
+    keeps = cast("tuple[str, ...]", ())
+    """What `start` puts in `target.kept` of every weight. A state without it is refused when a run is resumed."""
+    filter_norm = cast("float | None", None)
+    """The norm that it gives every filter; None if that is not one number. Logs tell what it does to the rate."""
 
     def __post_init__(self) -> None:
         if self.select is not None and not isinstance(self.select, str):
@@ -66,7 +70,7 @@ class Method:
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
         """Act before the first forward, possibly twice: weights may be loaded after `attach`.
 
-        Like the other two, it returns what it scaled. What it puts in `target.kept` is saved with the optimizer.
+        It returns what it scaled, as the others do. What it puts in `target.kept` is saved with the optimizer.
         """
         return []
 

@@ -63,8 +63,12 @@ class SphereDescent(Method):
         super().__post_init__()
         require(is_positive(self.c), "c", self.c, "a finite number above 0")
 
+    @property
+    def filter_norm(self) -> float:  # type: ignore[override]
+        return math.sqrt(self.c)
+
     def takes(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The weights that feed a scale-bias layer; without any, every weight of unseen scale."""
+        """The weights that feed a scale-bias layer; without any, every weight whose scale is invisible."""
         return [f for f in findings if f.feeds_scale_bias] or super().takes(findings)
 
     def objection(self, finding: Finding) -> str:

@@ -19,7 +19,7 @@ class Target:
 
     finding: Finding
     parts: Filters
-    """What the method measures and scales as one: filters, unless the method or the norm layer behind asks for more."""
+    """The parts that are scaled by one factor each: filters, unless the method or the norm layer needs others."""
     kept: dict[str, Tensor] = field(default_factory=dict)
     """What the method keeps of this weight from its start on. The optimizer's state carries it."""
     scratch: dict[str, Tensor] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Target:
 
 
 def target_of(finding: Finding, per: Per) -> Target:
-    """A target in the parts that keep the function: a whole group or layer where its norm layer needs that."""
+    """A target, divided as `per` says. Filters of which a norm layer computes one statistic form one part."""
     groups = {reader.groups for reader in finding.readers}
     if finding.kind is Kind.PER_GROUP:
         per = "group" if len(groups) == 1 else "layer"
@@ -59,7 +59,8 @@ class Scaled(NamedTuple):
 def batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
     """Targets to measure and scale together.
 
-    On a CPU one weight at a time is fastest: what was measured is still in the cache. Elsewhere few calls are.
+    On a CPU one weight at a time is fastest, because what was measured is still in the cache. On a GPU all weights
+    together are fastest, because that takes few calls.
     """
     on_cpu = [target for target in targets if target.weight.device.type == "cpu"]
     elsewhere = [target for target in targets if target.weight.device.type != "cpu"]

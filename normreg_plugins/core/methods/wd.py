@@ -13,7 +13,7 @@ from normreg_plugins.core.verdicts import Finding
 class WeightDecay(Method):
     """Only weight decay, on what the WRS paper's baseline decays: kernels and the gammas of norm layers (Section VI-A).
 
-    It makes a fair comparison: verdicts, averages and resume are those of the other methods.
+    It makes a comparison fair: verdicts, averages and resume are the same as with the other methods.
 
     Args:
         decay_on: where the optimizer's weight decay acts; see `WeightRescaling`.

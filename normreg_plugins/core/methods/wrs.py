@@ -29,13 +29,6 @@ def rescale_(targets: Sequence[Target], radius: Radius = 1.0) -> list[Scaled]:
     return scale_(each for batch in batches(targets) for each in scaled(batch))
 
 
-@torch.no_grad()
-def keep_norms_(targets: Sequence[Target]) -> None:
-    """Let each target remember the norms its filters have now."""
-    for target in targets:
-        target.kept["radius"] = target.parts.norms(target.weight)
-
-
 @dataclass(frozen=True, repr=False)
 class WeightRescaling(Method):
     """Weight ReScaling: every `interval` updates each filter gets the norm `radius` (WRS paper, Algorithm 1).
@@ -76,6 +69,14 @@ class WeightRescaling(Method):
         require(usable, "radius", self.radius, "a finite number above 0, or 'initial'")
         require(self.per in ("filter", "position"), "per", self.per, "'filter' or 'position'")
 
+    @property
+    def keeps(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("radius",) if self.radius == "initial" else ()
+
+    @property
+    def filter_norm(self) -> float | None:  # type: ignore[override]
+        return None if self.radius == "initial" or self.per == "position" else float(self.radius)
+
     def objection(self, finding: Finding) -> str:
         if self.per == "position" and filters_of(finding.layer.module, "position").fan_in == 1:
             return "a filter with one input channel, of which WRS(IC) would make every entry +1 or -1"
@@ -83,7 +84,8 @@ class WeightRescaling(Method):
 
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
         if self.radius == "initial":
-            keep_norms_(targets)
+            for target in targets:
+                target.kept["radius"] = target.parts.norms(target.weight.detach())
             return []
         return rescale_(targets, self.radius) if self.at_start else []
 

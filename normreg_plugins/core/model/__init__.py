@@ -11,7 +11,7 @@ from normreg_plugins.core.model.filters import (
     local,
     safe_factors,
 )
-from normreg_plugins.core.model.no_trace import evaluation_mode, same_randomness, training_mode, untouched
+from normreg_plugins.core.model.no_trace import evaluation_mode, is_untouched, same_randomness, training_mode, untouched
 from normreg_plugins.core.model.norm_layers import (
     has_running_statistics,
     is_frozen,
@@ -47,6 +47,7 @@ __all__ = [
     "is_layer",
     "is_norm_layer",
     "is_scale_bias",
+    "is_untouched",
     "is_zero",
     "keeps_channel_statistics",
     "layer_weight",

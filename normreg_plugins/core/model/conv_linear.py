@@ -1,7 +1,7 @@
 """The layers of a model that hold filters: convolutions and linear layers.
 
-A layer is recognised by its class in torch. A layer of another library is recognised by its attributes: a deformable
-convolution of mmcv or torchvision has those of a convolution. Nothing is imported for this.
+A layer is recognised by its class in torch. A layer of another library, such as a deformable convolution of mmcv or
+torchvision, is recognised by the attributes of a convolution, so that the library need not be imported.
 """
 
 from __future__ import annotations

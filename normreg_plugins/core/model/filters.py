@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 
 Per = Literal["filter", "position", "group", "layer"]
-"""What is measured and scaled as one: a filter (one output channel), the input channels at one kernel position
-(WRS(IC)), a run of neighbouring filters, or the whole layer."""
+"""Into which parts a weight is divided. Each part has one norm and is scaled by one factor. A part is a filter (one
+output channel), the input channels at one kernel position (for WRS(IC)), a run of filters, or the whole weight."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """How the entries of one weight fall into parts that are measured and scaled as one: filters, unless told.
+    """How the entries of one weight are divided into parts. The parts are filters, unless `per` says otherwise.
 
-    Axes are only ever split, so `view` shares memory in every memory format, channels_last included.
+    The division only splits axes. So `view` shares memory with the weight in every memory format, channels_last
+    included.
     """
 
     shape: tuple[int, ...]
@@ -41,7 +42,10 @@ class Filters:
         return math.prod(self.shape[d] for d in self.dims) // self.together
 
     def norms(self, weight: Tensor) -> Tensor:
-        """The filter norm, reduced axes kept; float32 at least. Of several filters it is the root mean square."""
+        """The norm of each part, in float32 at least. Reduced axes stay, with size 1.
+
+        The norm of a part with several filters is the root mean square of their norms.
+        """
         norms = torch.linalg.vector_norm(
             self.view(weight), dim=self.dims, keepdim=True, dtype=at_least_float32(weight.dtype)
         )
@@ -70,7 +74,7 @@ class Filters:
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
-    """The accumulation type: half precision overflows at 65504, long before a sum of squares is done."""
+    """The dtype in which squares are summed. Half precision overflows at 65504, which such a sum soon exceeds."""
     return dtype if dtype in (torch.float32, torch.float64) else torch.float32
 
 
@@ -78,7 +82,7 @@ def filters_of(module: nn.Module, per: Per = "filter", groups: int = 1) -> Filte
     """The filters of a convolution, transposed convolution or linear layer.
 
     Args:
-        per: what is measured and scaled as one; 'group' means `groups` runs of neighbouring filters.
+        per: the parts into which the weight is divided; 'group' means `groups` runs of neighbouring filters.
     """
     weight = layer_weight(module)
     if getattr(module, "transposed", False):
@@ -120,7 +124,7 @@ def zero_up_to(norms: Tensor) -> float:
 
 
 def safe_factors(target: Tensor | float, norms: Tensor) -> Tensor:
-    """target / norms, and 1 where that would revive a zero filter or spread a NaN or Inf."""
+    """target / norms; 1 for a filter that is zero, which has no direction, or that holds NaN or Inf."""
     usable = (norms > zero_up_to(norms)) & (norms < math.inf)
     return torch.where(usable, target / norms, torch.ones_like(norms))  # ones_like: also where weights are sharded
 

@@ -1,7 +1,7 @@
 """Norm layers (batch, group, layer and instance norm) and the scale-bias layers that stand in their place.
 
-A norm layer is recognised by its class in torch, or by running statistics: a FrozenBatchNorm2d of another library has
-them. Nothing is imported for this.
+A norm layer is recognised by its class in torch. A norm layer of another library, such as a FrozenBatchNorm2d, is
+recognised by its running statistics, so that the library need not be imported.
 """
 
 from __future__ import annotations
@@ -48,5 +48,8 @@ def norm_eps(module: nn.Module) -> float:
 
 
 def is_scale_bias(module: nn.Module) -> bool:
-    """Whether this layer stands where a norm layer stood (constrained paper, eq. 6-7). A mark on its class says so."""
+    """Whether this is a scale-bias layer, which takes the place of a norm layer (constrained paper, eq. 6-7).
+
+    An attribute of its class says so.
+    """
     return bool(getattr(module, "is_scale_bias", False))

@@ -33,7 +33,7 @@ class ScaledInput(NamedTuple):
 def repair_statistics_(scaled: Sequence[ScaledInput]) -> None:
     """mean <- a (mean - b) + b and var <- a^2 (var + eps) - eps, not below 0.
 
-    The second keeps sqrt(var + eps) in proportion down to var = 0. Both are written so that a = 1 changes no bit.
+    The new sqrt(var + eps) is a times the old one, as long as var stays above 0. With a = 1 no bit changes.
     """
     factors, shifts = _by_norm(scaled)
     if not factors:
@@ -70,7 +70,7 @@ def _by_norm(scaled: Sequence[ScaledInput]) -> tuple[dict[nn.Module, Tensor], di
 
 
 def per_norm_channel(values: Tensor, channels: Tensor | None, fill: float) -> Tensor:
-    """From one value per filter to one per channel of the norm layer; `fill` for channels of other layers."""
+    """Rearrange one value per filter into one per channel of the norm layer. Channels of other layers get `fill`."""
     if channels is None:
         return values
     return torch.where(channels != OTHER_LAYER, values[channels.clamp_min(0)], torch.full_like(values[:1], fill))

@@ -20,7 +20,7 @@ _PLAIN_FORWARDS = {
 
 
 def weight_normalization(module: nn.Module) -> WeightNormalization | None:
-    """What a layer divides its own weight by, told by a mark on its class or by trying; None if it does not."""
+    """What a layer divides its own weight by; None if it does not. An attribute of its class says so, or a trial."""
     marked = getattr(module, "normalizes_weight", None)
     if marked is not None or type(module).forward in _PLAIN_FORWARDS:
         return marked

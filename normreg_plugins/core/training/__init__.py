@@ -6,6 +6,7 @@ from normreg_plugins.core.training.compiled_steps import keep_step_hooks
 from normreg_plugins.core.training.handle import Handle, handle_of
 from normreg_plugins.core.training.phase import PerEpoch
 from normreg_plugins.core.training.update_count import STATE_KEY
+from normreg_plugins.core.training.weight_decay import named_by
 
 __all__ = [
     "STATE_KEY",
@@ -17,6 +18,7 @@ __all__ = [
     "keep_step_hooks",
     "match_norms_",
     "measuring_statistics",
+    "named_by",
     "refuse_unsound",
     "takes_means",
 ]

@@ -64,7 +64,7 @@ def attach(
 def refuse_unsound(optimizer: Any, model: nn.Module, method: Any) -> None:
     """Say early what cannot work."""
     if not isinstance(method, Method):
-        raise AttachError(f"method={method!r}: must be a WeightRescaling, AdaptiveWeightShrink or SphereDescent object")
+        raise AttachError(f"method={method!r}: must be a method such as WeightRescaling(interval=10)")
     if not isinstance(optimizer, Optimizer):
         hint = "; pass its .optimizer" if hasattr(optimizer, "optimizer") else ""
         raise AttachError(f"optimizer={type(optimizer).__name__}: must be a torch.optim.Optimizer{hint}")

@@ -1,8 +1,8 @@
 """Make a correct network of averaged weights (EMA, SWA).
 
-Two things are wrong with the mean of several networks. The mean of filters of norm 1 that differ in direction is
-shorter than 1. And the running statistics that come with it belong to other filters. Restoring the filter norms needs
-no data, but it leaves the statistics wrong for the new directions. Statistics measured on batches fit any weights.
+Two things are wrong with the mean of several networks. The mean of filters of norm 1 that differ in direction has a
+norm below 1. And the running statistics that come with it belong to other filters. To restore the filter norms takes no
+data, but the statistics stay wrong for the new directions. Statistics that are measured on batches fit any weights.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from normreg_plugins.core.verdicts import Forward
 def correct_average_(
     averaged: nn.Module, model: nn.Module, names: Iterable[str], forwards: Iterable[Forward] = ()
 ) -> None:
-    """Give each filter of `averaged` the norm it has in `model`, and its norm layers statistics to go with them.
+    """Give each filter of `averaged` the norm it has in `model`, and its norm layers running statistics that fit.
 
     Call it after the average was updated, before it is evaluated or saved; any number of times.
 
@@ -38,7 +38,7 @@ def correct_average_(
         averaged: a copy of the model with averaged weights, as in `AveragedModel(...).module`.
         names: the weights whose scale the network cannot see, as in `handle.targets`.
         forwards: callables that each run a forward of the model they are given on a batch; the statistics are measured
-            on them. Without any they are those of `model`, which is a guess.
+            on them. Without any, the statistics of `model` are copied, which fit only roughly.
     """
     match_norms_(averaged, model, names)
     _copy_statistics_(averaged, model)

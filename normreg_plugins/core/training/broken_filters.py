@@ -1,4 +1,4 @@
-"""Notice filters that broke, without making the host wait for the device."""
+"""Notice filters with NaN or Inf, without making the CPU wait for the GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from normreg_plugins.core.model import local
 
 
 class BrokenFilters:
-    """Looks at the sizes that a method measured anyway. On a GPU the answer is fetched when the next look comes."""
+    """Checks the sizes that a method measured anyway. On a GPU the answer of one check is read at the next."""
 
     def __init__(self) -> None:
         self._pending: tuple[Tensor, torch.cuda.Event | None, list[Target]] | None = None

@@ -12,9 +12,10 @@ from torch.optim import Optimizer
 def keep_step_hooks(optimizer: Optimizer) -> None:
     """Let torch take the hooks off now, then put them back.
 
-    Early torch 2 replaces the `step` of every optimizer class when something is compiled for the first time. Hooks are
-    not called any more, without a word. Refusing compiled models would not help, because a model may be compiled after
-    the method is attached. The new `step` is hidden from the compiler, which cannot trace our entry of the state.
+    Early torch 2 replaces the `step` of every optimizer class when something is compiled for the first time. From then
+    on hooks are not called any more, and no warning says so. Refusing compiled models would not help, because a model
+    may be compiled after the method is attached. The new `step` is hidden from the compiler, which cannot trace our
+    entry in the state.
     """
     version = tuple(map(int, torch.__version__.split(".")[:2]))
     if version >= (2, 6):

@@ -16,7 +16,7 @@ SCALE_BLIND = (Kind.INVARIANT, Kind.COMPENSATED)
 
 
 class Confirmation:
-    """What of a promise is still to be confirmed, and what was found to be false.
+    """Keeps what is not confirmed yet, and the error if a promise was found to be false.
 
     Args:
         findings: by structure.
@@ -43,14 +43,14 @@ class Confirmation:
     def before_update(self, parameters: Callable[[], Iterable[Tensor]]) -> None:
         """Raise if a promise was found to be false; test by their gradients the targets still open."""
         if self._mismatch is not None:
-            raise self._mismatch  # whoever caught it at the forward meets it again before anything is updated
+            raise self._mismatch  # also if the error was caught at the forward, nothing may be updated
         ready = [target for target in self._open if target.weight.grad is not None]
         if ready:
             self._open = [target for target in self._open if target not in ready]
             self._by_gradients(ready, seen_by_gradients(ready, parameters()))
 
     def _by_gradients(self, tested: list[Target], suspects: list[str]) -> None:
-        found = "nothing speaks against it"
+        found = "the gradients agree"
         if suspects:
             found = f"{', '.join(suspects)}: the gradient has a part along the weight, so the loss sees its scale"
             if self._any_watched:
@@ -59,9 +59,9 @@ class Confirmation:
                 )
             found += ", or it holds more than the loss (a penalty, noise)"
         warnings.warn(
-            f"The first training forward did not show {tested[0].name} and {len(tested) - 1} more targets (the model "
-            "is compiled, or not called as a whole, or left them out). What its structure promised of them was tested "
-            f"by their gradients only; {found}. Pass forward= to attach() for a full look.",
+            f"The first training forward did not show {tested[0].name} and {len(tested) - 1} more targets: the model "
+            "is compiled, or only its parts were called, or the forward left them out. They were chosen by structure "
+            f"and tested by their gradients only; {found}. Pass forward= to attach() so that a forward is watched.",
             UnconfirmedWarning,
             stacklevel=2,
         )
@@ -95,7 +95,7 @@ def compare(promised: Sequence[Finding], watched: Sequence[Finding], targets: Se
 
 
 def _keeps(promised: Finding, watched: Finding) -> bool:
-    """Whether acting on the promise keeps the function: still blind to scale, and the same statistics repaired."""
+    """Whether acting on the promise keeps the function: the scale is invisible and the same statistics follow."""
     if watched.kind not in SCALE_BLIND:
         return False
     kept = {id(reader.norm) for reader in promised.readers}
@@ -112,7 +112,7 @@ def _tell_of_missed(promised: Sequence[Finding], found: dict[str, Finding]) -> N
     ]
     if missed:
         warnings.warn(
-            f"The first forward shows {len(missed)} more scale invariant weights than the structure told: "
+            f"The first forward shows {len(missed)} more scale invariant weights than the structure: "
             f"{', '.join(missed[:5])}{', ...' if len(missed) > 5 else ''}. They are left alone; pass forward= to "
             "attach() to take them too.",
             UnconfirmedWarning,

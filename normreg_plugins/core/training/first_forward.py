@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
-from normreg_plugins.core.model import layers_of
+from normreg_plugins.core.model import is_untouched, layers_of
 from normreg_plugins.core.verdicts import FilterTrace, Finding, findings_of
 
 if hasattr(torch.compiler, "is_compiling"):
@@ -52,6 +52,8 @@ class FirstForward:
     def _begin(self, model: nn.Module, args: Any) -> None:
         if model is not self._model() or not model.training or is_compiling() or self._watch is not None:
             return
+        if is_untouched(model):
+            return  # someone only looks at what a forward does
         self._begin_with()
         if self._done is None:
             self.remove()

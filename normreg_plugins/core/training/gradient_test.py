@@ -1,4 +1,4 @@
-"""Does the loss see the scale of a weight? Its gradient tells."""
+"""Does the loss see the scale of a weight? Its gradient shows it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from normreg_plugins.core.methods import Target
 from normreg_plugins.core.verdicts import Kind
 
 RADIAL_LIMIT = 0.25
-"""Of the share of a random gradient that points along the weight. An invariant weight's share is its rounding error:
-about 1e-5 in float32, below 0.1 under bfloat16 autocast."""
+"""Above this the loss sees the scale. 1 is the part along the weight that a random gradient has. The part that the
+gradient of an invariant weight has is rounding error: about 1e-5 in float32, below 0.1 under bfloat16 autocast."""
 NEGLIGIBLE = 1e-3
 """A gradient whose pull is below this part of the strongest one is mostly rounding error."""
 
@@ -22,9 +22,9 @@ NEGLIGIBLE = 1e-3
 def seen_by_gradients(targets: Sequence[Target], parameters: Iterable[Tensor]) -> list[str]:
     """Lemma 3.1 of the WRS paper as a test: the gradient of a scale invariant filter is orthogonal to it.
 
-    It serves a model whose forward could not be watched. It makes the host wait for the device, once. Frozen norm
-    layers break the lemma, so compensated weights are not tested. Nor are weights whose gradient is next to nothing
-    beside those of all `parameters`, because rounding errors point anywhere.
+    It serves a model whose forward could not be watched. It makes the CPU wait for the GPU once. Compensated weights
+    are not tested, because the lemma is false for frozen norm layers. Nor are weights whose gradient is tiny beside
+    the gradients of all `parameters`, because rounding errors have any direction.
 
     Returns:
         The weights whose scale the gradients seem to see.
@@ -40,7 +40,7 @@ def seen_by_gradients(targets: Sequence[Target], parameters: Iterable[Tensor]) -
 
 
 def _radial_share(target: Target) -> Tensor:
-    """|<g, w>| / (||g|| ||w||) over all filters, in units of what a random gradient has: 1 / sqrt(fan-in)."""
+    """|<g, w>| / (||g|| ||w||) over all filters, relative to that of a random gradient: 1 / sqrt(fan-in)."""
     assert target.weight.grad is not None
     weight, grad = (target.filters.view(x).float() for x in (target.weight, target.weight.grad))
     direction = weight / target.filters.norms(weight).clamp_min(1e-30)

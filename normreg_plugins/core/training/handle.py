@@ -18,6 +18,7 @@ from normreg_plugins.core.training.confirmation import Confirmation
 from normreg_plugins.core.training.first_forward import FirstForward
 from normreg_plugins.core.training.kept_values import KeptValues
 from normreg_plugins.core.training.lost_hooks import attached_to, forget, remember
+from normreg_plugins.core.training.norms_at_start import NormsAtStart
 from normreg_plugins.core.training.phase import PerEpoch, Phase
 from normreg_plugins.core.training.selection import Selection
 from normreg_plugins.core.training.skipped_steps import skip_flag
@@ -41,7 +42,7 @@ class Handle:
         updates_per_epoch: PerEpoch,
         schedulers: Sequence[Any],
     ) -> None:
-        """See `attach`. Without a confirmation nothing is left to be confirmed."""
+        """See `attach`. `confirmation` is None if a watched forward has chosen the weights."""
         self.method = method
         self.left_alone = selection.left_alone
         """Each conv/linear weight that is no target, with the reason."""
@@ -54,9 +55,11 @@ class Handle:
         """The names of the parameters whose weight decay is off."""
         self._decay = WeightDecayOff(optimizer, spared.values(), schedulers)
         self._count = UpdateCount(optimizer)
-        self._kept = KeptValues(optimizer, self._targets)
+        self._kept = KeptValues(optimizer, self._targets, method.keeps)
+        self._begun_with = NormsAtStart()
+        self._tell_at_start: list[Callable[[Handle], None]] = []
         self._confirmation = confirmation
-        self._first = FirstForward(model, self._start, confirmation.first_forward if confirmation else None)
+        self._first = FirstForward(model, self._first_forward, confirmation.first_forward if confirmation else None)
         if confirmation is None and type(method).start is Method.start:
             self._first.remove()
         self._hooks = [
@@ -66,6 +69,10 @@ class Handle:
         remember(optimizer, self)
         self._start()
         logger.info("%s acts on %d of %d conv/linear weights", method, len(self._targets), len(self._findings))
+
+    @property
+    def optimizer(self) -> Optimizer:
+        return self._optimizer
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -83,6 +90,15 @@ class Handle:
         return Verdicts(finding.verdict for finding in self._findings)
 
     @property
+    def norms_at_start(self) -> dict[str, Tensor]:
+        """The filter norms of each target before the method first acted; those of a new run, not of a resumed one."""
+        return dict(self._begun_with.norms)
+
+    def at_start(self, tell: Callable[[Handle], None]) -> None:
+        """Call `tell` before the first training forward, when weights are loaded; never in a run that is resumed."""
+        self._tell_at_start.append(tell)
+
+    @property
     def zero_filters(self) -> dict[str, int]:
         """How many filters of each target are zero now, where any are. They stay as they are."""
         return self._broken.count(self._targets, is_zero)
@@ -93,7 +109,7 @@ class Handle:
         return self._broken.count(self._targets, lambda norms: ~norms.isfinite())
 
     def correct_average(self, averaged: nn.Module, forwards: Iterable[Forward] = ()) -> None:
-        """Make a correct network of an averaged copy of the model, best with batches: see `correct_average_`."""
+        """Give an averaged copy of the model filter norms and running statistics that fit: see `correct_average_`."""
         correct_average_(averaged, self._model, self.targets, forwards)
 
     def reapply(self) -> None:
@@ -101,6 +117,8 @@ class Handle:
 
         A host needs this on resume if its checkpoints round weights to half precision, or hold their average.
         """
+        for target in self._targets:
+            target.scratch.clear()  # left by a step that was skipped
         if self._phase.holds(max(1, self.updates)):
             self._look_at(self.method.after_update(self._active(), self._rates))
 
@@ -125,20 +143,27 @@ class Handle:
         return f"<{self.method!r} on {len(self._targets)} of {len(self._findings)} weights, {self.updates} updates>"
 
     def _active(self) -> list[Target]:
-        """Without those frozen since: a weight with `requires_grad=False` is never touched."""
+        """The targets that are not frozen now. A weight with `requires_grad=False` is never changed."""
         return [t for t in self._targets if t.weight.requires_grad]
 
     def _start(self) -> None:
         """At attach, and again before the first forward, because weights may be loaded in between; not on resume."""
         if self.updates == 0:
+            self._begun_with.before(self._active())
             self._look_at(self.method.start(self._active()))
+            self._begun_with.after(self._active())
+
+    def _first_forward(self) -> None:
+        self._start()
+        while self.updates == 0 and self._tell_at_start:
+            self._tell_at_start.pop(0)(self)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         closure = args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
         if closure is None:
             self._gradients_ready()
             return None
-        # A closure computes the gradients inside the step, so ours must come right after it.
+        # A closure computes the gradients inside the step, so the method must act right after it.
         wrapped = _then_once(closure, self._gradients_ready)
         return (*args[:1], wrapped, *args[2:]), {key: value for key, value in kwargs.items() if key != "closure"}
 
@@ -158,6 +183,7 @@ class Handle:
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._count.tick()
+        self._kept.write()
         if self._count.due(self.method.interval, self._phase.holds):
             self._look_at(self.method.after_update(self._active(), self._rates))
 

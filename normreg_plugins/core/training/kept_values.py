@@ -15,35 +15,47 @@ ENTRY = "kept"
 
 
 class KeptValues:
-    """Writes `target.kept` into the optimizer's state when that is saved, and back when it is loaded."""
+    """Puts `target.kept` of every target into the optimizer's state, and takes it back from there.
 
-    def __init__(self, optimizer: Optimizer, targets: Sequence[Target]) -> None:
-        self._targets = targets
+    The state holds it from the first update on. Before that update a method starts anew when a state is loaded.
+    """
+
+    def __init__(self, optimizer: Optimizer, targets: Sequence[Target], keeps: Sequence[str]) -> None:
+        self._optimizer, self._targets, self._keeps = optimizer, targets, keeps
         self._handles = [
-            optimizer.register_state_dict_pre_hook(self._write),
-            optimizer.register_load_state_dict_post_hook(self._read),
+            optimizer.register_state_dict_pre_hook(lambda _: self.write()),
+            optimizer.register_load_state_dict_post_hook(lambda _: self._read()),
         ]
+        self._read()  # the state may have been loaded, or copied, before the method was attached
+
+    @property
+    def _ours(self) -> dict[str, Any] | None:
+        state: dict[Any, Any] = self._optimizer.state
+        return state.get(STATE_KEY)
 
     def forget(self) -> None:
         for handle in self._handles:
             handle.remove()
 
-    def _write(self, optimizer: Optimizer) -> None:
-        """Only once there were updates: before the first one the method starts anew on loading."""
-        state: dict[Any, Any] = optimizer.state
-        kept = {target.name: dict(target.kept) for target in self._targets if target.kept}
-        if kept and STATE_KEY in state:
-            state[STATE_KEY][ENTRY] = kept
+    def write(self) -> None:
+        """The dicts themselves go into the state, so that it always holds what the method keeps now."""
+        if self._ours is None or ENTRY in self._ours:
+            return
+        kept = {target.name: target.kept for target in self._targets if target.kept}
+        if kept:
+            self._ours[ENTRY] = kept
 
-    def _read(self, optimizer: Optimizer) -> None:
-        state: dict[Any, Any] = optimizer.state
-        kept = state.get(STATE_KEY, {}).get(ENTRY, {})
-        for target in self._targets if STATE_KEY in state else ():
-            if target.kept and target.name not in kept:
+    def _read(self) -> None:
+        if self._ours is None:
+            return
+        saved = self._ours.pop(ENTRY, {})
+        for target in self._targets:
+            ours = saved.get(target.name, {})
+            missing = [key for key in self._keeps if key not in ours]
+            if missing:
                 raise NormRegError(
-                    f"{target.name}: the loaded state lacks {', '.join(target.kept)}, which the method keeps from its "
+                    f"{target.name}: the loaded state lacks {', '.join(missing)}, which the method keeps from its "
                     "start on. A run with another method or radius saved it: attach that one, or begin a new run."
                 )
-            target.kept.update(
-                {key: value.to(target.weight.device) for key, value in kept.get(target.name, {}).items()}
-            )
+            target.kept.update({key: value.to(target.weight.device, copy=True) for key, value in ours.items()})
+        self.write()

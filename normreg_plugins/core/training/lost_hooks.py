@@ -1,6 +1,7 @@
 """Know which optimizers a method is attached to, and warn of copies that lost it.
 
-An optimizer that is copied or pickled loses its hooks, but keeps its `defaults` and its `state`: so a copy can be told.
+An optimizer that is copied or pickled loses its hooks, but keeps its `defaults` and its `state`. These show
+that it is a copy.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Selection(NamedTuple):
 
 
 def select_targets(findings: Sequence[Finding], method: Method, optimizer: Optimizer) -> Selection:
-    """Select by the method's `select` (names or patterns of weights or of their modules), else what it takes."""
+    """Select the weights that `method.select` names (by weight or module, patterns included), else what it takes."""
     named = None if method.select is None else check_names("select", method.select)
     wanted = method.takes(findings) if named is None else _matching(findings, named)
     wanted += [finding for finding in _matching(findings, method.output_layers) if finding not in wanted]

@@ -1,7 +1,7 @@
-"""Notice steps that an optimizer skips inside, without making the host wait for the device.
+"""Notice steps that an optimizer skips inside, without making the CPU wait for the GPU.
 
-An optimizer is not called when a gradient scaler met an overflow. A fused optimizer is called all the same and skips
-inside: the scaler leaves `found_inf` on it, a tensor that is above 0 if the step is skipped.
+When a gradient scaler meets an overflow, it does not call `step`. Only a fused optimizer is called, and skips the step
+inside. The scaler has then set its attribute `found_inf`, a tensor that is above 0 if the step is skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def skip_flag(optimizer: Optimizer) -> Tensor | None:
 
 
 class UnreadFlags:
-    """Skip flags of steps whose answer was not needed yet; reading one makes the host wait for the device."""
+    """Skip flags of steps whose answer was not needed yet; reading one makes the CPU wait for the GPU."""
 
     def __init__(self) -> None:
         self._flags: list[Tensor] = []

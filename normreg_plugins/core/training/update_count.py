@@ -16,7 +16,7 @@ class UpdateCount:
     """The number of updates an optimizer has made, kept in its own state.
 
     Accumulation and skipped steps do not count. Flags of steps that may have been skipped stay unread until the count
-    could matter.
+    decides something.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:

@@ -13,20 +13,25 @@ from normreg_plugins.core.methods import DecayOn
 from normreg_plugins.core.model import is_norm_layer, is_scale_bias, layers_of
 
 
+def named_by(decay_on: DecayOn, model: nn.Module) -> list[Tensor]:
+    """The parameters that `decay_on` names as those with weight decay; none for 'all' and 'others', which name none."""
+    norm_layers: list[Any] = [m for m in model.modules() if is_norm_layer(m) or is_scale_bias(m)]
+    if decay_on == "norm_layers":
+        return [p for norm in norm_layers for p in norm.parameters(recurse=False)]
+    if decay_on == "kernels_and_gammas":
+        gammas = [norm.weight for norm in norm_layers if norm._parameters.get("weight") is not None]
+        return [layer.weight for layer in layers_of(model)] + gammas
+    return []
+
+
 def spared_from_decay(model: nn.Module, decay_on: DecayOn, targets: Iterable[Tensor]) -> dict[int, Tensor]:
     """The parameters that get no weight decay, by id."""
-    norm_layers: list[Any] = [m for m in model.modules() if is_norm_layer(m) or is_scale_bias(m)]
-    decayed: dict[str, list[Tensor]] = {
-        "norm_layers": [p for norm in norm_layers for p in norm.parameters(recurse=False)],
-        "kernels_and_gammas": [layer.weight for layer in layers_of(model)]
-        + [norm.weight for norm in norm_layers if norm._parameters.get("weight") is not None],
-    }
     if decay_on == "all":
         return {}
     if decay_on == "others":
         return {id(target): target for target in targets}
-    kept = {id(p) for p in decayed[decay_on]}
-    return {id(p): p for p in model.parameters() if id(p) not in kept}
+    named = {id(p) for p in named_by(decay_on, model)}
+    return {id(p): p for p in model.parameters() if id(p) not in named}
 
 
 class WeightDecayOff:

@@ -3,10 +3,11 @@
 The proof knows nothing of how the model is built. Three things make its comparison sharp:
 - Factors are powers of two, so a scale that the network takes away is taken away without rounding.
 - The eps of norm layers is set to nearly nothing, because an eps sees the scale of what it is added to.
-- Constant parameters (zero biases, zero gammas) are made random, because a zero hides what stands before it.
+- Constant parameters (zero biases, zero gammas) are made random, because a zero hides all layers in front of it.
 
-What a watched forward promises of each weight is tried on all weights at once. That takes a few forwards if nearly
-every promise is kept. A promise decides what is tried first, never what comes out.
+A watched forward says first how each weight may be scaled. The proof tries this on all weights at once, which takes a
+few forwards if nearly all of it is true. Where it is not, the proof tries smaller groups of weights. So a watched
+forward decides only what is tried first. The numbers decide the verdicts.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from normreg_plugins.core.verdicts.proof_forward import (
     scaled,
     statistics_kept,
 )
-from normreg_plugins.core.verdicts.scalings import (
+from normreg_plugins.core.verdicts.trial_scalings import (
     DRAWS,
     WHOLE,
     Scaling,
@@ -106,7 +107,7 @@ class _Proof:
         if scaling is not None:
             return Verdict(layer.name, scaling.kind, tuple(norms), scaling.reason)
         if norms:
-            reason = f"{norms[0]} takes its scale away, but the forward changes with it all the same"
+            reason = f"{norms[0]} takes its scale away, but something else in the forward sees it"
             return Verdict(layer.name, Kind.UNSAFE, tuple(norms), reason)
         return Verdict(layer.name, Kind.FREE, (), "the forward changes with its scale")
 
@@ -124,7 +125,7 @@ class _Proof:
         return self._kept(dict(items[:half])) | self._kept(dict(items[half:]))
 
     def _scaling_of(self, layer: Layer, kept: Scaling | None) -> Scaling | None:
-        """The best scaling that holds of one layer, whether its promise was kept or not."""
+        """The finest scaling of a layer under which the forward stays the same: by filter, in groups, or all alike."""
         if kept is not None and kept.kind not in WHOLE:
             return kept
         each = Scaling(Kind.INVARIANT, layer.channels)
@@ -158,7 +159,7 @@ class _Proof:
     def _as_a_whole(self, layer: Layer) -> tuple[bool, list[str]]:
         """Whether the forward stays the same if the whole layer and its bias are scaled by 4, and who reads it.
 
-        The norm layers that read it see an input 4 times as long, and unless frozen they return the same output.
+        A norm layer that reads it sees an input 4 times as large. Unless it is frozen, it returns the same output.
         """
         if layer not in self._wholes:
             four = torch.full((layer.channels,), 4.0, device=layer.weight.device)
@@ -175,8 +176,9 @@ class _Proof:
     def _readers_of_all(self, scalings: dict[Layer, Scaling]) -> dict[Layer, list[str]]:
         """The norm layers behind each layer, for all layers at once.
 
-        Over a few runs each layer is scaled by a code of its own. Each channel that enters a norm layer then shows the
-        code of the layer it comes from. One forward per layer would tell the same.
+        Each layer has a code of its own: the powers of two by which it is scaled in a few runs, one power in each. Each
+        channel that enters a norm layer then shows the code of the layer that it comes from. This takes fewer forwards
+        than to scale one layer after the other.
         """
         owners = dict(zip(codes(len(scalings)), scalings))
         runs = []

@@ -1,4 +1,4 @@
-"""Verdicts by structure: a layer and the norm layer registered right behind it are taken to belong together.
+"""Verdicts by structure: the norm layer that is registered right behind a layer is assumed to read it.
 
 This is a promise, not a proof. `attach` compares it with the first real forward before anything is updated.
 """
@@ -36,7 +36,7 @@ def findings_by_structure(model: nn.Module) -> list[Finding]:
 
 
 def _followers(model: nn.Module) -> Followers:
-    """For each layer, the next child of every parent it has: a shared convolution may have a norm layer in each."""
+    """By the id of each layer, the modules registered right behind it: one in each of its parents, if it is shared."""
     followers: Followers = defaultdict(list)
     for parent_name, parent in model.named_modules():
         prefix = f"{parent_name}." if parent_name else ""

@@ -69,7 +69,7 @@ def _kind_and_reason(trace: Trace, readers: tuple[NormReader, ...], mixed_norms:
 
 
 def _merged(readers: list[NormReader]) -> list[NormReader]:
-    """One reader per norm layer: the same one may be called for many levels or crops."""
+    """One reader per norm layer. The same norm layer may be called several times, as for each level of a pyramid."""
     first: dict[tuple[int, str], NormReader] = {}
     for reader in readers:
         first.setdefault((id(reader.norm), reader.kind), reader)
@@ -78,10 +78,10 @@ def _merged(readers: list[NormReader]) -> list[NormReader]:
 
 def _why(kind: Kind, readers: int, biased: bool) -> str:
     alone = "its only reader" if readers == 1 else f"its only {readers} readers"
-    together = "with its bias " if biased else ""
+    parts = "filters and biases" if biased else "filters"
     return {
         Kind.INVARIANT: f"{alone}, on batch statistics",
         Kind.COMPENSATED: f"{alone}, on frozen statistics",
-        Kind.PER_GROUP: f"{alone}, which normalizes groups of filters {together}alike",
-        Kind.PER_LAYER: f"{alone}, which normalizes the whole layer {together}alike",
+        Kind.PER_GROUP: f"{alone}; the {parts} of a group must be scaled alike",
+        Kind.PER_LAYER: f"{alone}; all {parts} of the layer must be scaled alike",
     }[kind]

@@ -108,13 +108,13 @@ class FilterTrace(TorchDispatchMode):
 
     def _leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
         *kwargs, output = rest
-        if self._open and self._open[-1] is module:  # not so for the model itself, which ran before the trace began
+        if self._open and self._open[-1] is module:  # the model itself was entered before the trace began
             self._open.pop()
         if output is None:  # the forward raised an error
             return
         if self._open:
             if id(module) in self.traces:
-                outer = f"{self._names[id(self._open[-1])]}, which it is a part of"
+                outer = f"{self._names[id(self._open[-1])]}, which contains it"
                 self.traces[id(module)].scale_readers[outer] = None
             return
         incoming = [tag for tensor in tree_flatten((args, kwargs))[0] for tag in self._of(tensor)]
@@ -126,7 +126,8 @@ class FilterTrace(TorchDispatchMode):
     def _through_layer(self, trace: Trace, incoming: list[Tag], output: Any) -> None:
         for tag in incoming:
             tag.trace.scale_readers[f"{trace.layer.module_name} ({type(trace.layer.module).__name__})"] = None
-        outputs = [each for each in tree_flatten(output)[0] if isinstance(each, Tensor)]  # one for each dilation, say
+        # A layer may return several tensors, such as one for each dilation.
+        outputs = [each for each in tree_flatten(output)[0] if isinstance(each, Tensor)]
         if outputs and not any(each.numel() for each in outputs):
             return  # an empty batch, of no boxes say, shows nothing
         trace.calls += 1
@@ -186,7 +187,7 @@ class FilterTrace(TorchDispatchMode):
             index = [(tensor, tag.index) for tensor, tag in tags]
             moved = moved_index(name, func, args, kwargs, index, biased, output)
             if moved is None:
-                by = f"{name}, which its bias goes through" if biased and name in HOMOGENEOUS else name
+                by = f"{name}, after its bias was added" if biased and name in HOMOGENEOUS else name
                 trace.scale_readers[by] = None
             else:
                 self._tag(moved, output, trace, biased)

@@ -44,7 +44,7 @@ def overruled(findings: list[Finding], proof: Verdicts) -> list[Finding]:
     for finding in findings:
         verdict = numbers.get(finding.layer.name)
         if verdict is None:
-            raise SelectionError(f"the proof says nothing of {finding.layer.name!r}: it is of another model")
+            raise SelectionError(f"the proof says nothing of {finding.layer.name!r}: it was made of another model")
         if verdict.kind != finding.kind:
             looked = f"it looked {finding.kind}: {finding.reason}"
             if verdict.kind in (Kind.FREE, Kind.UNSAFE) or finding.repairable:

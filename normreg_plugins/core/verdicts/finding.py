@@ -33,7 +33,7 @@ class Finding:
 
 
 def self_normalized(by: WeightNormalization) -> tuple[Kind, str]:
-    """What holds of a layer whose own forward divides by a norm of its weight (AWS paper, eq. 2-3)."""
+    """The kind of a layer whose own forward normalizes its weight (AWS paper, eq. 2-3), with the reason."""
     kind = Kind.PER_LAYER if by == "matrix" else Kind.INVARIANT
     what = "the whole weight" if by == "matrix" else "each filter"
     return kind, f"its own forward normalizes {what} ({by})"

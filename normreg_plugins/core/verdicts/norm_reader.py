@@ -25,7 +25,7 @@ class NormReader:
 
 
 class MixedStatisticError(Exception):
-    """A norm layer mixes filters in one statistic in a way that no rescale can undo; the message says which."""
+    """A norm layer computes one statistic of filters that may be scaled by different factors. The message names it."""
 
 
 def norm_reader_of(name: str, norm: nn.Module, index: Tensor, filters: int) -> NormReader:
@@ -49,7 +49,7 @@ def norm_reader_of(name: str, norm: nn.Module, index: Tensor, filters: int) -> N
 
 
 def weakest(kinds: list[Kind]) -> Kind:
-    """What holds for every norm layer that reads the weight."""
+    """The kind that is true for all norm layers that read a weight."""
     grouped = [kind for kind in kinds if kind in (Kind.PER_GROUP, Kind.PER_LAYER)]
     if grouped:
         return Kind.PER_LAYER if Kind.PER_LAYER in grouped else Kind.PER_GROUP

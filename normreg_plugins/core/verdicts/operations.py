@@ -1,7 +1,8 @@
 """What each tensor operation does to the filters behind its elements.
 
-An operation that only moves elements moves the index of filters alike. A positively homogeneous one (ReLU, pooling,
-dropout) keeps it. Any other operation sees the scale of the filters.
+An operation that only moves elements moves the index of filters in the same way. A positively homogeneous operation,
+f(a x) = a f(x) for a > 0, keeps the index: ReLU, pooling and dropout are such. Any other operation sees the scale of
+the filters.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def moved_index(
     """
     if name in MOVES:
         return _replay(name, func, args, kwargs, {id(tensor): filters for tensor, filters in index}, output)
-    if name in HOMOGENEOUS and len(index) == 1:  # y * y would be of degree two
+    if name in HOMOGENEOUS and len(index) == 1:  # y * y scales with the square
         ((tensor, filters),) = index
         divides = name.startswith("div") and tensor is not args[0]
         adds = name == "constant_pad_nd" and (args[2] if len(args) > 2 else kwargs.get("value", 0)) != 0

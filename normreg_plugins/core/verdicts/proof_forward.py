@@ -30,9 +30,9 @@ class NormCall(NamedTuple):
     """One call of a norm layer."""
 
     size: Tensor
-    """The Euclidean length of its input."""
+    """The Euclidean norm of its input."""
     fingerprint: Tensor
-    """A few numbers that tell its output from another."""
+    """A few numbers of its output. They differ if the outputs of two calls differ."""
     spreads: Tensor
     """The standard deviation of each channel of its input; of a layer norm, which has no channels, the size."""
 
@@ -138,7 +138,7 @@ def generic_point(model: nn.Module) -> Iterator[None]:
 def _leave_constant_(parameter: Tensor, generator: torch.Generator) -> None:
     """Add noise to a parameter whose entries are all equal, such as a zero bias or a tiny layer scale.
 
-    Memory that nobody initialized counts as constant if it is all but zero.
+    Uninitialized memory counts as constant if all its entries are nearly zero.
     """
     if not parameter.is_floating_point() or not parameter.numel():
         return
@@ -184,13 +184,13 @@ def _set_eps(module: nn.Module, eps: float) -> None:
 
 
 def _fingerprint(x: Tensor) -> Tensor:
-    """A few numbers that tell two outputs of a norm layer apart; their Euclidean length alone would not."""
+    """A few numbers that differ if two outputs of a norm layer differ. Their norms hardly ever do."""
     x = x.detach().flatten()
     return torch.stack([torch.linalg.vector_norm(x[::step], dtype=torch.float64) for step in (1, 2, 3, 7)])
 
 
 def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    """Whether two tensors differ by little beside their size, and are not finite at the same places."""
+    """Whether two tensors differ by little beside their norm, and have NaN or Inf at the same places."""
     if a.shape != b.shape:
         return False
     a, b = a.double(), b.double()

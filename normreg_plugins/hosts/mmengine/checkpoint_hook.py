@@ -1,4 +1,4 @@
-"""Checkpoints of which the last good one survives whatever stops a run, at any moment."""
+"""Checkpoints that are written whole: whatever stops a run, its last good one is there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NormRegCheckpointHook(CheckpointHook):
     """mmengine's CheckpointHook, but a run is never without a whole checkpoint.
 
     mmengine's hook removes the outdated checkpoint before it writes the next. It writes over existing files in place. A
-    run that is killed in between has none, or half of one. Here every file appears as a whole, then `last_checkpoint`
+    run that is killed in between has none, or half of one. Here every file is written whole, then `last_checkpoint`
     names it, and only then the outdated one goes.
 
         default_hooks = dict(checkpoint=dict(type="NormRegCheckpointHook", interval=1))
@@ -69,7 +69,7 @@ class NormRegCheckpointHook(CheckpointHook):
                 self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(each)))
 
     def _outdated_by(self, runner: Runner, step: int) -> list[int]:
-        """The steps whose checkpoints go when that of `step` is there; the new one knows already."""
+        """The steps whose checkpoints go once that of `step` is written. That one already records their removal."""
         if self.max_keep_ckpts <= 0 or step in self.keep_ckpt_ids:
             return []
         full = len(self.keep_ckpt_ids) == self.max_keep_ckpts

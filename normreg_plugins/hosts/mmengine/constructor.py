@@ -26,11 +26,12 @@ from normreg_plugins.hosts.mmengine.run_report import report
 class NormRegOptimWrapperConstructor:
     """Lets another constructor build the optimizer wrapper, then attaches the method that `regularizer` names.
 
-    The weights it acts on are known by structure before training. The first training forward confirms them before
-    anything is updated. They get no weight decay, unless the method keeps it; all else is as the config says.
+    The weights it acts on are chosen by structure before training. The first training forward confirms them before
+    anything is updated. The method's `decay_on` says which parameters have weight decay. All else is as the
+    config says.
 
     Args in `optim_wrapper`:
-        regularizer: dict(type='WRS' | 'AWS' | 'PGD', ...), with the method's options.
+        regularizer: dict(type='WRS', ...), a method by its name ('WD', 'WRS', 'AWS', 'PGD', ...) with its options.
         base_constructor: the constructor that builds the wrapper. The default is mmengine's own, with every
             paramwise_cfg feature; a layer decay constructor is another example.
     """
@@ -50,7 +51,7 @@ class NormRegOptimWrapperConstructor:
                 "several optimizers: use custom_hooks=[dict(type='NormRegHook', regularizer=...)] instead"
             )
         merge_groups(wrapper.optimizer)
-        refuse_unsound(wrapper.optimizer, model, self._method)  # its wrapper tells how it is sharded
+        refuse_unsound(wrapper.optimizer, model, self._method)  # a wrapped model shows whether it is sharded
         bare = getattr(model, "module", model)
         report([attach(wrapper.optimizer, bare, self._method, updates_per_epoch=updates_per_epoch(wrapper))])
         guard_resume(wrapper.optimizer, self._method)

@@ -1,4 +1,4 @@
-"""An EMA hook whose average is a correct network when it is evaluated and saved."""
+"""An EMA hook whose average has running statistics that fit it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from normreg_plugins.core.training import match_norms_, measuring_statistics
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
 SLOWEST_RATE = 0.1
-"""How much a new batch counts at least in the statistics of the average: the default momentum of batch norms."""
+"""The least that a new batch counts in the statistics of the average. It is the default momentum of batch norms."""
 GROWS_EVERY = 50
 """Statistics are measured at every iteration at first; the interval grows by 1 every so many iterations."""
 
 
 @HOOKS.register_module()
 class NormRegEMAHook(EMAHook):
-    """mmengine's EMAHook, whose average is a correct network where a method is attached.
+    """mmengine's EMAHook, with running statistics that fit the average where a method is attached.
 
     The mean of filters of one norm has a smaller norm and gives outputs of less variance. So the running statistics of
     the trained model do not fit it. Here the average has statistics of its own, measured on training batches that run
-    through it now and then. The averaged weights are mmengine's. The exception: filters whose norm no norm layer takes
-    away (before scale-bias layers) get the norm they have in the trained model. Without a method nothing
-    differs from mmengine.
+    through it now and then. The averaged weights are the same as mmengine's, except filters that no norm layer follows
+    (before scale-bias layers): they get the norm they have in the trained model. Without a method nothing differs
+    from mmengine.
 
     Args:
         statistics_interval: every so many iterations a batch runs forward through the average; 0 leaves it the

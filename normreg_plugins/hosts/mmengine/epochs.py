@@ -13,7 +13,7 @@ from normreg_plugins.hosts.mmengine.config_text import setting, types_in
 
 
 def updates_per_epoch(wrapper: OptimWrapper) -> Callable[[], float]:
-    """A callable that tells it once training runs; it may be no whole number where gradients are accumulated."""
+    """A callable that gives it once training runs. It may be a fraction if gradients are accumulated."""
 
     def ask() -> float:
         hub = MessageHub.get_current_instance()

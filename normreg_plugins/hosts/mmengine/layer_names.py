@@ -5,7 +5,7 @@
 
     conv_cfg=dict(type="NormRegFoldedConv2d"), norm_cfg=dict(type="NormRegFoldedNorm")   # folded
 
-gamma and beta are spared the weight decay with `paramwise_cfg=dict(flat_decay_mult=0.)`.
+`paramwise_cfg=dict(flat_decay_mult=0.)` takes the weight decay off gamma and beta.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class NormRegScaleBias(ScaleBias):
     keep the keys they have in a checkpoint of the batch norm net.
 
     Args:
-        eps: ignored; mmcv hands it to every norm. Nothing is divided here.
+        eps: ignored; mmcv passes it to every norm layer. Nothing is divided here.
     """
 
     _abbr_ = "bn"

@@ -30,7 +30,7 @@ class NormRegHook(Hook):
 
     mmengine replaces lists, so the hooks of the base config have to be listed too.
 
-    With several optimizers, each takes care of the weights it holds.
+    With several optimizers, the method is attached to each and acts on the weights which that optimizer updates.
     """
 
     priority = "VERY_HIGH"

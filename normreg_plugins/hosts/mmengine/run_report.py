@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger, print_log
 
+from normreg_plugins.analysis import rate_at_start
 from normreg_plugins.core import Handle
 from normreg_plugins.hosts.mmengine.config_text import setting, types_in
 from normreg_plugins.whole_files import write_text
@@ -21,6 +22,7 @@ def report(handles: Sequence[Handle]) -> None:
     """One handle, or one for each of several optimizers."""
     for handle in handles:
         print_log("\n".join(_short(handle)), logger="current")
+        handle.at_start(_tell_rate)  # only then are the weights loaded
     _warn_of_stock_average()
     place = _log_dir()
     if place is not None and is_main_process():
@@ -37,6 +39,12 @@ def _warn_of_stock_average() -> None:
             logger="current",
             level=logging.WARNING,
         )
+
+
+def _tell_rate(handle: Handle) -> None:
+    found = rate_at_start(handle)
+    if found is not None:
+        print_log(f"{handle.method!r}: {found}", logger="current")
 
 
 def _short(handle: Handle) -> list[str]:

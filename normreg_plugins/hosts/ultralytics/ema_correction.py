@@ -19,10 +19,10 @@ BATCHES = 10
 
 
 class AverageCorrection:
-    """Filter norms from the trained model, and statistics measured on the last training batches.
+    """Gives the average the filter norms of the trained model, and statistics measured on the last training batches.
 
-    The running statistics that come with the average belong to other filters. Batches are kept as they were loaded: on
-    the host, and small.
+    The running statistics that come with the average belong to other filters. Batches are kept as they were loaded:
+    in the memory of the CPU, as bytes.
     """
 
     def __init__(self) -> None:

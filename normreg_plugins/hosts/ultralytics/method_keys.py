@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ultralytics.cfg import DEFAULT_CFG_DICT
+
+from normreg_plugins.core import Method
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.method_names import METHODS, build_method, options_of
-
-HOST_OPTIONS = ("decay_norms",)
-"""Options of `with_method` itself. They are written under the method's name too."""
 
 
 class MethodKeyError(NormRegError):
@@ -17,16 +17,19 @@ class MethodKeyError(NormRegError):
 
 def method_names() -> dict[str, str]:
     """The name of each method, by the name that it has in keys."""
-    return {name.lower(): name for name in METHODS}
+    names = {name.lower(): name for name in METHODS}
+    for taken in names.keys() & DEFAULT_CFG_DICT.keys():
+        raise MethodKeyError(f"{names[taken]} cannot be a method's name here: ultralytics has a key {taken!r}")
+    return names
 
 
 def keys_of(name: str) -> list[str]:
     """The options that may stand under a method's name."""
-    return [*options_of(method_names()[name]), *HOST_OPTIONS]
+    return options_of(method_names()[name])
 
 
-def take_method(settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Take our keys out of `settings` and return the arguments of `with_method`; None if there are none.
+def take_method(settings: dict[str, Any]) -> Method | None:
+    """Take our keys out of `settings` and return the method they describe; None if there are none.
 
     Later keys win, so the command line goes behind a file.
     """
@@ -40,8 +43,7 @@ def take_method(settings: dict[str, Any]) -> dict[str, Any] | None:
     if len(found) > 1:
         raise MethodKeyError(f"{' and '.join(found)}: one run, one method")
     for name, options in found.items():
-        ours = {option: options.pop(option) for option in HOST_OPTIONS if option in options}
-        return {"method": build_method(names[name], options, also=HOST_OPTIONS), **ours}
+        return build_method(names[name], options)
     return None
 
 

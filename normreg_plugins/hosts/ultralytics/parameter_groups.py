@@ -1,4 +1,4 @@
-"""Weight decay as the paper has it, inside the trainer's own parameter groups.
+"""Weight decay where the method wants it, inside the trainer's own parameter groups.
 
 The trainer decays the groups named 'weight' and 'muon'. It sets their weight decay again when it changes the batch size
 after running out of memory. So the name of a group decides whether its parameters are decayed.
@@ -6,31 +6,30 @@ after running out of memory. So the name of a group decides whether its paramete
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from normreg_plugins.core.model import is_norm_layer
+from normreg_plugins.core.model import is_norm_layer, layers_of
 
 DECAYED = "weight"
-TARGETS = "normreg"
+DECAYED_BY_TRAINER = (DECAYED, "muon")
+UNDECAYED = "normreg"
 
 
-def decay_norms_(optimizer: Optimizer, model: nn.Module) -> None:
-    """Move gamma and beta of the norm layers to groups that the trainer treats as decayed weights.
-
-    In the WRS paper's Algorithm 1 norm layers have weight decay. ultralytics gives them none.
-    """
-    norms = {id(p) for module in model.modules() if is_norm_layer(module) for p in module.parameters(recurse=False)}
+def decay_(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
+    """Move these parameters to groups that the trainer treats as decayed weights. It decays no norm layer by itself."""
+    wanted = {id(p) for p in parameters}
     decayed = {"param_group": DECAYED, "weight_decay": decay_of(optimizer)}
-    for group in list(optimizer.param_groups):
-        rest = [p for p in group["params"] if id(p) not in norms]
+    for group in [g for g in optimizer.param_groups if g.get("param_group") not in DECAYED_BY_TRAINER]:
+        rest = [p for p in group["params"] if id(p) not in wanted]
         if not rest:
             group.update(decayed if group["params"] else {})
         elif len(rest) < len(group["params"]):
-            ours = [p for p in group["params"] if id(p) in norms]
+            ours = [p for p in group["params"] if id(p) in wanted]
             group["params"] = rest
             optimizer.param_groups.append({**group, "params": ours, **decayed})
 
@@ -40,12 +39,24 @@ def decay_of(optimizer: Optimizer) -> float:
     return float(next(g["weight_decay"] for g in optimizer.param_groups if g.get("param_group") == DECAYED))
 
 
-def keep_undecayed_(optimizer: Optimizer, targets: Iterable[Tensor]) -> None:
-    """Rename groups that hold nothing but targets, so that the trainer never decays them again."""
-    ours = {id(target) for target in targets}
+def keep_undecayed_(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
+    """Rename groups of decayed weights that hold nothing but these, so that the trainer never decays them again."""
+    ours = {id(p) for p in parameters}
     for group in optimizer.param_groups:
-        if group["params"] and all(id(p) in ours for p in group["params"]):
-            group["param_group"] = TARGETS
+        decayed = group.get("param_group") in DECAYED_BY_TRAINER
+        if decayed and group["params"] and all(id(p) in ours for p in group["params"]):
+            group["param_group"] = UNDECAYED
+
+
+def decayed_counts(optimizer: Optimizer, model: nn.Module, targets: Iterable[Tensor]) -> dict[str, str]:
+    """Of each kind of parameter, how many have weight decay: '0 of 24'."""
+    kinds = {id(p): "other parameters" for p in model.parameters()}
+    kinds |= {id(layer.weight): "other weights" for layer in layers_of(model)}
+    kinds |= {id(p): "norm layers" for m in model.modules() if is_norm_layer(m) for p in m.parameters(recurse=False)}
+    kinds |= {id(p): "the method's weights" for p in targets}
+    every = [(kinds[id(p)], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]]
+    total, decayed = Counter(kind for kind, _ in every), Counter(kind for kind, decay in every if decay)
+    return {kind: f"{decayed[kind]} of {total[kind]}" for kind in sorted(total)}
 
 
 def group_sizes(state: dict[str, Any]) -> list[int]:

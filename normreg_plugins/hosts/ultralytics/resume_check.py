@@ -12,8 +12,7 @@ from normreg_plugins.hosts.method_settings import what_changed
 from normreg_plugins.hosts.ultralytics.parameter_groups import group_sizes
 
 WAY_OUT = (
-    "resume with the method, select and decay_norms that it began with, or begin a new run with its weights: "
-    "model=CHECKPOINT and no resume"
+    "resume with the method that it began with, or begin a new run with its weights: model=CHECKPOINT and no resume"
 )
 
 

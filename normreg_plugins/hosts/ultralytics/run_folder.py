@@ -5,29 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from torch import nn
+from torch.optim import Optimizer
 from ultralytics.utils import LOGGER, colorstr
 
-from normreg_plugins.analysis import norm_summary
+from normreg_plugins.analysis import norm_summary, rate_at_start
 from normreg_plugins.core import Handle
+from normreg_plugins.hosts.ultralytics.parameter_groups import decayed_counts
 from normreg_plugins.whole_files import write_text
 
 PREFIX = colorstr("normreg:")
 VERDICTS_FILE = "verdicts.txt"
 
 
-def tell(handle: Handle, decay: float, norms_decayed: bool, folder: Path) -> None:
-    """Say which weights a method acts on, in short in the log and in full in the run folder, and what is decayed.
-
-    Args:
-        decay: the weight decay that the trainer gives its weights.
-    """
+def tell(handle: Handle, optimizer: Optimizer, model: nn.Module, folder: Path) -> None:
+    """Say which weights a method acts on, in short in the log and in full in the run folder, and what is decayed."""
     method, verdicts, file = handle.method, handle.verdicts, folder / VERDICTS_FILE
     LOGGER.info(f"{PREFIX} {method!r} acts on {len(handle.targets)} of {verdicts.summary()}; all in {file}")
-    on_targets = decay if method.decay_on == "all" else 0.0
-    LOGGER.info(
-        f"{PREFIX} weight decay {on_targets:g} on these, {decay:g} on other weights, {decay * norms_decayed:g} on norm "
-        f"layers (the trainer decays no norm layer, the WRS paper does: decay_norms={norms_decayed})"
-    )
+    counts = decayed_counts(optimizer, model, (model.get_parameter(name) for name in handle.targets))
+    decayed = ", ".join(f"{kind} {count}" for kind, count in counts.items())
+    LOGGER.info(f"{PREFIX} parameters with weight decay: {decayed} (decay_on={method.decay_on!r})")
+    if change := rate_at_start(handle):
+        LOGGER.info(f"{PREFIX} {change}")
     left = "".join(f"\n  {name}: {why}" for name, why in handle.left_alone.items())
     write_text(file, f"{verdicts}\n\n{method!r} leaves alone:{left or ' nothing'}\n")
 

@@ -1,8 +1,8 @@
 """A method inside any ultralytics trainer, as a class in front of the trainer's.
 
-The class overrides what changes weights or the optimizer behind a method's back. The trainer builds the optimizer, and
+The class overrides whatever changes weights or the optimizer without the method. The trainer builds the optimizer, and
 builds it again after running out of memory. It averages weights. It loads half-precision averages on resume. Nothing is
-put on the model, because the checkpoints pickle the model as a whole.
+put on the model, because the checkpoints pickle the whole model.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from ultralytics.utils.torch_utils import autocast, unwrap_model
 
 from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.training import named_by
 from normreg_plugins.hosts.method_settings import settings_of, write_settings
 from normreg_plugins.hosts.monitoring import EVERY
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
 from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
-from normreg_plugins.hosts.ultralytics.parameter_groups import decay_norms_, decay_of, keep_undecayed_
+from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.resume_check import refuse_strange
 from normreg_plugins.hosts.ultralytics.run_folder import norm_scalars, tell
 
@@ -36,30 +37,24 @@ def with_method(
     method: Method,
     select: str | Iterable[str] | None = None,
     *,
-    decay_norms: bool = False,
     monitor: int = EVERY,
 ) -> type[BaseTrainer]:
-    """A trainer class for `model.train(trainer=...)`: that of the model's task, with a method and a monitor.
+    """The trainer class of a model's task with a method and a monitor in it, for `model.train(trainer=...)`.
 
     Args:
         model: an ultralytics model, whose task decides the trainer; or a trainer class.
         select: short for the method's own `select`: names or patterns of weights or layers to act on.
-        decay_norms: give gamma and beta of the norm layers the weight decay of the weights, as the WRS paper does. The
-            trainer by itself gives them none. Beta then warms up as a weight, not as a bias (`warmup_bias_lr`).
         monitor: updates between two reports on filters, see `with_monitor`; 0 for no monitor.
+
+    The trainer decays conv and linear weights, and neither norm layers nor biases. A method whose `decay_on` names norm
+    layers or gammas gives them the weight decay of the weights. A decayed beta warms up as a weight does, not as a bias
+    (`warmup_bias_lr`).
     """
     base = base_trainer(model)
     if not isinstance(method, Method):
-        raise NormRegError(
-            f"method={method!r}: must be a WeightRescaling, AdaptiveWeightShrink or SphereDescent object"
-        )
+        raise NormRegError(f"method={method!r}: must be a method object, such as WeightRescaling(interval=10)")
     method = method if select is None else replace(method, select=select)
-    settings = {
-        "method": method,
-        "decay_norms": decay_norms,
-        **monitor_settings(monitor),
-        "__doc__": f"{base.__name__} with {method!r}.",
-    }
+    settings = {"method": method, **monitor_settings(monitor), "__doc__": f"{base.__name__} with {method!r}."}
     return type(f"{type(method).__name__}{base.__name__}", (MonitorTrainer, MethodTrainer, base), settings)
 
 
@@ -73,7 +68,6 @@ class MethodTrainer(BaseTrainer):
     """
 
     method: ClassVar[Method]
-    decay_norms: ClassVar[bool] = False
     handle: Any = None
     """The method at work (`Handle`), once there is an optimizer."""
 
@@ -86,9 +80,7 @@ class MethodTrainer(BaseTrainer):
         plain = unwrap_model(model)
         if self.handle is not None:  # the optimizer is built again
             self.handle.detach()
-        decay = decay_of(optimizer)
-        if self.decay_norms:
-            decay_norms_(optimizer, plain)
+        decay_(optimizer, named_by(self.method.decay_on, plain))
         self.handle = attach(
             optimizer,
             plain,
@@ -96,11 +88,11 @@ class MethodTrainer(BaseTrainer):
             forward=self._training_forward,
             updates_per_epoch=max(1.0, len(self.train_loader) / self.accumulate),
         )
-        self._settings = settings_of(self.method, decay_norms=self.decay_norms)
+        self._settings = settings_of(self.method)
         write_settings(optimizer, self._settings)
         keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.undecayed))
         if RANK in {-1, 0}:
-            tell(self.handle, decay, self.decay_norms, Path(self.save_dir))
+            tell(self.handle, optimizer, plain, Path(self.save_dir))
         return optimizer
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +124,7 @@ class MethodTrainer(BaseTrainer):
     def _training_forward(self, model: nn.Module) -> Any:
         """The loss of a validation image taken twice: it is not augmented, and the training loader stays untouched."""
         criterion: Any = getattr(model, "criterion", None)
-        self._model_train()  # with the norms of frozen layers frozen
+        self._model_train()  # norm layers of frozen layers stay frozen
         batch = self.test_loader.collate_fn([self.test_loader.dataset[0], self.test_loader.dataset[0]])
         try:
             return model(super().preprocess_batch(batch))

@@ -44,7 +44,7 @@ def see_pictures(model: nn.Module) -> torch.Tensor:
 
 
 def trained_net(name: str, dtype: torch.dtype) -> nn.Module:
-    """Statistics over two decades, gammas of both signs, filters of all lengths, next to no eps."""
+    """Variances over two decades, gammas of both signs, filters of many norms, and almost no eps."""
     net = without_eps(as_trained(NETS[name]())).to(dtype)
     with torch.no_grad():
         for p in net.parameters():
@@ -84,7 +84,7 @@ def test_it_would_not_without_repaired_statistics() -> None:
 
 
 def test_the_evaluated_function_stays_whatever_eps_is() -> None:
-    """The repair counts eps in, so evaluation is exact even where eps is as large as the variance."""
+    """The correction of the variance includes eps, so evaluation is exact even if eps is as large as the variance."""
     net = nn.Sequential(conv(bias=True), bn(eps=0.5), nn.ReLU(), conv(6, 6), bn(eps=1e-3)).double()
     as_trained(net)
     with torch.no_grad():
@@ -120,7 +120,7 @@ def ready(case: Case) -> nn.Module:
 
 
 def attached(net: nn.Module, **choice) -> Handle | None:
-    """None where there is nothing to take, which is an error, or where the structure was wrong, which is another."""
+    """The handle; None if the method finds no weight, or if the structure promised something false."""
     try:
         return attach(SGD(net.parameters(), lr=0.1), net, UNIT, **choice)
     except (SelectionError, StructureMismatchError):
@@ -157,7 +157,7 @@ def test_groups_and_layers_selected_by_name_keep_the_function(case: Case) -> Non
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.filterwarnings("ignore::normreg_plugins.core.errors.UnconfirmedWarning")
 def test_without_a_forward_the_function_is_kept_or_the_first_forward_says_no(case: Case, proven: bool) -> None:
-    """A proof tells which weights are blind to scale, not which statistics follow them."""
+    """A proof shows which weights have an invisible scale, but not which running statistics must follow them."""
     net = ready(case)
     before = [outputs(net, case.forward, train=mode) for mode in (False, True)]
     handle = attached(net, proof=prove_scale_invariant(net, case.forward) if proven else None)

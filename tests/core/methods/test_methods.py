@@ -42,7 +42,7 @@ LAYOUTS = (Tensor.contiguous, channels_last, reversed_axes)
 
 
 class Branches(nn.ModuleDict):
-    """A layer of every kind, each with its own norm; the layouts go round with `turn`."""
+    """A layer of every kind, each with a norm layer of its own. `turn` shifts which layer has which memory layout."""
 
     def __init__(self, dtype: torch.dtype, turn: int) -> None:
         layers = {kind: make_layer(kind, bias=i % 2 == 0) for i, kind in enumerate(LAYERS)}
@@ -82,7 +82,7 @@ class ByHand:
 
     @torch.no_grad()
     def set_weights(self, rule: Callable[[nn.Module], Tensor]) -> None:
-        """Apply a rule to each weight, and let the statistics behind it follow the lengths."""
+        """Give each weight the value that `rule` computes, and correct the statistics of the norm layer behind it."""
         for layer, norm in (self.net[kind] for kind in self.taken):
             before = oracle.centred(layer, layer.weight) if self.centres else layer.weight
             after = rule(layer)

@@ -1,4 +1,4 @@
-"""Averages of unit filters are shorter than one, so an averaged net needs its lengths and statistics put right."""
+"""The average of filters of norm 1 has a smaller norm, so an averaged net needs other norms and statistics."""
 
 import copy
 
@@ -33,7 +33,7 @@ def averaged_training(use_buffers: bool = False):
 
 
 def exact_statistics(average: AveragedModel) -> AveragedModel:
-    """The same weights with statistics measured on the data: what its norms ought to hold."""
+    """The same weights with the right statistics, which are measured on the data."""
     measured = copy.deepcopy(average)
     update_bn([batch(index, size=64)[0] for index in range(20)], measured)
     return measured
@@ -48,8 +48,8 @@ def evaluation_error(average: AveragedModel) -> float:
 
 @pytest.mark.parametrize("use_buffers", [False, True])
 def test_filters_get_their_length_back_and_this_average_evaluates_better(use_buffers: bool) -> None:
-    """Lengths are restored exactly. The statistics are a guess that helps at this rate and this decay; at higher rates
-    it does harm, and only batches (`update_bn`) show them."""
+    """Filter norms are restored exactly. The trained model's statistics fit only roughly. They help at this learning
+    rate and decay of the average. At higher rates they do harm, and statistics must be measured on batches."""
     net, average, handle = averaged_training(use_buffers)
     uncorrected = evaluation_error(average)
     assert min(float(lengths(average.module, name).min()) for name in INVARIANT) < 0.95

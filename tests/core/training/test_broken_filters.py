@@ -1,4 +1,4 @@
-"""Dead and broken filters are kept, counted and named; and no step makes the host wait."""
+"""Filters that are zero or hold NaN or Inf are kept, counted and named. No step makes the CPU wait for the GPU."""
 
 import math
 import warnings
@@ -38,7 +38,7 @@ def test_zero_filters_are_kept_and_counted(method) -> None:
 
 
 def test_a_filter_too_short_to_square_is_not_blown_up() -> None:
-    """Its squares underflow, so its length reads 0; dividing by that would make Inf."""
+    """Its squares underflow, so its norm is computed as 0. To divide by it would give Inf."""
     net = tiny_net()
     with torch.no_grad():
         net[0].weight[2] = 1e-30
@@ -91,7 +91,7 @@ def test_sound_weights_are_not_talked_about(method) -> None:
 
 
 class Readings(TorchDispatchMode):
-    """Counts values read back from tensors: on a device each makes the host wait."""
+    """Counts how often a value is read from a tensor. On a GPU each makes the CPU wait."""
 
     count = 0
 

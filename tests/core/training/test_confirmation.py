@@ -1,4 +1,4 @@
-"""Without a forward at hand the structure decides, and the first real training forward is held against it."""
+"""Without `forward=` the structure decides, and is compared with the first real training forward."""
 
 import copy
 
@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim import SGD
 
-from normreg_plugins import SphereDescent, WeightRescaling, attach
+from normreg_plugins import SphereDescent, WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
 
 EVERY_UPDATE = WeightRescaling(interval=1)
@@ -37,6 +37,24 @@ def step(net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad()
     net(images()).sum().backward()
     optimizer.step()
+
+
+def test_a_forward_that_only_looks_is_not_the_first_one() -> None:
+    """Someone may ask for verdicts after a method is attached: its start waits for the training to begin."""
+    net = tiny_net()
+    handle = attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
+    told = []
+    handle.at_start(told.append)
+    net.load_state_dict(tiny_net(1).state_dict())
+    before = copy.deepcopy(net.state_dict())
+    verdicts = find_scale_invariant(net, see_batch)
+    assert [v.name for v in verdicts if v.kind == "invariant"] == list(INVARIANT)
+    prove_scale_invariant(net, see_batch)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert told == []
+    see_batch(net)
+    assert told == [handle]
+    assert are_unit(net, radius=2**0.5)
 
 
 def test_a_right_promise_is_confirmed_in_silence(recwarn) -> None:
@@ -93,7 +111,7 @@ def test_looking_first_avoids_that_error() -> None:
 
 
 def test_naming_the_weights_does_not_silence_it() -> None:
-    """`select` says which weights, not that they are invariant: a repair of the wrong norm would still be wrong."""
+    """`select` names weights but does not say that they are invariant. The wrong norm layer must not be corrected."""
     net = wrongly_promised()
     optimizer = SGD(net.parameters(), lr=0.1)
     attach(optimizer, net, EVERY_UPDATE, select="conv")
@@ -140,7 +158,7 @@ def test_a_first_forward_that_fails_is_not_the_first() -> None:
 
 
 class TestTestedByGradients:
-    """A model that is not called as a whole cannot be watched; Lemma 3.1 is tested on its gradients instead."""
+    """If only parts of a model are called, it cannot be watched. Lemma 3.1 is tested on its gradients instead."""
 
     @staticmethod
     def step_by_parts(net: Net, optimizer: torch.optim.Optimizer, through) -> None:
@@ -178,7 +196,7 @@ class TestTestedByGradients:
             optimizer.step(closure)
 
     def test_weights_that_the_first_forward_left_out_are_tested_when_they_come(self) -> None:
-        """Stochastic depth: a branch that joins later is still not believed blindly."""
+        """Stochastic depth: a branch that first runs later is tested when it does."""
 
         def flow(n: Net, x: torch.Tensor) -> torch.Tensor:
             y = n.bn1(n.conv1(x))
@@ -200,7 +218,7 @@ class TestTestedByGradients:
 
 @pytest.mark.parametrize("method", [EVERY_UPDATE, SphereDescent()], ids=lambda m: type(m).__name__)
 def test_weights_that_are_no_targets_are_not_confirmed(method, recwarn) -> None:
-    """`select` narrows what is acted on; a wrong promise about another weight is no reason to stop."""
+    """A wrong promise about a weight that `select` does not name is no reason to stop."""
     net = wrongly_promised()
     net.norm = bn()
     net.flow = lambda n, x: n.norm(n.head(n.conv(n.bn(x).relu())))

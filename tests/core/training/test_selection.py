@@ -125,6 +125,17 @@ class TestChoosing:
         assert "one entry" in handle.left_alone["0.weight"]
         attach(SGD(net.parameters(), lr=0.1), net, SphereDescent(center=False), select="0")
 
+    @pytest.mark.parametrize("kernel", [1, 3])
+    def test_one_norm_per_position_is_refused_for_filters_of_one_input_channel(self, kernel: int) -> None:
+        """WRS(IC) would make each entry of a depthwise filter +1 or -1."""
+        net = nn.Sequential(nn.Conv2d(3, 3, kernel, groups=3), nn.BatchNorm2d(3), conv(), bn())
+        handle = attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(per="position"))
+        assert handle.targets == ("2.weight",)
+        assert "one input channel" in handle.left_alone["0.weight"]
+        with pytest.raises(SelectionError, match="one input channel"):
+            attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(per="position"), select="0")
+        attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(), select="0")
+
     def test_numbers_overrule_what_was_seen(self) -> None:
         net = tiny_net()
         proof = prove_scale_invariant(net, lambda model: (see_batch(model), model[3].weight.sum()))

@@ -1,4 +1,4 @@
-"""The update count is all the state there is: plain numbers that every checkpoint carries, and a resume is exact."""
+"""The method's state is plain numbers in every checkpoint of the optimizer, and a resume is exact."""
 
 import copy
 import gc
@@ -180,7 +180,7 @@ COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda pair: pickle.loads(pickle.
 
 
 class TestCopies:
-    """Copying and pickling lose optimizer hooks. A copy trains on without the method, but not in silence."""
+    """Copying and pickling lose optimizer hooks. A copy trains on without the method, and warns."""
 
     @pytest.mark.parametrize("updates", [0, 3])
     @pytest.mark.parametrize("way", COPIES)

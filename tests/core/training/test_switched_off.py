@@ -1,4 +1,4 @@
-"""Leaving no trace: before, after and while it does nothing, a method is not there."""
+"""A method leaves no trace before it is attached, after it is detached, and while it is switched off."""
 
 import copy
 

@@ -17,7 +17,7 @@ needs_fused = pytest.mark.skipif(not FUSED_ON_CPU, reason="fused optimizers on a
 
 
 def unit_after(net: nn.Module, updates: int, step: Callable[[int], None]) -> list[int]:
-    """The updates, counted from 1, after which the first conv's filters had unit length."""
+    """The updates, counted from 1, after which the first conv's filters had norm 1."""
     found = []
     for update in range(1, updates + 1):
         step(update)
@@ -183,7 +183,7 @@ class TestClosures:
 
 @needs_cpu_scaler
 class TestGradScaler:
-    """A skipped step is no update: tau must not move, and neither may the weights or their statistics."""
+    """A skipped step is no update. It must change neither the count nor the weights nor their statistics."""
 
     METHODS = (WeightRescaling(interval=3), AdaptiveWeightShrink(alpha=0.2), SphereDescent())
 

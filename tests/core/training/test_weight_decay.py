@@ -1,4 +1,4 @@
-"""Weight decay leaves the targets and nothing else, and comes back."""
+"""Weight decay acts where `decay_on` says, and comes back."""
 
 import copy
 
@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightDecay, WeightRescaling, attach
 from normreg_plugins.core.errors import AttachError
 
 DECAY = 0.03
@@ -55,6 +55,63 @@ def test_it_stays_where_that_is_asked_for(method) -> None:
     attach(optimizer, net, method)
     assert set(decays(net, optimizer).values()) == {DECAY}
     assert len(optimizer.param_groups) == 1
+
+
+def kind_of(name: str, net: nn.Module) -> str:
+    layer, _, parameter = name.rpartition(".")
+    if isinstance(net.get_submodule(layer), nn.BatchNorm2d):
+        return "gamma" if parameter == "weight" else "beta"
+    return "kernel" if parameter == "weight" else "bias"
+
+
+@pytest.mark.parametrize(
+    ("method", "decayed"),
+    [
+        (WeightRescaling(decay_on="norm_layers"), {"gamma", "beta"}),  # WRS paper, Algorithm 1, line 7
+        (WeightRescaling(decay_on="kernels_and_gammas"), {"kernel", "gamma"}),
+        (SphereDescent(decay_on="norm_layers"), {"gamma", "beta"}),
+        (WeightDecay(), {"kernel", "gamma"}),  # the WRS paper's baseline, Section VI-A
+        (WeightDecay(decay_on="all"), {"kernel", "gamma", "beta", "bias"}),
+    ],
+)
+def test_it_acts_on_the_kinds_of_parameters_that_are_named(method, decayed) -> None:
+    net = tiny_net()
+    optimizer = sgd(net)
+    handle = attach(optimizer, net, method)
+    kinds = {name: kind_of(name, net) for name, _ in net.named_parameters()}
+    assert set(kinds.values()) == {"gamma", "beta", "kernel", "bias"}
+    assert decays(net, optimizer) == {name: DECAY if kind in decayed else 0.0 for name, kind in kinds.items()}
+    assert set(handle.undecayed) == {name for name, kind in kinds.items() if kind not in decayed}
+
+
+def test_the_norm_layers_are_decayed_and_nothing_else_moves() -> None:
+    """Without gradients an update is weight decay alone (Algorithm 1, line 7)."""
+    net = tiny_net()
+    before = copy.deepcopy(dict(net.named_parameters()))
+    optimizer = sgd(net)
+    attach(optimizer, net, WeightRescaling(interval=100, decay_on="norm_layers"), forward=see_batch)
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    for name, p in net.named_parameters():
+        shrunk = 1 - 0.1 * DECAY if kind_of(name, net) in ("gamma", "beta") else 1.0
+        assert torch.allclose(p, shrunk * before[name], rtol=1e-6), name
+
+
+def test_weight_decay_as_a_method_trains_as_the_same_groups_by_hand() -> None:
+    net, twin = tiny_net(), tiny_net()
+    optimizer = sgd(net)
+    handle = attach(optimizer, net, WeightDecay())
+    of_twin = dict(twin.named_parameters())
+    spared = [of_twin.pop(name) for name in handle.undecayed]
+    groups = [{"params": [*of_twin.values()]}, {"params": spared, "weight_decay": 0.0}]
+    by_hand = SGD(groups, lr=0.1, momentum=0.9, weight_decay=DECAY)
+    train(net, optimizer, 5)
+    train(twin, by_hand, 5)
+    assert same_state(net, twin)
+    assert handle.updates == 5
+    other = tiny_net()
+    assert handle.targets == attach(sgd(other), other, WeightRescaling()).targets  # so averages treat both alike
 
 
 def test_without_it_targets_do_not_shrink_between_rescales() -> None:

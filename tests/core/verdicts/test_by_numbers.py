@@ -81,7 +81,7 @@ def test_a_forward_that_does_not_repeat_itself_is_refused() -> None:
 
 
 def test_what_only_todays_values_hide_does_not_pass() -> None:
-    """A residual branch whose last norm starts at gamma 0 shows no scale today; it will tomorrow."""
+    """While the last gamma of a residual branch is 0, no scale in it has an effect. Training changes that gamma."""
     net = Net(
         lambda n, x: x + n.bn2(n.conv2(n.conv1(x).relu() + x).relu()),
         conv1=conv(3, 3),
@@ -102,7 +102,7 @@ def test_memory_that_nobody_has_initialized_does_not_pass_either() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3, 8])
 @pytest.mark.parametrize("combine", [torch.mul, lambda a, b: a / (b.square() + 0.1)], ids=["product", "quotient"])
 def test_factors_of_two_layers_do_not_cancel(combine, channels: int) -> None:
-    """A product of two outputs forgets a and 1/a, so layers that are scaled together must not make such pairs."""
+    """Factors a and 1/a cancel in a product of two outputs, so no two layers may get such a pair."""
     net = Net(
         lambda n, x: n.bn(n.conv(x)) + combine(n.left(x), n.right(x)),
         conv=conv(3, channels),
@@ -115,7 +115,7 @@ def test_factors_of_two_layers_do_not_cancel(combine, channels: int) -> None:
 
 
 def blocks(count: int, net: type[Net] = Net, leak: int | None = None) -> Net:
-    """Convolutions with a norm each, and a head. One of them may be read behind everybody's back."""
+    """Convolutions with a norm layer each, and a head. The output of number `leak` is also read untraced."""
 
     def flow(n: Net, x: torch.Tensor) -> torch.Tensor:
         for i in range(count):

@@ -1,4 +1,4 @@
-"""On real architectures, every verdict is held against numbers: nothing wrongly touched, nothing missed."""
+"""On real architectures, numbers confirm every verdict: no weight is taken wrongly, and none is missed."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from normreg_plugins.crowd.network import CSRNet, predict_density, receptive_radius, step_memory
 from normreg_plugins.layers.normalized import normalized_class
@@ -159,3 +159,23 @@ def test_step_memory_of_the_paper():
     assert 20 < full.total / 2**30 < 23
     assert abs(full.activations / half.activations - 2) < 1e-3
     assert "GiB" in str(full)
+
+
+def test_step_memory_of_half_precision():
+    full, half = step_memory(CSRNet(), 4, 64), step_memory(CSRNet(), 4, 64, half=True)
+    copies = full.parameters // 2
+    # The statistics of batch norm and the places of the maxima keep their size.
+    assert (half.activations - copies) == pytest.approx(full.activations / 2, rel=0.1)
+    assert (half.parameters, half.optimizer) == (full.parameters, full.optimizer)
+
+
+def test_step_memory_in_a_process_group_with_synchronized_norm_layers(tmp_path):
+    """torch's SyncBatchNorm refuses every device but GPUs as soon as there is a process group."""
+    alone = step_memory(CSRNet(), 2, 64)
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(CSRNet())
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        assert step_memory(model, 2, 64) == alone
+    finally:
+        distributed.destroy_process_group()
+    assert isinstance(model.front.conv1_1.norm, nn.SyncBatchNorm)

@@ -1,4 +1,4 @@
-"""Whatever stops a run, whenever: it goes on from its last good checkpoint and ends as if nothing had happened."""
+"""Whatever stops a run: it resumes from its last good checkpoint and ends as a run that was never stopped."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ class Dawdle(Hook):
 
 
 def killed(script, until=None):
-    """Run it in a process of its own, kill it when `until` is there or let it die, and say how it ended."""
+    """Run a script in a process of its own, and return its exit code. It is killed once the file `until` exists."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
     code = PRELUDE + textwrap.dedent(script)
     process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
@@ -107,7 +107,7 @@ def test_killed_while_training(tmp_path):
 
 
 class SomethingIsWhole(Hook):
-    """Looks, whenever a checkpoint is about to be written, at what would be left if it never were."""
+    """Before each checkpoint is written, records which whole ones exist, in case this one never will."""
 
     def __init__(self, folder):
         self.folder, self.left = folder, []
@@ -141,7 +141,7 @@ def test_the_outdated_goes_only_when_the_next_is_there(tmp_path, indicators):
 
 
 def test_a_best_that_stays_is_kept(tmp_path):
-    """A score that only falls is best at first; the later saves do not take that checkpoint away."""
+    """With a score that only falls, the first checkpoint is the best. Later saves do not remove it."""
     checkpoint = {"max_keep_ckpts": 1, "save_best": "score", "rule": "greater"}
     runner = train(tmp_path, WRS, default_hooks={"checkpoint": checkpoint}, **EVALUATION, **LONG)
     best = runner.message_hub.get_info("best_ckpt")

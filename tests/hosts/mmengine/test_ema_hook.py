@@ -1,4 +1,4 @@
-"""An average is evaluated and saved as a correct network: with statistics that fit its weights."""
+"""An average is evaluated and saved with running statistics that fit its weights."""
 
 import pytest
 import torch
@@ -120,7 +120,7 @@ def test_frozen_statistics_stay_those_of_the_trained_model(tmp_path):
 
 
 def test_filters_that_no_norm_follows_keep_their_length(tmp_path):
-    """Before scale-bias layers a short filter would let the signal fade from layer to layer."""
+    """Before scale-bias layers, filters of smaller norm would make the signal smaller from layer to layer."""
     runner = train(tmp_path, {"type": "PGD"}, custom_hooks=ema(), model={"norm": "NormRegScaleBias"}, **FAST)
     theirs = train(
         tmp_path / "theirs",

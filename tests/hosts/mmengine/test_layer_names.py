@@ -37,7 +37,7 @@ def build(scope: str, config: dict) -> nn.Module:
 
 
 def yolov3(conv_cfg: dict | None = None, norm_cfg: dict = BATCH_NORM) -> nn.Module:
-    """Darknet-53 as in mmdet, with the heads narrowed; its norms run on frozen statistics."""
+    """Darknet-53 as in mmdet, with the heads narrowed; its norm layers use frozen statistics."""
     parts = {"conv_cfg": conv_cfg, "norm_cfg": norm_cfg}
     head = {"type": "YOLOV3Head", "num_classes": 3, "in_channels": [64, 32, 16]}
     neck = {"type": "YOLOV3Neck", "num_scales": 3, "in_channels": [1024, 512, 256]}

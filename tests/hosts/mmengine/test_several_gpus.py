@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.mm_ranks import in_two_processes, refuse_fsdp1, train_with_ddp
+from helpers.mm_ranks import in_two_processes, refuse_fsdp1, train_with_ddp, train_with_noise
 
 pytestmark = pytest.mark.mm
 
@@ -19,6 +19,20 @@ def test_ranks_are_equal_to_the_bit(tmp_path):
         lengths = ranks[0]["weights"][f"{name}.weight"].flatten(1).norm(dim=1)
         torch.testing.assert_close(lengths, torch.ones(8))
     assert not torch.equal(ranks[0]["all"]["bn1.running_mean"], ranks[1]["all"]["bn1.running_mean"])  # other batches
+
+
+@pytest.mark.slow
+def test_each_rank_has_noise_of_its_own_also_after_a_resume(tmp_path):
+    """mmengine gives all ranks the same seed."""
+    in_two_processes(train_with_noise, tmp_path)
+    one, other = (torch.load(tmp_path / f"noise{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert one["updates"] == 9
+    assert len(one["noise"]) == 9  # six updates, and three after the resume
+    for mine, theirs in zip(one["noise"], other["noise"], strict=True):
+        assert 0.2 < mine.std() < 0.6
+        assert (mine - theirs).abs().median() > 0.1
+    for name, value in one["weights"].items():
+        assert torch.equal(value, other["weights"][name]), name
 
 
 @pytest.mark.parametrize("way", ["constructor", "hook"])

@@ -42,7 +42,7 @@ def test_the_last_incomplete_accumulation_is_an_update_too(tmp_path, way):
 
 
 def test_gradients_are_clipped_first_and_then_centred(tmp_path):
-    """The norm that clipping logs is that of the raw gradient; what the optimizer takes has no filter mean."""
+    """Clipping logs the norm of the raw gradient. The gradient that the optimizer gets has filter means of 0."""
     runner = Runner.from_cfg(config(tmp_path, PGD, **{"optim_wrapper.clip_grad": {"max_norm": 1e-3}}))
     seen = []
 
@@ -122,7 +122,7 @@ class AfterOurs(Hook):
 
 
 def test_a_backbone_with_norm_eval_keeps_its_function(tmp_path):
-    """The first norm is frozen: its statistics follow the filters, or rescaling would change what it computes."""
+    """The first norm layer is frozen. Unless its statistics follow the filters, a rescale changes what it computes."""
     runner = Runner.from_cfg(config(tmp_path, {**WRS, "interval": 12}, "hook", model={"frozen_norm": True}))
     nn.init.uniform_(runner.model.bn1.running_mean)
     image, seen = torch.randn(2, 3, 9, 9), []

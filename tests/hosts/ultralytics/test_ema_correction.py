@@ -1,4 +1,4 @@
-"""The average that ultralytics evaluates and saves is a correct network, and what is averaged never notices."""
+"""The average that ultralytics evaluates and saves has statistics that fit it, and the averaging is not disturbed."""
 
 from copy import deepcopy
 

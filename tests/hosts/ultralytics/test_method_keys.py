@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("ultralytics")
 
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling
+from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightDecay, WeightRescaling
 from normreg_plugins.hosts.ultralytics.method_keys import MethodKeyError, take_method
 
 pytestmark = pytest.mark.ultralytics
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.ultralytics
 
 def test_our_keys_are_taken_and_theirs_stay():
     settings = {"model": "yolov3.yaml", "wrs.interval": 3, "epochs": 2, "wrs.output_layers": ["head"]}
-    assert take_method(settings) == {"method": WeightRescaling(interval=3, output_layers=("head",))}
+    assert take_method(settings) == WeightRescaling(interval=3, output_layers=("head",))
     assert settings == {"model": "yolov3.yaml", "epochs": 2}
 
 
@@ -20,20 +20,19 @@ def test_our_keys_are_taken_and_theirs_stay():
     ("settings", "method"),
     [
         ({"wrs": True}, WeightRescaling()),
+        ({"wd": True}, WeightDecay()),
         ({"aws": None}, AdaptiveWeightShrink()),
         ({"pgd": {"c": 1.5}, "pgd.center": False}, SphereDescent(c=1.5, center=False)),
         ({"wrs": {"interval": 7, "radius": 2.0}, "wrs.interval": 5}, WeightRescaling(interval=5, radius=2.0)),
     ],
 )
 def test_a_file_may_nest_them_and_later_keys_win(settings, method):
-    assert take_method(settings) == {"method": method}
+    assert take_method(settings) == method
 
 
-def test_the_hosts_own_options_stand_beside_the_methods():
-    assert take_method({"wrs.select": "model.0.*", "wrs.decay_norms": True}) == {
-        "method": WeightRescaling(select="model.0.*"),
-        "decay_norms": True,
-    }
+def test_where_weight_decay_acts_is_a_key_like_others():
+    settings = {"wrs.select": "model.0.*", "wrs.decay_on": "norm_layers"}
+    assert take_method(settings) == WeightRescaling(select="model.0.*", decay_on="norm_layers")
 
 
 def test_no_key_no_method():

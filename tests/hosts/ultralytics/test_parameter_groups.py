@@ -9,11 +9,12 @@ from helpers.tiny_yolo import filter_norms, train
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 
-from normreg_plugins import SphereDescent, WeightRescaling
+from normreg_plugins import SphereDescent, WeightDecay, WeightRescaling
 
 pytestmark = pytest.mark.ultralytics
 
 EVERY_UPDATE = WeightRescaling(interval=1)
+PAPER = WeightRescaling(interval=1, decay_on="norm_layers")
 
 
 def groups_by_name(trainer):
@@ -24,19 +25,49 @@ def groups_by_name(trainer):
     return {name: groups[id(p)] for name, p in trainer.model.named_parameters()}
 
 
-@pytest.mark.parametrize("decay_norms", [False, True])
-def test_weight_decay_as_the_trainer_has_it_or_as_the_paper(tmp_path, monkeypatch, decay_norms):
+GAMMAS, BETAS, KERNELS, TARGETS, BIASES = "gammas", "betas", "other kernels", "targets", "other biases"
+
+
+def kind_of(name, trainer):
+    in_norm = isinstance(trainer.model.get_submodule(name.rpartition(".")[0]), torch.nn.BatchNorm2d)
+    if in_norm:
+        return GAMMAS if name.endswith("weight") else BETAS
+    return TARGETS if name in trainer.handle.targets else KERNELS if name.endswith("weight") else BIASES
+
+
+@pytest.mark.parametrize(
+    ("method", "decayed"),
+    [
+        (WeightRescaling(interval=1), {KERNELS}),
+        (WeightRescaling(interval=1, decay_on="all"), {KERNELS, TARGETS}),  # what the trainer decays, and no more
+        (WeightRescaling(interval=1, decay_on="norm_layers"), {GAMMAS, BETAS}),
+        (WeightDecay(), {KERNELS, TARGETS, GAMMAS}),
+    ],
+    ids=["others", "all", "norm_layers", "kernels_and_gammas"],
+)
+@pytest.mark.parametrize("optimizer", ["SGD", "MuSGD"])
+def test_weight_decay_acts_where_the_method_says(tmp_path, monkeypatch, method, decayed, optimizer):
     told: list[str] = []  # from the source: what other hosts do to logging does not matter here
     monkeypatch.setattr(LOGGER, "info", lambda message, *_: told.append(str(message)))
-    trainer = train(tmp_path, EVERY_UPDATE, decay_norms=decay_norms, weight_decay=0.25)
-    decays = {name: group["weight_decay"] for name, group in groups_by_name(trainer).items()}
-    norms = {f"{n}.{p}" for n, m in trainer.model.named_modules() for p in ("weight", "bias") if "BatchNorm" in str(m)}
-    on_norms = 0.25 if decay_norms else 0
-    assert {decays[name] for name in trainer.handle.targets} == {0}
-    assert {decay for name, decay in decays.items() if name in norms} == {on_norms}
-    assert decays["model.5.cv2.0.2.weight"] == 0.25
-    assert decays["model.5.cv2.0.2.bias"] == 0
-    assert f"weight decay 0 on these, 0.25 on other weights, {on_norms:g} on norm layers" in "\n".join(told)
+    trainer = train(tmp_path, method, weight_decay=0.25, optimizer=optimizer, epochs=1)
+    found: dict[str, set[float]] = {}
+    for name, group in groups_by_name(trainer).items():
+        found.setdefault(kind_of(name, trainer), set()).add(group["weight_decay"])
+    assert found == {kind: {0.25 if kind in decayed else 0} for kind in (GAMMAS, BETAS, KERNELS, TARGETS, BIASES)}
+    counts = {GAMMAS: 0, BETAS: 0} | dict.fromkeys(decayed, 0)
+    for name, _ in trainer.model.named_parameters():
+        counts[kind_of(name, trainer)] = counts.get(kind_of(name, trainer), 0) + 1
+    norms = sum(counts[kind] for kind in {GAMMAS, BETAS} & decayed)
+    line = next(line for line in told if "parameters with weight decay" in line)
+    assert f"norm layers {norms} of {counts[GAMMAS] + counts[BETAS]}," in line
+
+
+def test_a_bias_without_weight_decay_still_warms_up_as_a_bias(tmp_path):
+    """The trainer finds its biases by the name of their group."""
+    trainer = train(tmp_path, WeightRescaling(interval=1, decay_on="norm_layers"), epochs=1)
+    groups = groups_by_name(trainer)
+    assert groups["model.5.cv2.0.2.bias"]["param_group"] == "bias"
+    assert groups["model.0.bn.bias"]["param_group"] == "weight"
 
 
 class OutOfMemoryOnce(DetectionTrainer):
@@ -54,12 +85,13 @@ class OutOfMemoryOnce(DetectionTrainer):
 
 
 def test_an_out_of_memory_retry_brings_no_weight_decay_back(tmp_path):
-    trainer = train(tmp_path, EVERY_UPDATE, OutOfMemoryOnce, batch=4, nbs=2, weight_decay=0.25, decay_norms=True)
+    trainer = train(tmp_path, PAPER, OutOfMemoryOnce, batch=4, nbs=2, weight_decay=0.25)
     assert trainer.failed
     assert trainer.batch_size == 2
     decays = {name: group["weight_decay"] for name, group in groups_by_name(trainer).items()}
     assert {decays[name] for name in trainer.handle.targets} == {0}
-    assert decays["model.5.cv2.0.2.weight"] == decays["model.0.bn.weight"] == decays["model.0.bn.bias"] == 0.25
+    assert decays["model.5.cv2.0.2.weight"] == decays["model.5.cv2.0.2.bias"] == 0
+    assert decays["model.0.bn.weight"] == decays["model.0.bn.bias"] == 0.25
     assert trainer.handle.updates == 4
 
 

@@ -48,11 +48,11 @@ def begin(tmp_path):
     return run
 
 
-def go_on(last, method, callbacks=(), select=None, decay_norms=False, **settings):
+def go_on(last, method, callbacks=(), select=None, **settings):
     model = YOLO(last)
     for event, callback in dict(callbacks).items():
         model.add_callback(event, callback)
-    trainer = with_method(model, method, select, decay_norms=decay_norms)
+    trainer = with_method(model, method, select)
     model.train(trainer=trainer, **{"resume": True, **settings})
     return model.trainer
 
@@ -100,7 +100,7 @@ OTHERS = {
     "another method": (SphereDescent(), {}, "'method': 'WeightRescaling'.*'method': 'SphereDescent'"),
     "another interval": (WeightRescaling(interval=5), {}, "{'interval': 4}.*{'interval': 5}"),
     "another selection": (WeightRescaling(interval=4), {"select": ("model.0.conv",)}, "{'select': None}.*'model.0"),
-    "norms decayed": (WeightRescaling(interval=4), {"decay_norms": True}, "{'decay_norms': False}.*True"),
+    "norms decayed": (WeightRescaling(interval=4, decay_on="norm_layers"), {}, "{'decay_on': 'others'}.*'norm_layers'"),
     "other layers frozen": (WeightRescaling(interval=4), {"freeze": [0]}, "was freeze changed"),
 }
 

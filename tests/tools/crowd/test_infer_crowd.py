@@ -13,10 +13,11 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.mark.mm
 def test_infer_counts_any_picture(tool, tmp_path):
     pytest.importorskip("mmengine")
-    import normreg_plugins.crowd.mm  # noqa: F401
     import torch
     from mmengine.config import Config
     from mmengine.registry import MODELS
+
+    import normreg_plugins.hosts.mmengine.crowd  # noqa: F401
 
     cfg = Config.fromfile(ROOT / "configs/mini/csrnet_wd.py")
     torch.manual_seed(0)

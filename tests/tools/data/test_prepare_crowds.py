@@ -3,8 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
 from helpers.annotations import shanghaitech_file
 from scipy.io import loadmat, savemat
+
+from tools.data import prepare_shanghaitech
+from tools.data.crowd_preparation import PreparationError, check_counts
 
 
 def names(out: Path, split: str) -> list[str]:
@@ -13,7 +17,7 @@ def names(out: Path, split: str) -> list[str]:
 
 def test_prepare_splits_reports_and_goes_on(tool, raw, tmp_path):
     out = tmp_path / "out"
-    done = tool("data/prepare_qnrf.py", raw, out, "--sides", 64, 128, "--val", 2, "--workers", 2)
+    done = tool("data/prepare_qnrf.py", "--any-counts", raw, out, "--sides", 64, 128, "--val", 2, "--workers", 2)
     assert done.returncode == 0, done.stderr
     train, val, test = (names(out, split) for split in ("train", "val", "test"))
     assert sorted(train + val) == [f"img_{number:04d}" for number in range(1, 7)]
@@ -22,9 +26,9 @@ def test_prepare_splits_reports_and_goes_on(tool, raw, tmp_path):
     assert "val: 2 images" in done.stdout
     assert json.loads((out / "report.json").read_text())["left_out"] == []
 
-    again = tool("data/prepare_qnrf.py", raw, out, "--sides", 64, 128, "--val", 2)
+    again = tool("data/prepare_qnrf.py", "--any-counts", raw, out, "--sides", 64, 128, "--val", 2)
     assert again.returncode == 0
-    other = tool("data/prepare_qnrf.py", raw, out, "--sides", 64, 128, "--val", 3)
+    other = tool("data/prepare_qnrf.py", "--any-counts", raw, out, "--sides", 64, 128, "--val", 3)
     assert other.returncode == 2
     assert "other settings" in other.stderr
     assert "Traceback" not in other.stderr
@@ -34,7 +38,7 @@ def test_prepare_says_what_it_left_out(tool, draw_raw, tmp_path):
     raw = draw_raw(tmp_path / "raw")
     (raw / "Train/img_0002.jpg").write_bytes(b"no picture")
     savemat(raw / "Train/img_0003_ann.mat", {"annPoints": [[5.0, 5.0], [5.0, 5.0], [500.0, 5.0]]})
-    done = tool("data/prepare_qnrf.py", raw, tmp_path / "out", "--sides", 64, 128, "--val", 1)
+    done = tool("data/prepare_qnrf.py", "--any-counts", raw, tmp_path / "out", "--sides", 64, 128, "--val", 1)
     assert done.returncode == 1
     assert "left out: " in done.stderr
     assert "img_0002.jpg" in done.stderr
@@ -48,7 +52,7 @@ def test_prepare_takes_a_published_split(tool, raw, tmp_path):
     train.write_text("img_0005.jpg\nimg_0001.jpg\n\n")
     val.write_text("img_0003\n")
     arguments = (raw, tmp_path / "out", "--sides", 64, 128, "--lists", train, val)
-    assert tool("data/prepare_qnrf.py", *arguments).returncode == 0
+    assert tool("data/prepare_qnrf.py", "--any-counts", *arguments).returncode == 0
     assert names(tmp_path / "out", "train") == ["img_0005", "img_0001"]
     assert names(tmp_path / "out", "val") == ["img_0003"]
     for text, message in (
@@ -57,7 +61,7 @@ def test_prepare_takes_a_published_split(tool, raw, tmp_path):
         ("img_0002\nimg_0002.jpg\n", "names an image twice"),
     ):
         val.write_text(text)
-        refused = tool("data/prepare_qnrf.py", *arguments)
+        refused = tool("data/prepare_qnrf.py", "--any-counts", *arguments)
         assert refused.returncode == 2
         assert message in refused.stderr
 
@@ -68,7 +72,7 @@ def test_prepare_refuses_what_is_no_data_set(tool, raw, tmp_path):
         ((raw, tmp_path / "out", "--val", 6), "there are 6 training images"),
         ((raw, tmp_path / "out", "--val", 2, "--sides", 99, 64), "99, 64"),
     ):
-        refused = tool("data/prepare_qnrf.py", *arguments)
+        refused = tool("data/prepare_qnrf.py", "--any-counts", *arguments)
         assert refused.returncode == 2
         assert message in refused.stderr
         assert "Traceback" not in refused.stderr
@@ -84,13 +88,28 @@ def test_prepare_shanghaitech(tool, raw, tmp_path):
             points = loadmat(path.with_name(f"{path.stem}_ann.mat"))["annPoints"]
             shanghaitech_file(part / new / "ground_truth" / f"GT_IMG_{number}.mat", points)
     out = tmp_path / "out"
-    done = tool("data/prepare_shanghaitech.py", part, out, "--val", 2, "--sides", 64, 128)
+    done = tool("data/prepare_shanghaitech.py", "--any-counts", part, out, "--val", 2, "--sides", 64, 128)
     assert done.returncode == 0, done.stderr
     qnrf = tmp_path / "qnrf"
-    tool("data/prepare_qnrf.py", raw, qnrf, "--val", 2, "--sides", 64, 128)
+    tool("data/prepare_qnrf.py", "--any-counts", raw, qnrf, "--val", 2, "--sides", 64, 128)
     counts, same = (
         [record["count"] for record in json.loads((folder / "test.json").read_text())["images"]]
         for folder in (out, qnrf)
     )
     assert counts == same
-    assert "no part of ShanghaiTech" in tool("data/prepare_shanghaitech.py", raw, out).stderr
+    assert "no part of ShanghaiTech" in tool("data/prepare_shanghaitech.py", "--any-counts", raw, out).stderr
+
+
+def test_other_counts_than_the_official_ones_are_refused(tool, raw, tmp_path):
+    refused = tool("data/prepare_qnrf.py", raw, tmp_path / "out", "--val", 2)
+    assert refused.returncode == 2
+    assert "6 training and 2 test images; UCF-QNRF has 1,201 and 334." in refused.stderr
+    assert "--any-counts" in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("found", [(300, 182), (400, 316)])
+def test_both_parts_of_shanghaitech_are_official(found):
+    check_counts(Path("part"), found, prepare_shanghaitech.COUNTS)
+    with pytest.raises(PreparationError, match=r"part A has 300 and 182, part B has 400 and 316\."):
+        check_counts(Path("part"), (300, 316), prepare_shanghaitech.COUNTS)

@@ -39,10 +39,30 @@ def test_each_pass_does_the_work_it_is_named_after(net: tool.Net) -> None:
     assert lengths(net, name).sub(1).abs().max() < 1e-5
     moved_by("PGD")
     assert lengths(net, name).sub(2**0.5).abs().max() < 1e-5
+    radius = weight.detach().norm()
+    assert moved_by("Hyperball").norm() < 1e-5 * radius  # the idle optimizer took no step to turn along
     moved_by(tool.LOOP)
     assert lengths(net, name).sub(1).abs().max() < 1e-5
     assert moved_by(tool.LIMIT).norm() == 0
     assert moved_by(tool.PROJECTION).norm() == 0  # it projects an update, not the weight
+
+
+def test_the_memory_is_the_most_that_a_call_held() -> None:
+    def allocate() -> None:
+        first = torch.ones(1000)
+        del first
+        both = torch.ones(1500), torch.ones(500)
+        del both
+
+    assert tool.peak_memory(allocate) == 4 * 2000
+    assert tool.peak_memory(lambda: None) == 0
+
+
+def test_hyperball_copies_each_weight_for_a_while(net: tool.Net) -> None:
+    work, handle = tool.passes(net)
+    weights = 4 * sum(net.model.get_parameter(name).numel() for name in handle.targets)
+    assert 1 <= tool.peak_memory(work["Hyperball"]) / weights < 2.5
+    assert tool.peak_memory(work["WRS"]) / weights < 0.1
 
 
 def test_an_idle_optimizer_counts_its_steps_and_moves_nothing(net: tool.Net) -> None:
@@ -63,11 +83,12 @@ def test_the_first_round_is_dropped_and_work_takes_turns() -> None:
 
 def test_shares_are_parts_of_the_step_they_belong_to() -> None:
     times = {"SGD": [1.0], "SGDP": [3.0], "AdamW": [2.0], "AdamP": [6.0], tool.FORWARD_BACKWARD: [8.0]}
-    times |= {"WRS": [1.0], "AWS": [3.0], "PGD": [9.0]}
+    times |= {"WRS": [1.0], "AWS": [3.0], "PGD": [9.0], "Hyperball": [1.0]}
     assert tool.shares(times) == {
         "WRS, every update": 1 / 10,
         "AWS, every update": 3 / 12,
         "PGD, every update": 9 / 18,
+        "Hyperball, every update": 1 / 10,
         "WRS, every 10 updates": pytest.approx(0.1 / 9.1),
         "SGDP instead of SGD": 2 / 11,
         "AdamP instead of AdamW": 4 / 14,

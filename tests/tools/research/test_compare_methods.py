@@ -46,7 +46,7 @@ def test_a_run_leaves_its_result(run_tool, tmp_path, monkeypatch):
     made = run_tool("data/make_mini_data.py", "crowd", "--train", 6, "--val", 2, "--out", tmp_path / "raw")
     assert made.returncode == 0, made.stderr
     sides = ("--sides", 96, 128, "--val", 2)
-    prepared = run_tool("data/prepare_qnrf.py", tmp_path / "raw", tmp_path / "data", *sides)
+    prepared = run_tool("data/prepare_qnrf.py", "--any-counts", tmp_path / "raw", tmp_path / "data", *sides)
     assert prepared.returncode == 0, prepared.stderr
     monkeypatch.chdir(tmp_path)
     data = {"dataset": {"data_root": str(tmp_path / "data")}}

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -16,12 +18,14 @@ pytestmark = pytest.mark.ultralytics
 
 @pytest.fixture
 def run_inside(run_tool, tmp_path, monkeypatch):
-    """Run a tool in an empty folder, with nothing said about where ultralytics keeps its settings."""
+    """Run a tool in an empty folder, as a user whose settings lie where ultralytics keeps them by default."""
     monkeypatch.delenv("YOLO_CONFIG_DIR")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.setenv("YOLO_OFFLINE", "true")
     (tmp_path / "home").mkdir()
+    theirs = "from ultralytics import settings; settings.update(datasets_dir='my_data', wandb=False)"
+    subprocess.run([sys.executable, "-c", theirs], check=True, capture_output=True)
 
     def run(name, *args):
         return run_tool(name, *args, cwd=tmp_path)
@@ -55,8 +59,10 @@ def test_train_predict_and_score_from_the_shell(run_inside, tmp_path):
     assert "WeightRescaling(interval=2," in done.stdout + done.stderr
     assert "acts on 1 of 24" in done.stdout + done.stderr
     assert "norms/mean" in (folder / "results.csv").read_text()
-    assert not [path for path in (tmp_path / "home").rglob("*") if "ltralytics" in path.name]
-    assert (tmp_path / "work_dirs" / "ultralytics" / ".config" / "Ultralytics" / "settings.json").is_file()
+    settings = json.loads((tmp_path / "home" / ".config" / "Ultralytics" / "settings.json").read_text())
+    assert (settings["datasets_dir"], settings["wandb"]) == ("my_data", False)
+    assert not [path for path in tmp_path.rglob("settings.json") if "home" not in path.parts]
+    assert not list((tmp_path / "home").rglob("*.ttf"))  # none was downloaded
 
     annotations, images = tmp_path / "set" / "annotations" / "val.json", tmp_path / "set" / "images" / "val"
     command = (
@@ -87,7 +93,7 @@ def test_train_predict_and_score_from_the_shell(run_inside, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["wrs.intervall=3", "model=tiny.yaml"], "did you mean wrs.interval?"),
+        (["wrs.intervall=3", "model=tiny.yaml"], "did you mean 'interval'?"),
         (["val", "model=best.pt"], "use their own `yolo val`"),
         (["wrs"], "model= is missing"),
         (["cfg=nowhere.yaml"], "cfg=nowhere.yaml: there is no such file"),
@@ -109,7 +115,7 @@ def test_their_own_error_stays_for_their_keys(arguments):
 def test_help_lists_our_keys(capsys):
     assert train_ultralytics.main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for key in ("wrs.interval", "aws.alpha", "pgd.c", "wrs.decay_norms", "https://docs.ultralytics.com/usage/cfg"):
+    for key in ("wrs.interval", "aws.alpha", "pgd.c", "wrs.decay_on", "https://docs.ultralytics.com/usage/cfg"):
         assert key in shown
 
 

@@ -17,17 +17,17 @@ from normreg_plugins.crowd.network import GIB, step_memory
 from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
 
 ADVICE = (
-    "If that is too much, there are three ways, in this order. Several GPUs with SyncBN keep the batch and its "
-    "statistics. AMP about halves the activations. Accumulation (train_dataloader.batch_size=8 and "
-    "optim_wrapper.accumulative_counts=4) keeps the batch of an update, but batch norm sees 8 crops at a time: its "
-    "batch statistics are noisier and its running statistics move 4 times per update. This changes the training, so "
-    "report it. The interval of WRS counts updates in each case."
+    "If that is too much, there are three ways, in this order. Several GPUs share the batch: tools/dist_train.sh "
+    "CONFIG GPUS --split-batch. AMP about halves the activations: --amp. Accumulation keeps the batch of an update: "
+    "--split-batch --cfg-options optim_wrapper.accumulative_counts=4. But then batch norm sees a quarter of the batch "
+    "at a time: its batch statistics are noisier and its running statistics move 4 times per update. This changes the "
+    "training, so report it. The interval of WRS counts updates in each case."
 )
 
 
 @HOOKS.register_module()
 class CrowdMemoryHook(Hook):
-    """Logs before training how much memory a step takes, and what to do if that is too much.
+    """Logs before training how much memory a step takes on one GPU, and what to do if that is too much.
 
     Args:
         crop: side of the training crops in pixels.
@@ -42,7 +42,7 @@ class CrowdMemoryHook(Hook):
         states = 1 if isinstance(optimizer, torch.optim.SGD) else 2
         batch = runner.train_dataloader.batch_size
         memory = step_memory(model.backbone, batch, self.crop, states)
-        runner.logger.info(f"One training step, batch {batch} x {self.crop} px in float32: {memory}. {ADVICE}")
+        runner.logger.info(f"One training step, {batch} x {self.crop} px on each GPU in float32: {memory}. {ADVICE}")
         device = next(model.parameters()).device
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)

@@ -46,9 +46,9 @@ class Scaling(NamedTuple):
     def reason(self) -> str:
         return {
             Kind.INVARIANT: "scaled filter by filter, the forward stays the same",
-            Kind.COMPENSATED: "scaled with its frozen statistics, the forward stays",
-            Kind.PER_GROUP: f"scaled alike in {self.groups} groups, the forward stays the same",
-            Kind.PER_LAYER: "scaled as a whole, the forward stays the same",
+            Kind.COMPENSATED: "scaled with its frozen statistics, the forward stays the same",
+            Kind.PER_GROUP: f"scaled alike in each of {self.groups} groups, the forward stays the same",
+            Kind.PER_LAYER: "all filters scaled alike, the forward stays the same",
         }[self.kind]
 
 
@@ -65,7 +65,7 @@ def promised_by(finding: Finding) -> Scaling | None:
 
 
 def codes(number: int) -> list[tuple[float, ...]]:
-    """Different rows of digits, as short as possible, none of them all ones."""
+    """This many different codes, as short as possible. None has ones only."""
     digits = next(digits for digits in count(1) if len(CODE) ** digits > number)
     return list(islice(product(CODE, repeat=digits), 1, number + 1))
 

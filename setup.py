@@ -1,0 +1,39 @@
+"""Put configs and tools into the wheel, where mim and mmengine look for them: normreg_plugins/.mim."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+UNWANTED = shutil.ignore_patterns("__pycache__", "ruff.toml")
+MODEL_INDEX = "Import:\n  - configs/metafile.yml\n"
+COLLECTION = "Collections:\n  - Name: normreg_plugins\n    License: Apache-2.0\n\nModels:\n"
+MODEL = "  - Name: {name}\n    In Collection: normreg_plugins\n    Config: {config}\n"
+
+
+def metafile(mim: Path) -> str:
+    """Every config by name, for mim. It holds no scores, because none were measured on the full data sets."""
+    configs = sorted(path.relative_to(mim) for path in (*mim.glob("configs/*.py"), *mim.glob("configs/mini/*.py")))
+    names = ("_".join((*config.parts[1:-1], config.stem)) for config in configs)
+    models = (MODEL.format(name=name, config=config.as_posix()) for name, config in zip(names, configs))
+    return COLLECTION + "".join(models)
+
+
+class BuildWithMim(build_py):
+    """Copies after everything else. An editable install needs no copy: it has the folders themselves."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        mim = Path(self.build_lib) / "normreg_plugins" / ".mim"
+        shutil.rmtree(mim, ignore_errors=True)
+        for folder in ("configs", "tools"):
+            shutil.copytree(ROOT / folder, mim / folder, ignore=UNWANTED)
+        (mim / "model-index.yml").write_text(MODEL_INDEX)
+        (mim / "configs" / "metafile.yml").write_text(metafile(mim))
+
+
+setup(cmdclass={"build_py": BuildWithMim})

@@ -1,0 +1,169 @@
+"""Updates of small versions of the three protocols, by one rank and by several that share its batch.
+
+A module of its own, because fresh processes import it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice, product
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import mock
+
+import torch
+import torch.distributed as dist
+from mmdet.models.backbones import Darknet
+from mmdet.models.losses import MSELoss
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers what the configs name)
+from normreg_plugins.crowd.network import csrnet
+from normreg_plugins.hosts.mmengine.crowd import CrowdSample
+from normreg_plugins.layers import ScaleBias
+from tools.preflight.total_batch import split_batch
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+TASKS = ("yolov3", "deeplabv3", "csrnet")
+METHODS = ("wd", "wrs", "aws", "pgd")
+RANKS = (1, 2, 4)
+SIDE, IMAGES = 32, 8
+COMPARED, ALL = 3, 50  # updates
+
+
+@MODELS.register_module()
+class NarrowDarknet(Darknet):
+    """mmdet's Darknet with one block in each stage, and few channels."""
+
+    arch_settings: ClassVar = {53: ((1, 1, 1, 1, 1), ((32, 8), (8, 8), (8, 16), (16, 16), (16, 16)))}
+
+
+@MODELS.register_module()
+class Float64MSELoss(MSELoss):
+    """mmdet's targets are float32. Its cross entropy takes them beside float64; the gradient of its MSE does not."""
+
+    def forward(self, pred: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return super().forward(pred, target.to(pred), *args, **kwargs)
+
+
+def small_config(task: str, method: str) -> Config:
+    """configs/TASK_METHOD.py for 8 images in an update, few channels and no pretrained weights."""
+    cfg = Config.fromfile(CONFIGS / f"{task}_{method}.py")
+    cfg.train_dataloader.batch_size = IMAGES
+    cfg.auto_scale_lr.update(base_batch_size=IMAGES, written_for=IMAGES)
+    cfg.model.pop("data_preprocessor")
+    if task == "yolov3":
+        cfg.model.backbone.update(type="NarrowDarknet", init_cfg=None)
+        cfg.model.neck.update(in_channels=[16, 16, 16], out_channels=[16, 16, 16])
+        cfg.model.bbox_head.update(in_channels=[16, 16, 16], out_channels=[16, 16, 16], num_classes=3)
+        cfg.model.bbox_head.loss_wh.type = "Float64MSELoss"
+    elif task == "deeplabv3":
+        cfg.model.backbone.update(depth=18, base_channels=8, stem_channels=8, init_cfg=None)
+        cfg.model.decode_head.update(in_channels=64, channels=8, num_classes=4, dropout_ratio=0)
+    else:
+        cfg.model.pretrained = None
+    if "regularizer" in cfg.optim_wrapper and "interval" in cfg.optim_wrapper.regularizer:
+        cfg.optim_wrapper.regularizer.interval = 2
+    return cfg
+
+
+def batch_of(task: str, update: int) -> tuple[Tensor, list[Any]]:
+    """Eight images and what is in them, the same in every process."""
+    generator = torch.Generator().manual_seed(update)
+    images = torch.rand(IMAGES, 3, SIDE, SIDE, generator=generator)
+    samples: list[Any] = []
+    for _ in range(IMAGES):
+        corners = torch.rand(2, 2, generator=generator) * SIDE / 2
+        if task == "yolov3":
+            shapes = ("img_shape", "pad_shape", "batch_input_shape")
+            sample = DetDataSample(metainfo=dict.fromkeys(shapes, (SIDE, SIDE)))
+            sizes = torch.rand(2, 2, generator=generator) * SIDE / 3 + 4
+            labels = torch.randint(3, (2,), generator=generator)
+            sample.gt_instances = InstanceData(bboxes=torch.cat([corners, corners + sizes], 1).float(), labels=labels)
+        elif task == "deeplabv3":
+            sample = SegDataSample(metainfo={"img_shape": (SIDE, SIDE)})
+            sample.gt_sem_seg = PixelData(data=torch.randint(4, (1, SIDE, SIDE), generator=generator))
+        else:
+            sample = CrowdSample(metainfo={"img_shape": (SIDE, SIDE), "shorter_side": SIDE})
+            sample.points, sample.targets = corners, torch.ones(2)
+        samples.append(sample)
+    return images, samples
+
+
+def updates_of(task: str, method: str, rank: int, group: dist.ProcessGroup | None, ranks: int) -> Iterator[nn.Module]:
+    """Train as `--split-batch` does; yield the model after each update."""
+    cfg = small_config(task, method)
+    init_default_scope(cfg.default_scope)
+    split_batch(cfg, ranks)
+    share = cfg.train_dataloader.batch_size
+    torch.manual_seed(0)
+    bare = MODELS.build(copy.deepcopy(cfg.model))
+    bare.init_weights()
+    bare.train()
+    for module in bare.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()  # over whole batches only SyncBatchNorm normalizes, and it needs a GPU
+    set_noise(bare, 0.0)
+    model = bare
+    if group is not None:
+        model = MMDistributedDataParallel(bare, process_group=group, broadcast_buffers=False)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    for update in range(ALL):
+        images, samples = batch_of(task, update)
+        part = slice(rank * share, (rank + 1) * share)
+        with wrapper.optim_context(model):
+            losses = model(images[part], samples[part], mode="loss")
+        loss, _ = bare.parse_losses(losses)
+        wrapper.update_params(loss)
+        yield bare
+
+
+def save(model: nn.Module, file: Path) -> None:
+    torch.save({name: weight.detach().clone() for name, weight in model.named_parameters()}, file)
+
+
+def set_noise(model: nn.Module, sigma: float) -> None:
+    for layer in model.modules():
+        if isinstance(layer, ScaleBias):
+            layer.sigma = sigma
+
+
+def in_groups(rank: int, folder: Path) -> None:
+    """Let one rank, two ranks and four train every protocol; the two go on to the last update."""
+    groups = {ranks: dist.new_group(list(range(ranks))) for ranks in RANKS}
+    for task, method, ranks in product(TASKS, METHODS, RANKS):
+        if rank >= ranks:
+            continue
+        updates = updates_of(task, method, rank, groups[ranks] if ranks > 1 else None, ranks)
+        model = next(islice(updates, COMPARED - 1, None))
+        save(model, folder / f"{task} {method} {ranks} {rank}.pt")
+        if ranks == 2:
+            set_noise(model, 0.2)  # from here on, each rank draws its own
+            (model,) = deque(updates, maxlen=1)
+            save(model, folder / f"{task} {method} last {rank}.pt")
+
+
+def one_process(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)  # so that rounding is far below every other difference
+    MMLogger.get_instance("split", log_level="ERROR")
+    store = f"file://{folder}/store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=max(RANKS), timeout=timedelta(minutes=5))
+    narrow_front = {name: max(width // 32, 4) for name, width in csrnet.FRONT.items()}
+    narrow_back = {name: max(width // 32, 4) for name, width in csrnet.BACK.items()}
+    try:
+        with mock.patch.dict(csrnet.FRONT, narrow_front), mock.patch.dict(csrnet.BACK, narrow_back):
+            in_groups(rank, Path(folder))
+    finally:
+        dist.destroy_process_group()

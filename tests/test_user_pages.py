@@ -1,0 +1,58 @@
+"""The code of the pages for users runs and prints what they say."""
+
+import ast
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from test_readme import run_page
+
+from normreg_plugins import Hyperball, WeightRescaling
+from normreg_plugins.hosts import method_names
+
+ROOT = Path(__file__).parents[1]
+RUNNABLE = ["docs/fine_tuning.md", "docs/own_method.md", "docs/methods/hyperball.md"]
+
+
+@pytest.mark.parametrize("page", RUNNABLE)
+def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = dict(method_names.METHODS)
+    run_page(page)
+    method_names.METHODS.clear()
+    method_names.METHODS.update(before)
+
+
+def test_the_card_of_hyperball_tells_every_setting_and_its_default() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", (ROOT / "docs/methods/hyperball.md").read_text(), re.MULTILINE)
+    told = {name: None if shown == "none" else ast.literal_eval(shown.strip("`")) for name, shown in rows}
+    assert told == {field.name: field.default for field in dataclasses.fields(Hyperball)}
+
+
+@pytest.mark.mm
+def test_the_mm_config_for_fine_tuning_is_one(tmp_path) -> None:
+    from mmengine.config import Config
+
+    from normreg_plugins.hosts.mmengine import build_regularizer
+
+    (code,) = re.findall(r"^```py\n(.*?)^```$", (ROOT / "docs/fine_tuning.md").read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.py").write_text(code)
+    config = Config.fromfile(tmp_path / "mine.py")
+    assert config.train_dataloader.dataset.metainfo.classes == config.classes == ("cat", "dog")
+    assert config.train_dataloader.dataset.type == "CocoDataset"
+    assert config.model.bbox_head.num_classes == len(config.classes)
+    assert build_regularizer(config.optim_wrapper.regularizer).radius == "initial"
+
+
+@pytest.mark.ultralytics
+def test_the_ultralytics_command_for_fine_tuning_is_one() -> None:
+    pytest.importorskip("ultralytics")
+    from normreg_plugins.hosts.ultralytics.method_keys import take_method
+    from tools.yolo.key_values import parse
+
+    page = (ROOT / "docs/fine_tuning.md").read_text().replace("\\\n", " ")
+    (words,) = re.findall(r"train_ultralytics\.py (.*)$", page, re.MULTILINE)
+    settings = parse(words.split())
+    assert take_method(settings) == {"method": WeightRescaling(interval=10, radius="initial")}
+    assert (settings["optimizer"], settings["lr0"], settings["model"]) == ("SGD", 0.01, "yolo11n.pt")
