@@ -11,7 +11,7 @@ MAX_JOBS       ?= 2
 ARGS           ?=
 export MAX_JOBS
 
-EXTRAS         := mm,ultralytics,crowd,analysis,dev
+EXTRAS         := mm,ultralytics,crowd,analysis,dev,docs
 CLASSIC_EXTRAS := mm-classic,crowd,analysis,test
 
 BIN    := .venv/bin
@@ -19,7 +19,7 @@ MINI_YOLO := configs/ultralytics/mini_detection.yaml
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic lint fmt release clean
+.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic lint fmt docs release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -52,6 +52,9 @@ fmt: env ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+docs: env ## build the documentation site into site/, offline; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
+
 release: env ## build the source package and the wheel into dist/, and check the wheel
 	rm -rf dist build
 	$(BIN)/python -m build --no-isolation
@@ -62,7 +65,7 @@ env: .venv/.ready ## build .venv, the maintained stack
 env-classic: .venv-classic/.ready ## build .venv-classic, the classic stack
 
 clean: ## remove build outputs and caches (the environments stay)
-	rm -rf build dist *.egg-info .*_cache .hypothesis work_dirs runs
+	rm -rf build dist site *.egg-info .*_cache .hypothesis work_dirs runs
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 .venv/.ready: requirements/maintained.txt pyproject.toml

@@ -23,7 +23,7 @@ from tools.research.studies import l2_nets
 
 DECAYS = {"sgd": (0.02, 0.08, 0.32), "adam": (0.001, 0.016, 0.256)}
 """By the laws, the best rate changes by a factor of 4 from one decay to the next."""
-RATES = {"sgd": tuple(0.004 * 4**k for k in range(7)), "adam": tuple(0.0005 * 4**k for k in range(7))}
+RATES = {"sgd": tuple(0.004 * 4**k for k in range(7)), "adam": tuple(6e-5 * 4**k for k in range(7))}
 
 NORM = {"sgd": 0.29, "adam": 0.65}
 """Of a filter at equilibrium where rate and decay are equal, as study_l2.py equilibrium measures it."""
