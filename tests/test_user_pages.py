@@ -54,5 +54,5 @@ def test_the_ultralytics_command_for_fine_tuning_is_one() -> None:
     page = (ROOT / "docs/fine_tuning.md").read_text().replace("\\\n", " ")
     (words,) = re.findall(r"train_ultralytics\.py (.*)$", page, re.MULTILINE)
     settings = parse(words.split())
-    assert take_method(settings) == {"method": WeightRescaling(interval=10, radius="initial")}
+    assert take_method(settings) == WeightRescaling(interval=10, radius="initial")
     assert (settings["optimizer"], settings["lr0"], settings["model"]) == ("SGD", 0.01, "yolo11n.pt")

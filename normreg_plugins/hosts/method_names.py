@@ -20,7 +20,7 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
-RESERVED = frozenset({"type", "method", "decay_norms"})
+RESERVED = frozenset({"type", "method"})
 """Names that hosts use beside a method's options."""
 
 

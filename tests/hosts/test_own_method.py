@@ -125,7 +125,7 @@ class TestUltralytics:
         from normreg_plugins.hosts.ultralytics.method_keys import take_method
 
         chosen = take_method({"normcap.limit": 1.01})
-        assert chosen == {"method": NormCap(limit=1.01)}
+        assert chosen == NormCap(limit=1.01)
         data = str(make_set(tmp_path / "set", "detect", train=8))
 
         def stop(trainer):
@@ -136,10 +136,10 @@ class TestUltralytics:
         model.add_callback("on_fit_epoch_end", stop)
         settings = OFFLINE | {"nbs": 4, "warmup_epochs": 0, "lr0": 0.5}
         with pytest.raises(InterruptedError):
-            model.train(trainer=with_method(model, **chosen), data=data, project=str(tmp_path), **settings)
+            model.train(trainer=with_method(model, chosen), data=data, project=str(tmp_path), **settings)
         assert model.trainer.handle.updates == 2  # four batches, two to an update
         resumed = YOLO(model.trainer.last)
-        resumed.train(trainer=with_method(resumed, **chosen), resume=True)
+        resumed.train(trainer=with_method(resumed, chosen), resume=True)
         handle = resumed.trainer.handle
         assert handle.updates == 4
         name = handle.targets[0]
