@@ -68,10 +68,7 @@ class Method:
         return ""
 
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
-        """Act before the first forward, possibly twice: weights may be loaded after `attach`.
-
-        It returns what it scaled, as the others do. What it puts in `target.kept` is saved with the optimizer.
-        """
+        """Act before the first forward, again if weights are loaded after `attach`; return what was scaled."""
         return []
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:

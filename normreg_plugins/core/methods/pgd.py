@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates
-from normreg_plugins.core.methods.scaling import Scaled, Target, batches, norms_of, scale_, to_radius
+from normreg_plugins.core.methods.scaling import Scaled, Target, batches, scale_, to_radius
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.core.options import is_positive, require
 from normreg_plugins.core.verdicts import Finding
@@ -34,8 +34,7 @@ def project_to_sphere_(targets: Sequence[Target], c: float, center: bool) -> lis
     def scaled(batch: Sequence[Target]) -> list[Scaled]:
         for target in batch if center else ():
             target.parts.center_(target.weight)
-        norms = norms_of(batch)
-        return list(map(Scaled, batch, norms, to_radius(norms, math.sqrt(c))))
+        return to_radius(batch, math.sqrt(c))
 
     return scale_(each for batch in batches(targets) for each in scaled(batch))
 

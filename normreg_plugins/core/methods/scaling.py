@@ -69,22 +69,16 @@ def batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
         yield elsewhere
 
 
-def norms_of(batch: Sequence[Target]) -> list[Tensor]:
-    return [target.parts.norms(target.weight) for target in batch]
-
-
-def to_radius(norms: list[Tensor], radius: float | Sequence[Tensor]) -> list[Tensor]:
-    """The factors r / ||w||; 1 for a filter that is zero, NaN or infinite.
-
-    Args:
-        radius: r for all, or the radii of each target's parts.
-    """
-    if not isinstance(radius, float | int):
-        return list(map(safe_factors, radius, norms))
-    if len(norms) == 1:
-        return [safe_factors(radius, norms[0])]
-    flat = safe_factors(radius, torch.cat([n.flatten() for n in norms]))
-    return [f.view_as(n) for f, n in zip(flat.split([n.numel() for n in norms]), norms)]
+def to_radius(batch: Sequence[Target], radius: float | Sequence[Tensor]) -> list[Scaled]:
+    """The norms of each target's parts, and the factors r / ||w||; 1 for a filter that is zero, NaN or infinite."""
+    norms = [target.parts.norms(target.weight) for target in batch]
+    if isinstance(radius, float) and len(norms) > 1:  # one operation for all
+        flat = safe_factors(radius, torch.cat([n.flatten() for n in norms]))
+        factors = [f.view_as(n) for f, n in zip(flat.split([n.numel() for n in norms]), norms)]
+    else:
+        radii = [radius] * len(norms) if isinstance(radius, float) else radius
+        factors = list(map(safe_factors, radii, norms))
+    return list(map(Scaled, batch, norms, factors))
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
-from normreg_plugins.core.methods.scaling import Scaled, Target, batches, norms_of, scale_, to_radius
+from normreg_plugins.core.methods.scaling import Scaled, Target, batches, scale_, to_radius
 from normreg_plugins.core.model import Per, filters_of
 from normreg_plugins.core.options import check_names, is_count, is_positive, require
 from normreg_plugins.core.verdicts import Finding
@@ -22,9 +22,7 @@ def rescale_(targets: Sequence[Target], radius: Radius = 1.0) -> list[Scaled]:
     """w <- r w / ||w|| for each filter (Algorithm 1, lines 13 and 16; r = 1 in the paper)."""
 
     def scaled(batch: Sequence[Target]) -> list[Scaled]:
-        norms = norms_of(batch)
-        radii = [target.kept["radius"] for target in batch] if radius == "initial" else float(radius)
-        return list(map(Scaled, batch, norms, to_radius(norms, radii)))
+        return to_radius(batch, [t.kept["radius"] for t in batch] if radius == "initial" else float(radius))
 
     return scale_(each for batch in batches(targets) for each in scaled(batch))
 
