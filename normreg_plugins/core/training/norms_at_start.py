@@ -23,17 +23,22 @@ class NormsAtStart:
         self._after: dict[str, Tensor] = {}
 
     def before(self, targets: Sequence[Target]) -> None:
-        for target in targets:
+        for target in _real(targets):
             found = _norms(target)
             seen = self._after.get(target.name)
             if seen is None or not torch.equal(found, seen):
                 self.norms[target.name] = found
 
     def after(self, targets: Sequence[Target]) -> None:
-        self._after = {target.name: _norms(target) for target in targets}
+        self._after = {target.name: _norms(target) for target in _real(targets)}
+
+
+def _real(targets: Sequence[Target]) -> list[Target]:
+    """Without weights on torch's meta device, which have no values."""
+    return [target for target in targets if not target.weight.is_meta]
 
 
 @torch.no_grad()
 def _norms(target: Target) -> Tensor:
-    """On the host, because the process may run on long after this was of use to anyone."""
+    """Measured once and kept on the host, so that no memory of a GPU is held for the rest of the run."""
     return local(target.filters.norms(target.weight)).flatten().cpu()
