@@ -73,7 +73,8 @@ def slopes(results: Results, optimizer: str) -> list[float]:
     found = []
     for seed in sorted({run.seed for run, _ in mine}):
         line = np.array([(r.rate / r.decay, o.norm) for r, o in mine if r.seed == seed])
-        found.append(float(np.polyfit(*np.log(line.T), 1)[0]))
+        x, y = np.log(line.T)
+        found.append(float(np.polyfit(x, y, 1)[0]))
     return found
 
 

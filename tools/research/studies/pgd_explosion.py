@@ -70,7 +70,8 @@ def exponent(results: Results, kind: str) -> list[float]:
     found = []
     for seed in sorted({run.seed for run in results}):
         line = np.array([(r.scale, o.gradient) for r, o in results.items() if (r.kind, r.seed) == (kind, seed)])
-        found.append(float(np.polyfit(*np.log(line.T), 1)[0]))
+        x, y = np.log(line.T)
+        found.append(float(np.polyfit(x, y, 1)[0]))
     return found
 
 
