@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
     runner.train()
     if is_main_process():
         say_where(runner)
-        if any(isinstance(hook, NormRegMonitorHook) for hook in runner.hooks):
+        if any(isinstance(hook, NormRegMonitorHook) and hook.monitors for hook in runner.hooks):
             draw_run(Path(runner.work_dir))
     leave_together()
 

@@ -42,10 +42,10 @@ class NormRegMonitorHook(Hook):
     The numbers over all layers go to the backends of the visualizer, under names that begin with `norms/`. The same
     numbers, those of each layer, the loss and the scores go to `norms.jsonl` in the work dir, which tools/plot_norms.py
     draws. A resumed run goes on in that file. Training stays the same bit by bit. The configs of this project have the
-    hook in default_hooks, as `monitor`; `default_hooks=dict(monitor=None)` takes it off.
+    hook in default_hooks, as `monitor`; `default_hooks=dict(monitor=dict(interval=0))` switches it off.
 
     Args:
-        interval: updates between two reports.
+        interval: updates between two reports; 0 for no monitor.
         names: the weights to watch. The default is those that a method acts on and those whose scale the network cannot
             see; where there are none, the weights of all conv and linear layers.
     """
@@ -53,8 +53,8 @@ class NormRegMonitorHook(Hook):
     priority = "BELOW_NORMAL"
 
     def __init__(self, interval: int = EVERY, names: Iterable[str] | None = None) -> None:
-        if isinstance(interval, bool) or not isinstance(interval, int) or interval < 1:
-            raise NormRegError(f"interval={interval!r}: must be a whole number of updates, 1 or more")
+        if isinstance(interval, bool) or not isinstance(interval, int) or interval < 0:
+            raise NormRegError(f"interval={interval!r}: must be a whole number of updates, or 0 for no monitor")
         self._interval, self._names = interval, names
         self._watches: list[_Watch] = []
 
@@ -65,7 +65,7 @@ class NormRegMonitorHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Runs before a checkpoint is loaded, so that the monitor goes on counting where the checkpoint stopped."""
-        if self._watches:
+        if self._watches or not self._interval:
             return  # a runner that has trained and runs again
         if sum(isinstance(hook, NormRegMonitorHook) for hook in runner.hooks) > 1:
             raise NormRegError("several monitor hooks would write one file: keep one, in default_hooks or custom_hooks")

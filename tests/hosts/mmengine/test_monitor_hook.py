@@ -153,7 +153,13 @@ def test_chosen_weights(tmp_path):
     assert reports(tmp_path)[0]["layers"]["name"] == ["head.weight"]
 
 
-@pytest.mark.parametrize("interval", [0, 1.5, True])
+def test_it_can_be_switched_off(tmp_path):
+    runner = train(tmp_path, WRS, custom_hooks=[hook(0)])
+    assert not (tmp_path / "norms.jsonl").exists()
+    assert "normreg_plugins_monitor" not in runner.optim_wrapper.optimizer.state_dict()
+
+
+@pytest.mark.parametrize("interval", [-1, 1.5, True])
 def test_a_wrong_interval_is_refused(tmp_path, interval):
     with pytest.raises(NormRegError, match=f"interval={interval}"):
         Runner.from_cfg(config(tmp_path, WRS, custom_hooks=[hook(interval)]))

@@ -47,7 +47,8 @@ class Outcome:
 
 
 def runs(seeds: int, updates: int) -> list[Run]:
-    return [Run(*each, updates) for each in itertools.product(OPTIMIZERS, DECAYS, range(seeds))]
+    made = itertools.product(OPTIMIZERS, DECAYS, range(seeds))
+    return [Run(optimizer, decay, seed, updates) for optimizer, decay, seed in made]
 
 
 def train(run: Run) -> Outcome:
@@ -56,14 +57,14 @@ def train(run: Run) -> Outcome:
     weight.grad = torch.zeros_like(weight)
     optimizer = OPTIMIZERS[run.optimizer]([weight], run.decay)
     every = max(1, run.updates // LOOKS)
-    seen: list[tuple[int, float]] = []
+    seen: dict[int, float] = {}
     for update in range(1, run.updates + 1):
         optimizer.step()
         if update % every == 0:
-            seen.append((update, weight.detach().double().norm(dim=1).mean().item()))
+            seen[update] = weight.detach().double().norm(dim=1).mean().item()
             if not standardized(weight.detach()).isfinite().all():
-                return Outcome(*map(tuple, zip(*seen, strict=True)), update)
-    return Outcome(*map(tuple, zip(*seen, strict=True)), None)
+                return Outcome(tuple(seen), tuple(seen.values()), failed_by=update)
+    return Outcome(tuple(seen), tuple(seen.values()), failed_by=None)
 
 
 def standardized(weight: Tensor) -> Tensor:

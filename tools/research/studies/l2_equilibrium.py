@@ -72,8 +72,9 @@ def slopes(results: Results, optimizer: str) -> list[float]:
     mine = [(r, o) for r, o in results.items() if r.optimizer == optimizer]
     found = []
     for seed in sorted({run.seed for run, _ in mine}):
-        line = [(np.log(r.rate / r.decay), np.log(o.norm)) for r, o in mine if r.seed == seed]
-        found.append(float(np.polyfit(*zip(*line, strict=True), 1)[0]))
+        line = np.array([(r.rate / r.decay, o.norm) for r, o in mine if r.seed == seed])
+        x, y = np.log(line.T)
+        found.append(float(np.polyfit(x, y, 1)[0]))
     return found
 
 

@@ -69,8 +69,9 @@ def exponent(results: Results, kind: str) -> list[float]:
     """The slope of log gradient over log scale, by seed: -1 where the gradient goes with 1 / sigma, 0 without."""
     found = []
     for seed in sorted({run.seed for run in results}):
-        line = [(np.log(r.scale), np.log(o.gradient)) for r, o in results.items() if (r.kind, r.seed) == (kind, seed)]
-        found.append(float(np.polyfit(*zip(*line, strict=True), 1)[0]))
+        line = np.array([(r.scale, o.gradient) for r, o in results.items() if (r.kind, r.seed) == (kind, seed)])
+        x, y = np.log(line.T)
+        found.append(float(np.polyfit(x, y, 1)[0]))
     return found
 
 

@@ -50,7 +50,7 @@ def train(run: Run) -> Outcome:
     torch.manual_seed(run.seed)
     model = bn_net()
     weights = filters(model)
-    groups = [{"params": weights}, {"params": parameters_besides(model, weights), "weight_decay": DECAY}]
+    groups: list[dict] = [{"params": weights}, {"params": parameters_besides(model, weights), "weight_decay": DECAY}]
     optimizer = torch.optim.SGD(groups, RATE, momentum=0.9)
     begin, end = (round(part * run.updates) for part in PHASES[run.phase])
     if run.method == "WRS" and end > begin:
