@@ -81,6 +81,12 @@ class NormRegCheckpointHook(CheckpointHook):
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         if not self.save_best:
             return
+        if missing := [score for score in self.key_indicators if score is not None and score not in metrics]:
+            runner.logger.warning(
+                f"validation gave no {', '.join(missing)}, so no best checkpoint is chosen this time: mmdet leaves a "
+                "score out if the model detects nothing"
+            )
+            return
         before = self._best()
         self._set_best(dict.fromkeys(before))  # so that mmengine does not remove it before the next one is there
         super()._save_best_checkpoint(runner, metrics)

@@ -157,3 +157,14 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     WholeFiles().put(b"new", target)
     assert [path.name for path in target.parent.iterdir()] == ["file"]
     assert target.read_bytes() == b"new"
+
+
+def test_a_validation_without_the_score_of_the_best_checkpoint_does_not_end_the_run(tmp_path):
+    """mmdet leaves mAP out of the scores of a model that detects nothing; mmengine's hook ends in a KeyError."""
+    best = {"type": "NormRegCheckpointHook", "interval": 1, "save_best": "mAP", "rule": "greater"}
+    runner = train(tmp_path, {"type": "WRS"}, default_hooks={"checkpoint": best})
+    hook = next(hook for hook in runner.hooks if type(hook).__name__ == "NormRegCheckpointHook")
+    hook._save_best_checkpoint(runner, {"loss": 1.0})
+    assert not [*tmp_path.glob("best_*")]
+    hook._save_best_checkpoint(runner, {"mAP": 0.5})
+    assert len([*tmp_path.glob("best_mAP_*.pth")]) == 1
