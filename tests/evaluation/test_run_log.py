@@ -40,7 +40,8 @@ def test_what_is_not_there_is_named(tmp_path):
 def test_runs_are_drawn_on_one_axis(tmp_path, monkeypatch):
     figures = pytest.importorskip("matplotlib.figure")
     drawn = []
-    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
+    savefig = figures.Figure.savefig
+    monkeypatch.setattr(figures.Figure, "savefig", lambda f, *args, **kw: (drawn.append(f), savefig(f, *args, **kw)))
     runs = {"wd": {"detection/f1": ([1, 2], [0.1, 0.2])}, "wrs": {"detection/f1": ([1, 2, 3], [0.3, 0.4, 0.5])}}
     plot_training(runs, {"detection/f1": "F1"}, tmp_path / "p.png")
     (axes,) = drawn[0].axes

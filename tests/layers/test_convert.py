@@ -183,7 +183,7 @@ def test_a_norm_that_no_layer_feeds_is_replaced_too() -> None:
 
 def test_group_norms_need_a_gain() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4))
-    with pytest.raises(ConversionError, match="normalizes groups of filters"):
+    with pytest.raises(ConversionError, match="filters and biases of a group must be scaled alike"):
         convert(net, "wn", see_images)
     assert relative_change(net, convert(net, "wn", see_images, gain=True), see_images) < 1e-6
     with pytest.raises(ConversionError, match="GroupNorm takes its statistics from"):

@@ -101,7 +101,8 @@ def test_a_rebuilt_optimizer_is_taken_over_and_the_old_one_let_go(tmp_path):
     old, handle = trainer.optimizer, trainer.handle
     new = trainer.build_optimizer(model=trainer.model, name="SGD", lr=0.01, momentum=0.9, decay=0.25)
     assert not old._optimizer_step_post_hooks
-    assert len(new._optimizer_step_post_hooks) == 1
+    hooked = [hook.__qualname__.partition(".")[0] for hook in new._optimizer_step_post_hooks.values()]
+    assert hooked == ["Handle", "Monitor"]
     assert trainer.handle is not handle
     assert trainer.handle.targets == handle.targets
 
