@@ -10,7 +10,7 @@ from normreg_plugins.analysis.norms import norm_summary
 from normreg_plugins.analysis.rate_at_start import RateAtStart, rate_at_start
 from normreg_plugins.analysis.report import Report, Row
 from normreg_plugins.analysis.run_files import JsonLinesSink, Run, read_run
-from normreg_plugins.analysis.run_folder import log_of, logs_of
+from normreg_plugins.analysis.run_logs import log_of, logs_of
 from normreg_plugins.analysis.verdict_plot import plot_verdicts
 
 __all__ = [

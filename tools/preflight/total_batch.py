@@ -105,7 +105,7 @@ def _grow_in_words(protocol: Protocol, batch: Batch) -> str:
     factor = batch.total / protocol.update
     return (
         f"changes it: {batch.total} images in an update, {factor:.3g} times the protocol's. Rates grow with the batch, "
-        "and the number of updates falls."
+        "and the number of updates is divided by the same factor."
     )
 
 

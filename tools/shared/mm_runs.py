@@ -16,8 +16,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
+from tools.preflight.base_config_hooks import lost_hook_warnings
 from tools.preflight.check import PreflightError, check
-from tools.preflight.lost_hooks import lost_hook_warnings
 from tools.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
 from tools.shared.refusal import refuse
 

@@ -8,7 +8,7 @@ pytest.importorskip("mmengine")
 
 from mmengine.config import Config
 
-from tools.preflight.lost_hooks import lost_hook_warnings
+from tools.preflight.base_config_hooks import lost_hook_warnings
 
 pytestmark = pytest.mark.mm
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
