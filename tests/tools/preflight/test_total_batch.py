@@ -163,3 +163,11 @@ def test_a_phase_in_updates_shortens_and_one_in_epochs_stays():
 )
 def test_the_launcher_says_how_many_ranks_there_are(launcher, environ, ranks):
     assert ranks_of(launcher, environ) == ranks
+
+
+def test_the_refusal_says_by_how_much_the_batch_differs():
+    path = CONFIGS / "yolov3_wrs.py"
+    cfg = Config.fromfile(path)
+    cfg.train_dataloader.batch_size = 4
+    with pytest.raises(TotalBatchError, match=r"4 images in an update, 0\.5 times the protocol's"):
+        refuse_other_batch(cfg, path.name, ranks=1)
