@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from tools.research.cifar.pictures import (
     batches,
     parts,
 )
+from tools.research.studies.pgd_training import centre_alone
+
+ALWAYS = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,12 @@ class Training:
     """'cosine', or 'drops': by 10 at 3/10, 6/10 and 8/10 of the run."""
     weight_decay: float = 5e-4
     method: Mapping[str, Any] = field(default_factory=dict)
-    phase: tuple[float, float] = (0.0, 1.0)
-    """From which part of the run to which the method acts; for WD, the decay of the filters."""
+    phase: tuple[float, float] = ALWAYS
+    """From which part of the run to which the method acts; without a method, the weight decay of the filters."""
     convert: str = ""
     """'pgd': scale-bias layers in place of batch norms. 'ws', 'wn', ...: convolutions that normalize their weight."""
+    centre_alone: bool = False
+    """The zero-mean constraint of PGD without its sphere, for the ablation."""
     sigma: float = 0.0
     """The noise of the scale-bias layers."""
     sigma_is_linear: bool = False
@@ -81,7 +86,8 @@ def training_of(settings: Mapping[str, Any]) -> Training:
     known = {each.name for each in fields(Training)}
     if unknown := sorted(set(settings) - known):
         raise ValueError(f"a training on CIFAR-10 has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    return Training(**settings)
+    run = Training(**settings)
+    return replace(run, phase=tuple(run.phase))  # JSON has lists
 
 
 def train(run: Training, seed: int) -> Outcome:
@@ -92,7 +98,9 @@ def train(run: Training, seed: int) -> Outcome:
     phase = (round(run.phase[0] * updates), round(run.phase[1] * updates))
     optimizer = optimizer_of(run, model)
     if run.method and phase[1] > phase[0]:
-        _attach(run, model, optimizer, phase if run.phase != (0.0, 1.0) else None)
+        _attach(run, model, optimizer, phase if run.phase != ALWAYS else None)
+    if run.centre_alone:
+        centre_alone(optimizer, conv_weights(model))
     loss, failed_at = fit(run, model, optimizer, used.learned, phase)
     norm = torch.cat([w.detach().flatten(1).norm(dim=1) for w in conv_weights(model)]).mean().item()
     if failed_at is not None:
@@ -132,8 +140,9 @@ def optimizer_of(run: Training, model: nn.Module) -> torch.optim.Optimizer:
     scale_bias = [p for m in model.modules() if isinstance(m, ScaleBias) for p in m.parameters()]
     taken = {id(p) for p in (*conv_weights(model), *scale_bias)}
     others = [p for p in model.parameters() if id(p) not in taken]
+    decay = 0.0 if run.method and run.phase != ALWAYS else run.weight_decay
     groups = [
-        {"params": conv_weights(model), "weight_decay": run.weight_decay},
+        {"params": conv_weights(model), "weight_decay": decay},
         {"params": others, "weight_decay": run.weight_decay},
         {"params": scale_bias, "weight_decay": 0.0},
     ]
