@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from normreg_plugins.hosts.method_names import build_method
 from normreg_plugins.layers import ScaleBias, assign_linear_sigma, convert
 from tools.research.cifar.nets import NETS
 from tools.research.cifar.pictures import (
+    Parts,
     Pictures,
     as_input,
     augmented,
     batches,
+    digit_parts,
     parts,
 )
 from tools.research.studies.pgd_training import centre_alone
@@ -31,6 +33,7 @@ class Training:
     """The settings of a training. `method` is what a config's `regularizer` is; empty for the optimizer alone."""
 
     data: str = "data/cifar10"
+    """The folder of the packed pictures, or 'digits' for those of scikit-learn."""
     net: str = "resnet20"
     weights: str = ""
     """A state dict in the data folder to begin from; empty for random weights."""
@@ -86,13 +89,12 @@ def training_of(settings: Mapping[str, Any]) -> Training:
     known = {each.name for each in fields(Training)}
     if unknown := sorted(set(settings) - known):
         raise ValueError(f"a training on CIFAR-10 has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    run = Training(**settings)
-    return replace(run, phase=tuple(run.phase))  # JSON has lists
+    return Training(**settings)
 
 
 def train(run: Training, seed: int) -> Outcome:
     torch.manual_seed(seed)
-    used = parts(Path(run.data), run.pictures, run.validated, run.tested, seed, seen=bool(run.weights))
+    used = parts_of(run, seed)
     model = built(run, used.learned)
     updates = updates_of(run)
     phase = (round(run.phase[0] * updates), round(run.phase[1] * updates))
@@ -106,6 +108,12 @@ def train(run: Training, seed: int) -> Outcome:
     if failed_at is not None:
         return Outcome(None, None, None, norm, failed_at)
     return Outcome(accuracy(model, used.validated), accuracy(model, used.tested), loss, norm, None)
+
+
+def parts_of(run: Training, seed: int) -> Parts:
+    if run.data == "digits":
+        return digit_parts(run.pictures, run.validated, run.tested, seed)
+    return parts(Path(run.data), run.pictures, run.validated, run.tested, seed, seen=bool(run.weights))
 
 
 def updates_of(run: Training) -> int:
@@ -130,7 +138,7 @@ def built(run: Training, learned: Pictures) -> nn.Module:
     return model.to(DEVICE)
 
 
-def conv_weights(model: nn.Module) -> list[nn.Parameter]:
+def conv_weights(model: nn.Module) -> list[Tensor]:
     """The filters that the methods act on: in all nets here, a norm layer follows each convolution."""
     return [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)]
 
