@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tools.research.comparison.cells import Cell, Result, claimed, read_result, save_result
+from tools.research.comparison.cells import Cell, Result, claimed, read_result, save_result, settings_of
 from tools.research.comparison.description import Comparison, ComparisonError, described, read_comparison
 from tools.research.comparison.page import content_of, markdown, read_content
 from tools.research.comparison.plan import cells_to_report, chosen_rate, wanted_cells
 from tools.research.comparison.scores import against_baseline, paired
+from tools.research.comparison.train_cell import config_of
 from tools.research.comparison.work import results_so_far, work
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -147,6 +149,7 @@ import os, sys, time
 from pathlib import Path
 from tools.research.comparison.cells import Result
 from tools.research.comparison.description import Comparison
+from tools.research.comparison.train_cell import config_of
 from tools.research.comparison.work import work
 
 folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
@@ -214,6 +217,19 @@ def test_the_descriptions_are_sound(name):
     comparison = read_comparison(name)
     folders = [cell.folder for cell in wanted_cells(comparison, {})]
     assert len(folders) == len(set(folders))
+
+
+def test_the_description_on_the_page_is_one(tmp_path):
+    page = (ROOT / "docs" / "results" / "index.md").read_text()
+    (code,) = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.py").write_text(code)
+    comparison = read_comparison(tmp_path / "mine.py")
+    tried = {cell.rate for cell in wanted_cells(comparison, {})}
+    assert tried == {0.001, 0.003, 0.01}
+    cell = Cell("wrs own norms", "", 0.003, 0)
+    assert settings_of(comparison, cell)["optim_wrapper.optimizer.lr"] == 0.003
+    assert config_of(comparison, "wrs own norms") == ROOT / "configs" / "my_yolov3_wrs.py"
+    assert config_of(comparison, "wd") == ROOT / "configs" / "my_yolov3_wd.py"
 
 
 def test_an_unknown_name_and_an_unknown_setting_are_refused(tmp_path):
