@@ -40,8 +40,9 @@ def test_a_method_without_a_config_is_named(run_tool):
 @pytest.mark.slow
 def test_a_run_leaves_its_result(run_tool, tmp_path, monkeypatch):
     """One crowd counter, trained and tested in full but for the length."""
-    from tools.research import compare_methods as tool
     from tools.research.mini_tasks import TASKS, config_of
+
+    from tools.research import compare_methods as tool
 
     made = run_tool("data/make_mini_data.py", "crowd", "--train", 6, "--val", 2, "--out", tmp_path / "raw")
     assert made.returncode == 0, made.stderr
