@@ -42,9 +42,7 @@ def prepare(raw: Path, out: Path, any_counts: bool) -> str:
         check_counts(raw, names, COUNTS, SOURCE)
     check_apart(names)
     refuse_damaged([damage for split in SPLITS for damage in damages(raw, split, pictures[split])], SOURCE)
-    said = make_whole(
-        out, {"made_by": "tools/data/prepare_camvid.py", "images": names}, partial(write, raw, pictures)
-    )
+    said = make_whole(out, {"made_by": "tools/data/prepare_camvid.py", "images": names}, partial(write, raw, pictures))
     return "\n".join([*(f"{split}: {len(some)} images" for split, some in names.items()), said])
 
 

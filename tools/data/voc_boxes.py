@@ -1,8 +1,8 @@
 """Reads detection annotations in the layout of PASCAL VOC, and writes them for mmdet (COCO) and ultralytics (YOLO).
 
-    raw/ImageSets/Main/{train,val,test}.txt    the images of each split, one name per line
-    raw/JPEGImages/NAME.jpg
-    raw/Annotations/NAME.xml                   one <object> with <name> and <bndbox> for each thing
+raw/ImageSets/Main/{train,val,test}.txt    the images of each split, one name per line
+raw/JPEGImages/NAME.jpg
+raw/Annotations/NAME.xml                   one <object> with <name> and <bndbox> for each thing
 """
 
 from __future__ import annotations
