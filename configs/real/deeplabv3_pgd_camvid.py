@@ -1,4 +1,5 @@
-# DeepLabv3 with constrained weights (PGD) and scale-bias layers in place of batch norm, on CamVid, small, from random weights.
+# DeepLabv3 with constrained weights (PGD) and scale-bias layers in place of batch norm, on CamVid, small, from random
+# weights.
 _base_ = "./deeplabv3_wd_camvid.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

@@ -55,7 +55,19 @@ for name in MINI:
     MINI[name] = MINI[name] | (set() if "csrnet" in name else {"work_dir"})  # else both would write to one folder
 MINI["mini/yolov3_wrs"] |= {RATE}
 MINI["mini/csrnet_pgd"] = MINI["mini/csrnet_pgd"] - {"model.pretrained"} | {RATE}
-CHANGED |= MINI | SPLIT
+OTHERS = {
+    "real/yolov3_adamp_bccd": ADAMP,
+    "real/deeplabv3_adamp_camvid": {"optim_wrapper.optimizer.type"},
+    "real/csrnet_adamp_mbm": {"optim_wrapper.optimizer.type"},
+    "real/csrnet_pgd_mbm": MINI["mini/csrnet_pgd"],
+}
+REAL_SETS = {"yolov3": "bccd", "deeplabv3": "camvid", "csrnet": "mbm"}
+REAL = {
+    f"real/{net}_{method}_{name}": CHANGED[f"{net}_{method}"]
+    for net, name in REAL_SETS.items()
+    for method in ("wrs", "wrs_ic", "aws", "pgd")
+} | OTHERS
+CHANGED |= MINI | SPLIT | REAL
 
 
 def load(name):

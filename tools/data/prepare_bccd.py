@@ -42,6 +42,7 @@ def prepare(raw: Path, out: Path, any_counts: bool) -> str:
     classes = CLASSES if seen == set(CLASSES) else tuple(sorted(seen))
     note = {"made_by": "tools/data/prepare_bccd.py", "classes": classes, "images": names}
     said = make_whole(out, note, partial(write, found, raw, classes))
+    draw_boxes(to_coco(found["train"], classes), out / "images" / "train", out / FILE)
     return "\n".join([*odd_lines(found), *counts(found, classes), said])
 
 
@@ -56,8 +57,6 @@ def write(found: Mapping[str, Annotated], raw: Path, classes: Sequence[str], fol
         for name, size, boxes in some.images:
             shutil.copyfile(raw / "JPEGImages" / f"{name}.jpg", pictures / f"{name}.jpg")
             (labels / f"{name}.txt").write_text(to_yolo(size, boxes, classes), encoding="utf-8")
-        if split == "train":
-            draw_boxes(coco, pictures, folder / FILE)
     paths = "".join(f"{split}: images/{split}\n" for split in SPLITS)
     listed = "".join(f"  {label}: {name}\n" for label, name in enumerate(classes))
     (folder / "data.yaml").write_text(f"{paths}names:\n{listed}", encoding="utf-8")

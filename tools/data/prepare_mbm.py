@@ -5,9 +5,9 @@ RAW is the folder MBM_data of https://github.com/ieee8023/countception, with NAM
 command writes train, val and test as tools/data/prepare_qnrf.py does. Pixels of a mask that touch are one dot.
 
 There is no official split. As in Cohen et al. 2017 (Count-ception), 15 pictures are for training, 14 for validation and
-15 for testing, drawn at random. Here seed 0 draws the test pictures, whatever --seed is, and --seed draws the validation
+15 for testing, drawn at random. Seed 0 draws the test pictures, whatever --seed is, and --seed draws the validation
 pictures. Four pictures each are quarters of one, and they can be in different splits, as in that paper. There are 44
-pictures. Other numbers are refused, unless --any-counts says that another set is meant; a third of it is for testing.
+pictures. Other numbers are refused, unless --any-counts says that another set is meant. A third of it is for testing.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from tools.data.whole_set import SPLITS, SetError, picture_size
+from tools.data.whole_set import SPLITS, SetError, noted, picture_size
 
 Box = tuple[str, tuple[float, float, float, float]]
 """The class, and left, top, width and height in pixels."""
@@ -45,12 +45,9 @@ def read_split(raw: Path, names: Sequence[str]) -> Annotated:
     """Read every image and annotation file of a split. What is damaged is listed, and the rest is read all the same."""
     found = Annotated()
     for name in names:
-        try:
+        with noted(found.damaged):
             size = picture_size(raw / "JPEGImages" / f"{name}.jpg")
             boxes = read_boxes(raw / "Annotations" / f"{name}.xml", size, found.odd)
-        except SetError as error:
-            found.damaged.append(str(error))
-        else:
             found.images.append((name, size, boxes))
     return found
 

@@ -6,7 +6,8 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,15 @@ def picture_size(path: Path) -> tuple[int, int]:
             return picture.size
     except UNREADABLE as error:
         raise SetError(f"{path} cannot be read as a picture: {error}") from error
+
+
+@contextmanager
+def noted(damaged: list[str]) -> Iterator[None]:
+    """Add the sentence of a SetError to the list, and go on behind the block."""
+    try:
+        yield
+    except SetError as error:
+        damaged.append(str(error))
 
 
 def refuse_damaged(damaged: Sequence[str], source: str) -> None:

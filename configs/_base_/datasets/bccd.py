@@ -1,10 +1,10 @@
-# BCCD as tools/data/prepare_bccd.py prepares it, 205 + 87 + 72 images, in the size that one CPU core can train: 256 x
-# 192 px. The best checkpoint is chosen on the validation images and tested on the test images.
+# BCCD as tools/data/prepare_bccd.py prepares it, 205 + 87 + 72 images, in the size that one CPU core can train: 192 x
+# 144 px. The best checkpoint is chosen on the validation images and tested on the test images.
 _base_ = "./mini_detection.py"
 
 data_root = "data/bccd/"
 metainfo = dict(classes=("RBC", "WBC", "Platelets"))
-input_scale = (256, 192)
+input_scale = (192, 144)
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),

@@ -49,7 +49,6 @@ test_pipeline = [
 ]
 layout = dict(data_root=data_root, metainfo=metainfo, ann_file="", img_suffix=".jpg", seg_map_suffix=".png")
 train_dataloader = dict(
-    batch_size=8,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(

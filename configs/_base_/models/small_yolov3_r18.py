@@ -1,5 +1,5 @@
 # The same YOLOv3 neck and head at an eighth of their width, on a ResNet-18 of a quarter of its width, for BCCD in
-# images of 256 x 192 px. One CPU core can train it. The anchors are the sizes of its blood cells at that scale. All
+# images of 192 x 144 px. One CPU core can train it. The anchors are the sizes of its blood cells at that scale. All
 # weights are random at the start.
 _base_ = "./yolov3_d53.py"
 
@@ -22,9 +22,9 @@ model = dict(
         out_channels=[128, 64, 32],
         anchor_generator=dict(
             base_sizes=[
-                [(53, 48), (80, 72), (97, 90)],
-                [(34, 33), (42, 40), (49, 47)],
-                [(13, 12), (16, 16), (21, 19)],
+                [(40, 36), (60, 54), (73, 68)],
+                [(26, 25), (32, 30), (37, 35)],
+                [(10, 9), (12, 12), (16, 14)],
             ]
         ),
     ),

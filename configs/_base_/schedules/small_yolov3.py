@@ -1,5 +1,5 @@
 # 10 epochs of BCCD at batch 8 are 260 updates.
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=10, val_interval=2)
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=10, val_interval=5)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 param_scheduler = [
