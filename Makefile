@@ -11,8 +11,8 @@ MAX_JOBS       ?= 2
 ARGS           ?=
 export MAX_JOBS
 
-EXTRAS         := mm,ultralytics,crowd,analysis,dev,docs
-CLASSIC_EXTRAS := mm-classic,crowd,analysis,test
+EXTRAS         := mm,ultralytics,crowd,analysis,research,dev,docs
+CLASSIC_EXTRAS := mm-classic,crowd,analysis,research,test
 
 BIN    := .venv/bin
 MINI_YOLO := configs/ultralytics/mini_detection.yaml

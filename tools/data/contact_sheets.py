@@ -49,6 +49,11 @@ def draw_boxes(coco: Mapping[str, Any], images: Path, path: Path) -> None:
     _write(labelled, path)
 
 
+def draw_titled(pictures: Sequence[tuple[str, np.ndarray]], path: Path) -> None:
+    """Pictures with their titles, all of them."""
+    _write([Labelled(title, picture) for title, picture in pictures], path)
+
+
 def _spread(some: Sequence[Any]) -> list[Any]:
     return [some[place] for place in spread(len(some), SHOWN)]
 

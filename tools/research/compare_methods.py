@@ -30,7 +30,7 @@ from normreg_plugins.whole_files import write_json, write_text
 from tools.research.comparison.cells import Cell, Results
 from tools.research.comparison.description import Comparison, described, read_comparison
 from tools.research.comparison.figures import draw
-from tools.research.comparison.page import content_of, markdown, read_content
+from tools.research.comparison.page import content_of, markdown, read_content, with_tables
 from tools.research.comparison.train_cell import train_cell
 from tools.research.comparison.work import results_so_far, work
 
@@ -45,6 +45,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--work-dir", type=Path, help="default: work_dirs/compare_NAME")
     add("--out", type=Path, help="where tables and pictures go; default: the work dir")
     add("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="settings of all cells to override")
+    add("--page", type=Path, help="put the tables into this page, between its two comments for this comparison")
     add("--show", action="store_true", help="train nothing: the tables and pictures of what there is")
     return parser.parse_args(argv)
 
@@ -89,10 +90,13 @@ def command_of(args: argparse.Namespace) -> str:
     return shlex.join(command)
 
 
-def report(comparison: Comparison, found: Results, command: str, folder: Path) -> None:
+def report(comparison: Comparison, found: Results, command: str, folder: Path, page: Path | None) -> None:
     text = markdown(comparison, found, command)
     write_json(folder / f"{comparison.name}.json", content_of(comparison, found, command))
-    write_text(folder / f"{comparison.name}.md", text)
+    if page is None:
+        write_text(folder / f"{comparison.name}.md", text)
+    else:
+        write_text(page, with_tables(page.read_text(), comparison.name, text))
     print(text)
     for picture in draw(comparison, found, folder):
         print(f"picture: {picture}")
@@ -110,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
             folder = args.work_dir or Path("work_dirs") / f"compare_{comparison.name}"
             found, failed = train(args, comparison, folder)
             command = command_of(args)
-        report(comparison, found, command, args.out or folder)
+        report(comparison, found, command, args.out or folder, args.page)
     except NormRegError as error:
         print(f"compare_methods.py: {error}", file=sys.stderr)
         return 2

@@ -15,12 +15,17 @@ from normreg_plugins.hosts.method_names import build_method
 from normreg_plugins.layers import ScaleBias, assign_linear_sigma, convert
 from tools.research.cifar.nets import NETS
 from tools.research.cifar.pictures import (
+    Parts,
     Pictures,
     as_input,
     augmented,
     batches,
+    digit_parts,
     parts,
 )
+from tools.research.studies.pgd_training import centre_alone
+
+ALWAYS = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Training:
     """The settings of a training. `method` is what a config's `regularizer` is; empty for the optimizer alone."""
 
     data: str = "data/cifar10"
+    """The folder of the packed pictures, or 'digits' for those of scikit-learn."""
     net: str = "resnet20"
     weights: str = ""
     """A state dict in the data folder to begin from; empty for random weights."""
@@ -45,10 +51,12 @@ class Training:
     """'cosine', or 'drops': by 10 at 3/10, 6/10 and 8/10 of the run."""
     weight_decay: float = 5e-4
     method: Mapping[str, Any] = field(default_factory=dict)
-    phase: tuple[float, float] = (0.0, 1.0)
-    """From which part of the run to which the method acts; for WD, the decay of the filters."""
+    phase: tuple[float, float] = ALWAYS
+    """From which part of the run to which the method acts; without a method, the weight decay of the filters."""
     convert: str = ""
     """'pgd': scale-bias layers in place of batch norms. 'ws', 'wn', ...: convolutions that normalize their weight."""
+    centre_alone: bool = False
+    """The zero-mean constraint of PGD without its sphere, for the ablation."""
     sigma: float = 0.0
     """The noise of the scale-bias layers."""
     sigma_is_linear: bool = False
@@ -86,18 +94,26 @@ def training_of(settings: Mapping[str, Any]) -> Training:
 
 def train(run: Training, seed: int) -> Outcome:
     torch.manual_seed(seed)
-    used = parts(Path(run.data), run.pictures, run.validated, run.tested, seed, seen=bool(run.weights))
+    used = parts_of(run, seed)
     model = built(run, used.learned)
     updates = updates_of(run)
     phase = (round(run.phase[0] * updates), round(run.phase[1] * updates))
     optimizer = optimizer_of(run, model)
     if run.method and phase[1] > phase[0]:
-        _attach(run, model, optimizer, phase if run.phase != (0.0, 1.0) else None)
+        _attach(run, model, optimizer, phase if run.phase != ALWAYS else None)
+    if run.centre_alone:
+        centre_alone(optimizer, conv_weights(model))
     loss, failed_at = fit(run, model, optimizer, used.learned, phase)
     norm = torch.cat([w.detach().flatten(1).norm(dim=1) for w in conv_weights(model)]).mean().item()
     if failed_at is not None:
         return Outcome(None, None, None, norm, failed_at)
     return Outcome(accuracy(model, used.validated), accuracy(model, used.tested), loss, norm, None)
+
+
+def parts_of(run: Training, seed: int) -> Parts:
+    if run.data == "digits":
+        return digit_parts(run.pictures, run.validated, run.tested, seed)
+    return parts(Path(run.data), run.pictures, run.validated, run.tested, seed, seen=bool(run.weights))
 
 
 def updates_of(run: Training) -> int:
@@ -122,7 +138,7 @@ def built(run: Training, learned: Pictures) -> nn.Module:
     return model.to(DEVICE)
 
 
-def conv_weights(model: nn.Module) -> list[nn.Parameter]:
+def conv_weights(model: nn.Module) -> list[Tensor]:
     """The filters that the methods act on: in all nets here, a norm layer follows each convolution."""
     return [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)]
 
@@ -132,8 +148,9 @@ def optimizer_of(run: Training, model: nn.Module) -> torch.optim.Optimizer:
     scale_bias = [p for m in model.modules() if isinstance(m, ScaleBias) for p in m.parameters()]
     taken = {id(p) for p in (*conv_weights(model), *scale_bias)}
     others = [p for p in model.parameters() if id(p) not in taken]
+    decay = 0.0 if run.method and run.phase != ALWAYS else run.weight_decay
     groups = [
-        {"params": conv_weights(model), "weight_decay": run.weight_decay},
+        {"params": conv_weights(model), "weight_decay": decay},
         {"params": others, "weight_decay": run.weight_decay},
         {"params": scale_bias, "weight_decay": 0.0},
     ]

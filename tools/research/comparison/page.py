@@ -42,6 +42,15 @@ def markdown(comparison: Comparison, found: Found, command: str) -> str:
     return "\n\n".join([*parts, _made_with(comparison, found, command)]) + "\n"
 
 
+def with_tables(page: str, name: str, tables: str) -> str:
+    """The page with these tables between the comments that begin and end those of the comparison."""
+    begin, end = f"<!-- tables of {name} -->\n", f"<!-- end of {name} -->\n"
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise ComparisonError(f"the page needs the lines {begin.strip()} and {end.strip()} once each")
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n{tables}\n{end}{rest.split(end)[1]}"
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -20,11 +20,13 @@ WAIT = 5.0
 """Seconds between two looks at cells that other processes train."""
 
 
-def work(comparison: Comparison, folder: Path, train: TrainCell, takes: Takes, wait: float = WAIT) -> list[Cell]:
+def work(
+    comparison: Comparison, folder: Path, train: TrainCell, takes: Takes | None = None, wait: float = WAIT
+) -> list[Cell]:
     """Train wanted cells one by one, and return those that failed.
 
     Args:
-        takes: whether this process may train a cell; the others are left to other processes.
+        takes: whether this process may train a cell; the others are left to other processes. None: it may train all.
         wait: where others train all cells that are left, look again after so many seconds. Their results may make
             more cells wanted.
     """
@@ -34,7 +36,7 @@ def work(comparison: Comparison, folder: Path, train: TrainCell, takes: Takes, w
         bar = progress.add_task(comparison.name)
         while True:
             found = results_so_far(comparison, folder)
-            wanted = [cell for cell in wanted_cells(comparison, found) if takes(cell)]
+            wanted = [cell for cell in wanted_cells(comparison, found) if takes is None or takes(cell)]
             left = [cell for cell in wanted if cell not in found and cell not in failed]
             progress.update(bar, completed=len(wanted) - len(left), total=len(wanted))
             if not left:
