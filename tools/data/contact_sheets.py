@@ -16,21 +16,22 @@ FILE = "contact_sheet.png"
 
 
 def draw_crowds(records: Mapping[str, Sequence[Record]], folder: Path) -> None:
-    """Images of all splits, with a point on each person."""
+    """Images of all splits, with their points."""
     ready = [record for some in records.values() for record in some if "error" not in record]
     images = []
     for record in _spread(ready):
         picture = folder / record["picture"]
         points = np.load(picture.with_suffix(".npy"), allow_pickle=False)[:, :2]
-        title = f"{record['picture'].split('.')[0]}: {record['count']} people"
+        title = f"{record['picture'].split('.')[0]}: {record['count']} points"
         images.append(Labelled(title, read_rgb(picture), points=points))
     _write(images, folder / FILE)
 
 
 def draw_masks(names: Sequence[str], images: Path, masks: Path, path: Path) -> None:
     """Images with their masks over them."""
-    found = _spread([name for name in names if (images / f"{name}.jpg").is_file()])
-    _write([Labelled(n, read_rgb(images / f"{n}.jpg"), mask=read_mask(masks / f"{n}.png")) for n in found], path)
+    pictures = [images / f"{name}{suffix}" for name in names for suffix in (".jpg", ".png")]
+    found = _spread([picture for picture in pictures if picture.is_file()])
+    _write([Labelled(p.stem, read_rgb(p), mask=read_mask(masks / f"{p.stem}.png")) for p in found], path)
 
 
 def draw_boxes(coco: Mapping[str, Any], images: Path, path: Path) -> None:

@@ -62,3 +62,9 @@ class UCFQNRF(CrowdDataset):
 class ShanghaiTech(CrowdDataset):
     METAINFO: ClassVar[dict[str, str]] = {"dataset": "ShanghaiTech"}
     prepare = "python tools/data/prepare_shanghaitech.py RAW"
+
+
+@DATASETS.register_module()
+class MBM(CrowdDataset):
+    METAINFO: ClassVar[dict[str, str]] = {"dataset": "MBM"}
+    prepare = "python tools/data/prepare_mbm.py RAW"
