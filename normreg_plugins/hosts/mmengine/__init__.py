@@ -2,7 +2,7 @@
 
 from mmengine.config.utils import MODULE2PACKAGE
 
-from normreg_plugins.hosts.mmengine import adamp, crowd, layer_names
+from normreg_plugins.hosts.mmengine import adamp, cifar_resnet, crowd, layer_names
 from normreg_plugins.hosts.mmengine.checkpoint_hook import NormRegCheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
 from normreg_plugins.hosts.mmengine.detection_metric import NormRegPrecisionRecallMetric
@@ -20,6 +20,7 @@ __all__ = [
     "NormRegOptimWrapperConstructor",
     "NormRegPrecisionRecallMetric",
     "adamp",
+    "cifar_resnet",
     "build_regularizer",
     "crowd",
     "handles_of",
