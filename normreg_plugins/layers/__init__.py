@@ -1,4 +1,4 @@
-"""Weight-normalized layers, the scale-bias layer, mean-only batch norm, conversion of pretrained networks and folding."""
+"""Weight-normalized and scale-bias layers, mean-only batch norm, conversion of pretrained networks and folding."""
 
 from normreg_plugins.layers.conversion_errors import AlreadyConvertedError, ConversionError
 from normreg_plugins.layers.convert import convert, to_normalized_, to_sphere_

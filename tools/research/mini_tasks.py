@@ -23,6 +23,9 @@ METHODS = ("wd", "wrs", "wrs_ic", "aws", "pgd")
 TASKS = {
     "detection": Task("yolov3", (*METHODS, "adamp"), {"mAP@.5": "coco/bbox_mAP_50", "mAP": "coco/bbox_mAP"}, digits=3),
     "segmentation": Task("deeplabv3", METHODS, {"mIoU": "mIoU", "pixel accuracy": "aAcc"}, digits=1),
+    "classification": Task(
+        "resnet18", (*METHODS, "adamp", "ws", "bwn"), {"top-1": "accuracy/top1", "top-5": "accuracy/top5"}, digits=1
+    ),
     "crowd": Task("csrnet", METHODS, {"MAE": "count/MAE", "RMSE ('MSE')": "count/RMSE"}, digits=2),
 }
 
