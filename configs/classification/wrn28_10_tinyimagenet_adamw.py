@@ -5,8 +5,8 @@
 #            optim_wrapper.regularizer.decay_on=norm_layers optim_wrapper.regularizer.output_layers=head.fc
 #            optim_wrapper.optimizer.weight_decay=5e-4
 #   WRS(IC)  those of WRS, and optim_wrapper.regularizer.per=position
-# A norm layer directly follows 12 of the 28 convolutions, and WRS takes these. The others are added up before a norm layer
-# sees them. To rescale them too, which changes what the net computes: optim_wrapper.regularizer.select='backbone.*'
+# WRS takes 12 of the 28 convolutions, the first one of each block. Those that are added up before a norm layer sees them
+# are left alone. To rescale them too, which changes what the net computes: optim_wrapper.regularizer.select='backbone.*'
 _base_ = "./wrn28_10_tinyimagenet_wd.py"
 
 model = dict(backbone=dict(block="preactivated"))
