@@ -1,7 +1,7 @@
 # The digits of `python tools/data/make_mini_data.py classification`: 400 images to learn from, 1,397 to validate on.
 data_root = "data/mini/classification/"
 train_dataloader = dict(
-    batch_size=50,
+    batch_size=25,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
@@ -11,7 +11,7 @@ train_dataloader = dict(
         data_prefix="train",
         pipeline=[
             dict(type="LoadImageFromFile"),
-            dict(type="RandomCrop", crop_size=32, padding=3),
+            dict(type="RandomCrop", crop_size=16, padding=1),
             dict(type="PackInputs"),
         ],
     ),

@@ -1,4 +1,4 @@
-# 160 updates at batch 50: 20 epochs of the digits, on a cosine.
+# 320 updates at batch 25: 20 epochs of the digits, on a cosine.
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=20, val_interval=5)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

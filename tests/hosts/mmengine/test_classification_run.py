@@ -24,12 +24,12 @@ _runs = itertools.count()
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits") / "set"
-    make_once(folder, replace(digit_folders.RECIPE, train=60, val=60, size=16), digit_folders.draw)
+    make_once(folder, replace(digit_folders.RECIPE, train=60, val=60), digit_folders.draw)
     return folder
 
 
 def config(method, data, work_dir, epochs, **options):
-    """configs/mini/resnet18_METHOD.py, with channels of 4 to 32, on images of 16 px: four updates in an epoch.
+    """configs/mini/resnet18_METHOD.py, with channels of 4 to 32: four updates in an epoch.
 
     Nothing is random but the order of the images, because mmengine does not keep the state of a generator for a resume.
     """

@@ -27,7 +27,7 @@ class DigitsRecipe(Recipe):
             raise ValueError(f"there are {DIGITS} digits, {self.train} + {self.val} asked for")
 
 
-RECIPE = DigitsRecipe(kind="classification", train=400, val=1397, size=32)
+RECIPE = DigitsRecipe(kind="classification", train=400, val=1397, size=16)
 
 
 def draw(folder: Path, recipe: Recipe) -> str:
