@@ -45,6 +45,21 @@ HOW_TO_GET = (  # a pattern for the path, and what to do; the first pattern that
         "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, and then: python tools/data/prepare_voc_aug.py",
     ),
     (
+        r"cifar-?(10+)",
+        r"unpack cifar-\1-python.tar.gz there: mkdir -p data/cifar\1 && "
+        r"curl -L https://www.cs.toronto.edu/~kriz/cifar-\1-python.tar.gz | tar xz -C data/cifar\1",
+    ),
+    (
+        r"tiny-?imagenet",
+        "unpack tiny-imagenet-200.zip from http://cs231n.stanford.edu/tiny-imagenet-200.zip, and then: "
+        "python tools/data/prepare_tinyimagenet.py tiny-imagenet-200 data/tinyimagenet",
+    ),
+    (
+        r"imagenet",
+        "unpack ILSVRC2012 from https://image-net.org there: train/ and val/ with a folder for each class, or with a "
+        "list, such as meta/val.txt",
+    ),
+    (
         r"cityscapes",
         "unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip in data/cityscapes, from "
         "https://www.cityscapes-dataset.com/downloads/, and then: pip install cityscapesscripts && "

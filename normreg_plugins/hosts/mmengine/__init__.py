@@ -2,7 +2,7 @@
 
 from mmengine.config.utils import MODULE2PACKAGE
 
-from normreg_plugins.hosts.mmengine import adamp, crowd, layer_names
+from normreg_plugins.hosts.mmengine import adamp, cifar_resnet, crowd, layer_names
 from normreg_plugins.hosts.mmengine.checkpoint_hook import NormRegCheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
 from normreg_plugins.hosts.mmengine.detection_metric import NormRegPrecisionRecallMetric
@@ -21,6 +21,7 @@ __all__ = [
     "NormRegPrecisionRecallMetric",
     "adamp",
     "build_regularizer",
+    "cifar_resnet",
     "crowd",
     "handles_of",
     "layer_names",

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,12 +28,14 @@ class Recipe:
     seed: int = 0
     version: int = 1
 
+    least_size: ClassVar[int] = 64
+
     def __post_init__(self) -> None:
         for name in ("train", "val"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1 image, got {getattr(self, name)}")
-        if self.size < 64:
-            raise ValueError(f"size must be at least 64 pixels, got {self.size}")
+        if self.size < self.least_size:
+            raise ValueError(f"size must be at least {self.least_size} pixels, got {self.size}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
 
