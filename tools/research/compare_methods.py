@@ -10,7 +10,6 @@ cores a detector takes six minutes, a segmenter or crowd counter five.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from rich.table import Table
 from normreg_plugins.analysis import logs_of, plot_runs
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.evaluation import plot_dots
-from normreg_plugins.whole_files import write_json
+from normreg_plugins.whole_files import read_json, write_json
 from tools.research.mini_tasks import TASKS, Task, config_of
 from tools.shared.mm_runs import build_runner, check_or_refuse, read_config
 from tools.shared.wide_console import wide_console
@@ -53,7 +52,7 @@ def run(config: Path, seed: int, work_dir: Path, options: Mapping[str, Any] | No
     """Train, and test the checkpoint with the best validation score; or read the result of an earlier run."""
     result_file = work_dir / "result.json"
     if result_file.is_file():
-        return json.loads(result_file.read_text())
+        return read_json(result_file)
     overrides = {
         "randomness.seed": seed,
         "visualizer.name": work_dir.name,  # mmengine keeps one visualizer per name
