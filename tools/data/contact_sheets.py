@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from normreg_plugins.crowd.data import Record, read_rgb
 from normreg_plugins.evaluation import Labelled, plot_sheet, read_mask, spread
+from normreg_plugins.whole_files import read_numbers
 
 SHOWN = 12
 FILE = "contact_sheet.png"
@@ -21,7 +20,7 @@ def draw_crowds(records: Mapping[str, Sequence[Record]], folder: Path) -> None:
     images = []
     for record in _spread(ready):
         picture = folder / record["picture"]
-        points = np.load(picture.with_suffix(".npy"), allow_pickle=False)[:, :2]
+        points = read_numbers(picture.with_suffix(".npy"), columns=2)[:, :2]
         title = f"{record['picture'].split('.')[0]}: {record['count']} points"
         images.append(Labelled(title, read_rgb(picture), points=points))
     _write(images, folder / FILE)
