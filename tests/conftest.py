@@ -7,7 +7,11 @@ import hypothesis
 import pytest
 import torch
 
-HOSTS = {"mm": ("mmengine", "mmcv", "mmdet", "mmseg"), "ultralytics": ("ultralytics",)}
+HOSTS = {
+    "mm": ("mmengine", "mmcv", "mmdet", "mmseg"),
+    "ultralytics": ("ultralytics",),
+    "trainers": ("lightning", "transformers", "accelerate"),
+}
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 REQUIRED_HOSTS = [host for host in os.environ.get("NORMREG_REQUIRE_HOSTS", "").split(",") if host]
