@@ -193,6 +193,14 @@ def test_the_citation_has_the_version_of_the_package() -> None:
     assert f"version: {version[1]}\n" in (ROOT / "CITATION.cff").read_text()
 
 
+def test_the_cuda_image_has_the_cuda_that_torch_was_built_with() -> None:
+    """torch compiles no operators with a CUDA of another major version."""
+    pins = (ROOT / "requirements/maintained.txt").read_text()
+    (built_with,) = re.findall(r"^cuda-toolkit==(\d+\.\d+)", pins, re.MULTILINE)
+    for page in ("Dockerfile", "docs/installation.md"):
+        assert re.findall(r"nvidia/cuda:(\d+\.\d+)", (ROOT / page).read_text()) == [built_with], page
+
+
 def test_torch_is_the_only_hard_dependency(site: Path) -> None:
     (metadata,) = site.glob("*.dist-info/METADATA")
     required = re.findall(r"^Requires-Dist: (.*)$", metadata.read_text(), re.MULTILINE)
