@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from normreg_plugins.crowd.data import Record, read_rgb
 from normreg_plugins.evaluation import Labelled, plot_sheet, read_mask, spread
 from normreg_plugins.whole_files import read_numbers

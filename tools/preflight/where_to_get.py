@@ -72,5 +72,10 @@ def where_to_get(path: Path) -> str:
     """What to do to get the data at `path`, or an empty string if that is not known."""
     for pattern, way in HOW_TO_GET:
         if match := re.search(pattern, path.as_posix(), re.IGNORECASE):
-            return match.expand(way)
+            return as_installed(match.expand(way), Path(__file__))
     return ""
+
+
+def as_installed(text: str, here: Path) -> str:
+    """The commands in `text` as one calls them where the package was installed from a wheel, without a clone."""
+    return re.sub(r"python tools/([\w/]+)\.py", r"normreg \1", text) if ".mim" in here.parts else text
