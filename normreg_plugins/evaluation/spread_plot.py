@@ -5,11 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from normreg_plugins.plot_style import MARKERS, OKABE_ITO, bar_style, log_scale, new_figure, save
 
 Values = Mapping[str, Sequence[float]]
+TITLE_WIDTH = 44
+"""Characters of a title that have room over one panel."""
 
 
 def plot_dots(scores: Mapping[str, Values], path: Path) -> None:
@@ -29,7 +32,7 @@ def plot_dots(scores: Mapping[str, Values], path: Path) -> None:
                 ax.plot([statistics.mean(values)] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.6)
         ax.set_yticks(range(rows), methods, fontsize=9)
         ax.set_ylim(rows - 0.5, -0.5)
-        ax.set_title(f"{title}: each seed, and the mean", fontsize=10)
+        ax.set_title(fill(f"{title}: each seed, and the mean", TITLE_WIDTH), fontsize=10)
         _plain(ax)
     save(figure, path)
 

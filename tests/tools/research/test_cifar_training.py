@@ -5,7 +5,7 @@ import torch
 from helpers.made_up_cifar import write_pictures
 
 from tools.data import prepare_cifar_jpeg
-from tools.research.cifar.nets import NETS
+from tools.research.cifar.cifar_nets import NETS
 from tools.research.cifar.pictures import augmented, batches, parts, read_pictures
 from tools.research.cifar.training import built, conv_weights, train, training_of
 

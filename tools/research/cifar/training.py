@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from normreg_plugins import attach
 from normreg_plugins.hosts.method_names import build_method
 from normreg_plugins.layers import ScaleBias, assign_linear_sigma, convert
-from tools.research.cifar.nets import NETS
+from tools.research.cifar.cifar_nets import NETS
 from tools.research.cifar.pictures import (
     Parts,
     Pictures,
