@@ -15,6 +15,6 @@ methods = {
 scores = {"accuracy %": "accuracy"}
 digits = 2
 rate = "rate"
-rates = (0.001, 0.003, 0.01, 0.03)
+rates = (0.003, 0.01, 0.03)
 seeds = (0, 1, 2, 3, 4)
 selection_seeds = (0, 1, 2, 3, 4)  # each seed draws its own pictures to learn from, to choose rates on, and to test

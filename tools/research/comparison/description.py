@@ -52,6 +52,8 @@ class Comparison:
     digits: int = 1
     baseline: str = ""
     """What the others are tested against. Empty: the first method."""
+    not_drawn: Sequence[str] = ()
+    """Methods so far from the others that a picture with them would show nothing else."""
     sweeps: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By the title of an axis: the methods along it and their place. Two sweeps are drawn over twin axes."""
 
@@ -67,7 +69,7 @@ class Comparison:
         if bool(self.rate) != any(budgets.values()):
             raise ComparisonError(f"{self.name}: rate={self.rate!r} and rates={list(self.rates)} belong together")
         named = {*self.rates_of, *(m for some in self.every_rate.values() for m in some), self.baseline or self.first}
-        named |= {method for sweep in self.sweeps.values() for method in sweep}
+        named |= {*self.not_drawn} | {method for sweep in self.sweeps.values() for method in sweep}
         if unknown := sorted(named - set(self.methods)):
             raise ComparisonError(f"{self.name}: {unknown[0]!r} is not one of its methods: {', '.join(self.methods)}")
         if lost := sorted(set(self.selection_seeds) - set(self.seeds)):
@@ -83,6 +85,10 @@ class Comparison:
 
     def rates_for(self, method: str) -> Sequence[float]:
         return self.rates_of.get(method, self.rates)
+
+    @property
+    def drawn(self) -> list[str]:
+        return [method for method in self.methods if method not in self.not_drawn]
 
     def with_settings(self, settings: Settings) -> Comparison:
         return replace(self, base={**self.base, **settings})

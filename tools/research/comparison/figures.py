@@ -32,7 +32,7 @@ def _draw_dots(comparison: Comparison, found: Found, path: Path) -> Path | None:
     name, *more = comparison.scores.values()
     panels = {
         f"{title}, {column}" if column else title: {
-            method: _known(test_scores(comparison, found, column, method, key)) for method in comparison.methods
+            method: _known(test_scores(comparison, found, column, method, key)) for method in comparison.drawn
         }
         for title, key in comparison.scores.items()
         for column in comparison.columns
@@ -49,7 +49,7 @@ def _draw_rates(comparison: Comparison, found: Found, path: Path) -> Path | None
     """What the rates were chosen by. A rate at which training failed has no point."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for column in comparison.columns:
-        for method in comparison.methods:
+        for method in comparison.drawn:
             tried = cells_to_choose_from(comparison, column, method)
             for rate, cells in tried.items():
                 scores = [found[cell].validation for cell in cells if cell in found]
@@ -61,7 +61,7 @@ def _draw_rates(comparison: Comparison, found: Found, path: Path) -> Path | None
         return None
     figure = new_figure(4.6 * len(curves) + 0.6, 3.6)
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
-    order = list(comparison.methods)
+    order = comparison.drawn
     for ax, (column, methods) in zip(panels, curves.items(), strict=True):
         for method, points in methods.items():
             looks = {**style(order.index(method), len(points)), "markevery": 1}
