@@ -56,6 +56,17 @@ def test_plan_is_configuration_b():
     assert sum(isinstance(m, nn.MaxPool2d) for m in model.modules()) == 3
 
 
+def test_width_scales_every_convolution_but_the_ends():
+    *body, output = convolutions(CSRNet(width=0.25))
+    expected = [
+        (width_in if width_in == 3 else width_in // 4, width // 4, dilation) for width_in, width, dilation in PLAN
+    ]
+    assert [(c.in_channels, c.out_channels, c.dilation[0]) for c in body] == expected
+    assert (output.in_channels, output.out_channels) == (16, 1)
+    with pytest.raises(ValueError, match="width must be above 0, got 0"):
+        CSRNet(width=0)
+
+
 def test_every_convolution_but_the_last_is_followed_by_its_norm_and_relu():
     model = CSRNet()
     leaves = [m for m in model.modules() if not list(m.children())]
