@@ -16,7 +16,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
 from normreg_plugins import WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
-from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.errors import NormRegError, SelectionError
 from normreg_plugins.core.training import handle_of
 from normreg_plugins.hosts.mmengine.cifar_resnet import NormRegCifarResNet
 
@@ -113,10 +113,12 @@ def test_the_structure_tells_the_same(zoo):
 
 def test_a_step_of_wrs_leaves_the_evaluated_function(zoo):
     case, model, forward, verdicts = zoo
-    if not case.invariant:
-        pytest.skip("nothing is invariant")
     model = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)  # so that WRS alone changes weights
+    if not case.invariant:
+        with pytest.raises(SelectionError, match="finds no weight to act on"):
+            attach(optimizer, model, WeightRescaling(interval=1), forward=forward)
+        return
     handle = attach(optimizer, model, WeightRescaling(interval=1), forward=forward)
     forward(model)[0]["loss"].backward()
     before = evaluated(model, case.size)
