@@ -48,6 +48,12 @@ def draw_boxes(coco: Mapping[str, Any], images: Path, path: Path) -> None:
     _write(labelled, path)
 
 
+def draw_classes(lines: Sequence[str], images: Path, names: Sequence[str], path: Path) -> None:
+    """Images with the names of their classes, from lines of a file name and a number."""
+    found = [line.rsplit(" ", 1) for line in _spread(lines)]
+    _write([Labelled(names[int(label)], read_rgb(images / name)) for name, label in found], path)
+
+
 def _spread(some: Sequence[Any]) -> list[Any]:
     return [some[place] for place in spread(len(some), SHOWN)]
 
