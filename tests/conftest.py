@@ -11,6 +11,7 @@ HOSTS = {
     "mm": ("mmengine", "mmcv", "mmdet", "mmseg"),
     "mmpretrain": ("mmengine", "mmcv", "mmpretrain"),
     "ultralytics": ("ultralytics",),
+    "trainers": ("lightning", "transformers", "accelerate"),
 }
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")

@@ -34,6 +34,7 @@ from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 from tools.checkpoints.mm_checkpoint import load_weights
 from tools.preflight.installed_host import host_problems
+from tools.shared.config_files import config_of
 from tools.shared.refusal import refuse
 from tools.shared.wide_console import wide_console
 
@@ -162,12 +163,11 @@ def say_what_it_does(model: nn.Module, cfg: Config, forward: Forward, console: C
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    for path in (args.config, args.checkpoint):
-        if path is not None and not path.is_file():
-            refuse(f"there is no file {path} (in {Path.cwd()})")
+    if args.checkpoint is not None and not args.checkpoint.is_file():
+        refuse(f"there is no file {args.checkpoint} (in {Path.cwd()})")
     logging.disable(logging.WARNING)
     console = wide_console()
-    cfg = Config.fromfile(args.config)
+    cfg = config_of(args.config)
     model, forward = build_model(args, cfg), forward_of(cfg, args.size)
     with console.status("watching one training forward"):
         verdicts = find_scale_invariant(model, forward)

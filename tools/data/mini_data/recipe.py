@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from normreg_plugins.whole_files import write_json
+from normreg_plugins.whole_files import read_json, write_json
 
 RECIPE_FILE = "recipe.json"
 
@@ -69,7 +68,7 @@ def _refuse_unless_same(target: Path, recipe: Recipe) -> None:
     note = target / RECIPE_FILE
     if not note.is_file():
         raise FileExistsError(f"{target} holds files that this tool did not make; {way_out}")
-    there = json.loads(note.read_text())
+    there = read_json(note)
     if there != asdict(recipe):
         differs = ", ".join(
             f"{key} {there.get(key)} there, {value} asked for"
