@@ -97,6 +97,6 @@ define build_env
 	$(1)/bin/python -c 'import mmcv.ops' || MMCV_WITH_OPS=1 $(1)/bin/python -m pip install \
 		--no-build-isolation --no-cache-dir --force-reinstall --no-deps -c $< $(3)
 	$(1)/bin/python -m pip install --no-build-isolation -c $< -e '.[$(4)]'
-	$(1)/bin/python -c 'import mmcv.ops, normreg_plugins'
+	$(1)/bin/python -c 'import mmcv.ops, mmpretrain, normreg_plugins'
 	@touch $@
 endef

@@ -17,3 +17,5 @@ optim_wrapper = dict(
 )
 # All numbers are written for this many images in an update and in an iteration. For several GPUs: docs/multi_gpu.md
 auto_scale_lr = dict(enable=False, base_batch_size=128, written_for=128)
+# Images of mean 0 and deviation 1: without norm layers, as in the child with PGD, the net sees their scale.
+model = dict(data_preprocessor=dict(mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7]))

@@ -108,6 +108,9 @@ def test_the_protocol_is_the_constrained_papers(name):
     optimizer = cfg["optim_wrapper"]["optimizer"]
     decay = 5e-3 if "wrn" in name else 1e-3
     assert (optimizer["lr"], optimizer["weight_decay"], optimizer["momentum"]) == (0.2, decay, 0.9)
+    assert (
+        100 < cfg["model"]["data_preprocessor"]["mean"][0] < 140
+    )  # without norm layers the scale of the images is seen
     sigma = 0.8 if name == "wrn28_10_cosine_cifar100" else 1.0
     assert cfg["custom_hooks"][0] == {"type": "NormRegLinearNoiseHook", "sigma": sigma}
 

@@ -55,6 +55,12 @@ def draw_titled(pictures: Sequence[tuple[str, np.ndarray]], path: Path) -> None:
     _write([Labelled(title, picture) for title, picture in pictures], path)
 
 
+def draw_classes(lines: Sequence[str], images: Path, names: Sequence[str], path: Path) -> None:
+    """Some images with the names of their classes, from lines of a file name and a number."""
+    found = [line.rsplit(" ", 1) for line in _spread(lines)]
+    draw_titled([(names[int(label)], read_rgb(images / name)) for name, label in found], path)
+
+
 def _spread(some: Sequence[Any]) -> list[Any]:
     return [some[place] for place in spread(len(some), SHOWN)]
 

@@ -7,7 +7,8 @@ lists with a class for each image:
   train -> .../train            n01443537/images/n01443537_0.JPEG 0     train.txt
   val   -> .../val/images       val_0.JPEG 107                          val.txt
 
-The classes are numbered in the order of wnids.txt, sorted. An existing target is checked and written again.
+The classes are numbered in the order of wnids.txt, sorted. Some validation images are drawn with their
+classes, to contact_sheet.png. An existing target is checked and written again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
 
 from normreg_plugins.whole_files import write_text
+from tools.data.contact_sheets import FILE, draw_classes
 
 CLASSES, TRAIN, VAL = 200, 100_000, 10_000
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -76,6 +78,7 @@ def prepare(source: Path, target: Path, any_counts: bool) -> str:
     link(target / "val", source / "val" / "images")
     for split, lines in lists.items():
         write_text(target / f"{split}.txt", "\n".join(lines) + "\n")
+    draw_classes(lists["val"], target / "val", [*classes], target / FILE)
     return f"{target}: {found[1]} training and {found[2]} validation images of {found[0]} classes"
 
 

@@ -16,9 +16,9 @@ from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
 from normreg_plugins import WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
-from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.errors import NormRegError, SelectionError
 from normreg_plugins.core.training import handle_of
-from normreg_plugins.hosts.mmengine.cifar_resnet import NormRegCifarResNet
+from normreg_plugins.hosts.mmengine.cifar_resnet import NormRegCifarResNet, Shorten
 
 pytestmark = pytest.mark.mmpretrain
 NARROW = {"stem_channels": 8, "base_channels": 8}
@@ -113,10 +113,12 @@ def test_the_structure_tells_the_same(zoo):
 
 def test_a_step_of_wrs_leaves_the_evaluated_function(zoo):
     case, model, forward, verdicts = zoo
-    if not case.invariant:
-        pytest.skip("nothing is invariant")
     model = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)  # so that WRS alone changes weights
+    if not case.invariant:
+        with pytest.raises(SelectionError, match="finds no weight to act on"):
+            attach(optimizer, model, WeightRescaling(interval=1), forward=forward)
+        return
     handle = attach(optimizer, model, WeightRescaling(interval=1), forward=forward)
     forward(model)[0]["loss"].backward()
     before = evaluated(model, case.size)
@@ -154,6 +156,21 @@ def test_pgd_takes_every_convolution_of_the_wide_net(options):
         weight = model.get_parameter(name).detach().flatten(1)
         assert weight.mean(1).abs().max() < 1e-6
         torch.testing.assert_close(weight.norm(dim=1), torch.full((len(weight),), 2**0.5))
+
+
+def test_a_shortcut_without_weights_has_every_second_pixel_between_channels_of_zeros():
+    """As in the CIFAR ResNets whose checkpoints load here."""
+    x = torch.arange(2 * 3 * 4 * 4.0).view(2, 3, 4, 4) + 1
+    y = Shorten(added=4, stride=2)(x)
+    assert y.shape == (2, 7, 2, 2)
+    assert torch.equal(y[:, 2:5], x[:, :, ::2, ::2])
+    assert y[:, [0, 1, 5, 6]].abs().max() == 0
+
+
+def test_the_keys_are_those_of_the_widespread_cifar_resnets():
+    names = {name for name, _ in NormRegCifarResNet(20).named_parameters()}
+    assert {"conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer3.2.bn2.weight"} <= names
+    assert not any("shortcut" in name for name in names)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from tools.research.studies.pgd_training import Setting
 def test_it_prints_draws_and_saves_every_part(tmp_path, capsys):
     assert study_pgd.main(["--seeds", "1", "--length", "0.01", "--workers", "1", "--out", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    for words in ("batch norm instead", "MLP, PGD", "study_pgd.png", "study_pgd.json"):
+    for words in ("batch norm instead", "MLP, PGD", "small DGCNN", "study_pgd.png", "study_pgd.json"):
         assert words in told
     numbers = json.loads((tmp_path / "study_pgd.json").read_text())
-    assert [len(part["runs"]) for part in numbers.values()] == [9, 12, 10]
+    assert [len(part["runs"]) for part in numbers.values()] == [9, 12, 10, 8]
     assert (tmp_path / "study_pgd.png").read_bytes().startswith(b"\x89PNG")
 
 
