@@ -24,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tests; the packa
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))  # tools
 
 import torch
-from campaigns.bad_input_targets import Target, targets
 from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from campaigns.bad_input_targets import Target, targets
 from normreg_plugins.whole_files import write_json
 
 HEADROOM = 8 << 30
@@ -54,7 +55,7 @@ class Attack:
         self.outcome.cases += 1
         path = None
         if isinstance(value, bytes):
-            path = self.folder / ("predictions.json" if self.target.suffix == ".counts" else f"case{self.target.suffix}")
+            path = self.folder / (self.target.file or f"case{self.target.suffix}")
             path.write_bytes(value)
         said = io.StringIO()
         try:

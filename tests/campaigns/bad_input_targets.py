@@ -31,7 +31,14 @@ from normreg_plugins.crowd.data import (
     records_in,
     stored_rotated,
 )
-from normreg_plugins.evaluation import load_annotations, load_counts, load_map, load_predictions, logged_scores, read_mask
+from normreg_plugins.evaluation import (
+    load_annotations,
+    load_counts,
+    load_map,
+    load_predictions,
+    logged_scores,
+    read_mask,
+)
 from normreg_plugins.hosts.method_names import METHODS, build_method, options_of
 from normreg_plugins.whole_files import read_numbers
 from tools.crowd.infer_crowd import read_checkpoint
@@ -49,12 +56,14 @@ class Target:
         inputs: draws what it is given; bytes are written to a file.
         give: takes what was drawn, or the file.
         suffix: of the file.
+        file: its whole name, where that is fixed.
     """
 
     name: str
     inputs: st.SearchStrategy[Any]
     give: Callable[[Any], Any]
     suffix: str = ""
+    file: str = ""
 
 
 def targets(folder: Path, marker: Path) -> list[Target]:
@@ -161,7 +170,7 @@ def _texts() -> Iterator[Target]:
         "detections": ([box], lambda path: load_predictions(path, [1]), ".json"),
         "annotations to score with": (coco, load_annotations, ".json"),
         "annotations to train on": (coco, lambda path: coco_faults(path, path.parent, ["a"]), ".json"),
-        "saved counts": ({"counts": {"a": 1.5}}, lambda path: load_counts(path.parent), ".counts"),
+        "saved counts": ({"counts": {"a": 1.5}}, lambda path: load_counts(path.parent), ".json"),
         "index of a prepared set": (prepared, records_in, ".json"),
         "log of a run": (log, read_run, ".jsonl"),
         "log to score": (log, lambda path: logged_scores(path, ["loss"]), ".jsonl"),
@@ -169,7 +178,8 @@ def _texts() -> Iterator[Target]:
     for name, (whole, read, suffix) in readers.items():
         text = f"{json.dumps(whole)}\n".encode()
         files = damaged([text]) | _changed(whole).map(lambda value: f"{json.dumps(value)}\n".encode())
-        yield Target(name, files | st.sampled_from([b"[" * 50_000, b"\xff\xfe", b"", b"null\n"]), read, suffix)
+        file = "predictions.json" if name == "saved counts" else ""
+        yield Target(name, files | st.sampled_from([b"[" * 50_000, b"\xff\xfe", b"", b"null\n"]), read, suffix, file)
     yield Target("results.csv", damaged([b"epoch,train/loss\n1,0.5\n2,0.25\n"]), read_run, ".csv")
 
 
