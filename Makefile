@@ -16,10 +16,12 @@ CLASSIC_EXTRAS := mm-classic,crowd,analysis,test
 
 BIN    := .venv/bin
 MINI_YOLO := configs/ultralytics/mini_detection.yaml
+CAMPAIGN := OMP_NUM_THREADS=1 YOLO_OFFLINE=true nice $(BIN)/python tests/campaigns
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic lint fmt docs release clean
+.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic faults-input faults-kills
+.PHONY: faults-load mutate lint fmt docs release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,6 +43,19 @@ test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
 
 test-classic: env-classic ## run every test on the classic stack
 	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm .venv-classic/bin/python $(PYTEST) $(ARGS)
+
+faults-input: env ## give 2,000 bad settings and files to all that reads them (ARGS='--cases 10000 --seed 1')
+	$(CAMPAIGN)/bad_input.py $(ARGS)
+
+faults-kills: env ## kill runs of every kind 30 times and resume them (ARGS='--kills 5 --runs plain')
+	$(CAMPAIGN)/kills.py $(ARGS)
+
+faults-load: env ## 100,000 updates with every method: an hour on one core (ARGS='--updates 2000')
+	$(CAMPAIGN)/load.py $(ARGS)
+
+mutate: env ## change the code in 20 places and see whether the tests notice (ARGS='--sample 5 --rooms core/methods')
+	$(BIN)/python -m pip install -q --no-build-isolation -c requirements/maintained.txt -e '.[campaigns]'
+	$(CAMPAIGN)/mutants.py $(ARGS)
 
 lint: env ## check style, types, and which room imports which
 	$(BIN)/ruff check .
