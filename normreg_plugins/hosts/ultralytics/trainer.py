@@ -75,7 +75,8 @@ class MethodTrainer(BaseTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.wdir, self.last, self.best = map(WholePath, (self.wdir, self.last, self.best))
+        for name in ("wdir", "last", "best"):
+            setattr(self, name, WholePath(getattr(self, name)))
         self._correction = AverageCorrection()
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> Optimizer:
