@@ -43,6 +43,8 @@ from normreg_plugins.whole_files import write_json
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM}
 NAMED = re.compile(r"Errno|PytorchStreamWriter|inline_container|No space|File too large|Read-only")
 """What an error says that comes of a disk."""
+LOG = 8_000
+"""Bytes that what a process says may take. A limit of the size of its files holds for these too."""
 TRIES = 200
 
 
@@ -107,7 +109,7 @@ class Campaign:
             with mounted(folder, self.chance.randint(16, 600)):
                 yield self._start(folder)
         elif way == "file size":
-            yield self._start(folder, self.chance.randint(100, 60_000))
+            yield self._start(folder, self.chance.randint(LOG, 60_000))
         elif way == "read-only":
             with read_only(folder):
                 yield self._start(folder)

@@ -16,5 +16,5 @@ def test_bad_input_is_accepted_or_refused_by_name(tmp_path):
     places = folder, tmp_path / "code was run"
     outcomes = {target.name: attack(target, 8, 0, *places) for target in targets(*places)}
     assert len(outcomes) > 20
-    assert sum(outcome.cases for outcome in outcomes.values()) > 200
+    assert sum(outcome.cases for outcome in outcomes.values()) >= 200
     assert {name: outcome.found for name, outcome in outcomes.items() if outcome.found} == {}

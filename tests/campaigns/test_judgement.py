@@ -19,6 +19,7 @@ from campaigns.victims import VICTIMS, Victim
 from normreg_plugins import WeightRescaling
 
 pytestmark = pytest.mark.mm
+needs_cpu_scaler = pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="torch.amp.GradScaler: torch >= 2.3")
 
 
 def found_by(give, value, tmp_path):
@@ -53,6 +54,7 @@ def test_code_that_is_run_is_found(tmp_path):
     assert run == ["code of the file was run"]
 
 
+@needs_cpu_scaler
 def test_a_wrong_norm_and_a_wrong_count_are_found(tmp_path):
     run = load.Run(WeightRescaling(interval=1), tmp_path)
     run.call(0)
@@ -65,6 +67,7 @@ def test_a_wrong_norm_and_a_wrong_count_are_found(tmp_path):
     assert [fault.split(": ", 1)[1][:12] for fault in run.faults] == ["the count is", "0.weight: fi"]
 
 
+@needs_cpu_scaler
 def test_a_short_load_finds_nothing(tmp_path):
     assert load.run("WRS initial", 100, tmp_path, say=str)["faults"] == []
 

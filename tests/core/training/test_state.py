@@ -277,9 +277,9 @@ def test_an_optimizer_that_is_thrown_away_is_not_kept_alive() -> None:
     assert gone() is None
 
 
-@pytest.mark.parametrize("entry", [{}, {"updates": -1}, {"updates": "5"}, {"updates": 2.5}, {"updates": True}])
+@pytest.mark.parametrize("entry", [5, {}, {"updates": -1}, {"updates": "5"}, {"updates": 2.5}, {"updates": True}])
 @pytest.mark.parametrize("place", ["group", "state"])
-def test_a_damaged_count_is_refused(entry: dict, place: str) -> None:
+def test_a_damaged_count_is_refused(entry: object, place: str) -> None:
     _, optimizer, handle = trained("WRS with phases", "SGD", 2)
     saved = optimizer.state_dict()
     saved["param_groups"][0][STATE_KEY] = entry
