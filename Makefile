@@ -16,10 +16,12 @@ CLASSIC_EXTRAS := mm-classic,mmpretrain-classic,crowd,analysis,research,test
 
 BIN    := .venv/bin
 MINI_YOLO := configs/ultralytics/mini_detection.yaml
+CAMPAIGN := OMP_NUM_THREADS=1 YOLO_OFFLINE=true nice $(BIN)/python tests/campaigns
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic test-trainers lint fmt docs release clean
+.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic test-trainers
+.PHONY: faults-input faults-kills faults-load mutate lint fmt docs release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +46,19 @@ test-classic: env-classic ## run every test on the classic stack
 
 test-trainers: .trainers/.ready ## run the tests of docs/other_trainers.md: Lightning, Hugging Face, Accelerate, timm
 	PYTHONPATH=.trainers OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=trainers $(BIN)/python -m pytest -q tests/test_other_trainers.py
+
+faults-input: env ## give 2,000 bad settings and files to all that reads them (ARGS='--cases 10000 --seed 1')
+	$(CAMPAIGN)/bad_input.py $(ARGS)
+
+faults-kills: env ## kill runs of every kind 30 times and resume them (ARGS='--kills 5 --runs plain')
+	$(CAMPAIGN)/kills.py $(ARGS)
+
+faults-load: env ## 100,000 updates with every method: an hour on one core (ARGS='--updates 2000')
+	$(CAMPAIGN)/load.py $(ARGS)
+
+mutate: env ## change the code in 20 places and see whether the tests notice (ARGS='--sample 5 --rooms core/methods')
+	$(BIN)/python -m pip install -q --no-build-isolation -c requirements/maintained.txt -e '.[campaigns]'
+	$(CAMPAIGN)/mutants.py $(ARGS)
 
 lint: env ## check style, types, and which room imports which
 	$(BIN)/ruff check .

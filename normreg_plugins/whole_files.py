@@ -48,6 +48,24 @@ def read_json(path: Path) -> Any:
         raise DamagedFileError(f"{path} is no valid JSON, perhaps cut off: {error}") from error
 
 
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file with one JSON object a line, without a last line that a killed run left cut off."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise DamagedFileError(f"{path} is no text: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith("\n") or not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DamagedFileError(f"{path}, line {number}: no valid JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise DamagedFileError(f"{path}, line {number}: no JSON object")
+        yield content
+
+
 def read_numbers(path: Path, columns: int | None = None) -> Any:
     """The numbers of a .npy file of two axes.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from normreg_plugins.analysis.report import PREFIX, Report
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.whole_files import write_text
+from normreg_plugins.whole_files import DamagedFileError, read_lines, write_text
 
 Line = dict[str, Any]
 
@@ -121,22 +121,42 @@ def _short(value: float | None) -> float | None:
 
 def _lines(path: Path) -> Iterator[Line]:
     """The whole lines that have a step. A process killed while writing leaves a last line without an end."""
-    for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if text.endswith("\n") and text.strip():
-            line = json.loads(text)
-            if "step" in line:
-                yield line
+    for line in read_lines(path):
+        if "step" in line:
+            if not _is_number(line["step"]) or not _fits(line.get("layers")):
+                raise DamagedFileError(f"{path}: step {line['step']!r} is not as a monitor or mmengine writes it")
+            yield line
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _fits(layers: Any) -> bool:
+    """Whether it is what a report says of its layers: for each field a list with one entry per layer; or nothing."""
+    if not layers:
+        return True
+    if not isinstance(layers, dict) or "name" not in layers:
+        return False
+    if not all(isinstance(values, list) and len(values) == len(layers["name"]) for values in layers.values()):
+        return False
+    numbers = [value for field, values in layers.items() if field != "name" for value in values]
+    return all(value is None or _is_number(value) for value in numbers)
 
 
 def _csv_lines(path: Path) -> Iterator[Line]:
     """Ultralytics writes one line per epoch; the updates are there where a method reports them."""
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
             values = {key.strip(): float(value) for key, value in row.items() if key and value and value.strip()}
             losses = [value for key, value in values.items() if key.startswith("train/") and key.endswith("loss")]
             if losses:
                 values["loss"] = math.fsum(losses)
             yield {**values, "step": values.get(f"{PREFIX}updates", values.get("epoch", 0.0))}
+    except (ValueError, AttributeError, csv.Error) as error:  # a row with too many cells has a list of them
+        raise DamagedFileError(f"{path} is no table of numbers, perhaps cut off: {error}") from error
 
 
 def _curves(lines: list[Line]) -> dict[str, tuple[list[float], list[float]]]:

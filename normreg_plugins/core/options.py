@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from normreg_plugins.core.errors import NormRegError
@@ -27,7 +28,7 @@ def is_count(value: Any, least: int) -> bool:
 
 def check_names(option: str, value: Any) -> tuple[str, ...]:
     """A tuple of names; a lone string is one name, not many letters."""
-    found = (value,) if isinstance(value, str) else tuple(value)
+    found = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
     require(all(isinstance(name, str) and name for name in found), option, value, "names of layers or weights")
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import pickle
 from collections.abc import Sequence
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from normreg_plugins.whole_files import DamagedFileError, read_json
 
 
 def _is_number(value: Any) -> bool:
@@ -60,9 +61,9 @@ def load_predictions(path: Path, category_ids: Sequence[int]) -> list[dict[str, 
 
 def _load_json(path: Path) -> list[dict[str, Any]]:
     try:
-        detections = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise PredictionsError(f"{path} is no valid JSON, perhaps cut off: {error}") from error
+        detections = read_json(path)
+    except DamagedFileError as error:
+        raise PredictionsError(str(error)) from error
     if not isinstance(detections, list):
         raise PredictionsError(f"{path} holds no list of detections (is it the annotation file?)")
     for position, detection in enumerate(detections):

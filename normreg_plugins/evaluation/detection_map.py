@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from normreg_plugins.evaluation.detection_curves import Matches
 from normreg_plugins.evaluation.detection_files import PredictionsError
+from normreg_plugins.whole_files import DamagedFileError, read_json
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def load_annotations(path: Path) -> Any:
         raise ImportError("mAP needs pycocotools: pip install 'normreg_plugins[evaluation]'") from error
     coco = COCO()
     try:
-        coco.dataset = json.loads(path.read_text(encoding="utf-8"))
+        coco.dataset = read_json(path)
         if lacking := [key for key in ("images", "annotations", "categories") if key not in coco.dataset]:
             raise PredictionsError(f"{path} is no COCO annotation file: it lacks {', '.join(lacking)}")
         for number, annotation in enumerate(coco.dataset["annotations"], start=1):
@@ -43,9 +43,9 @@ def load_annotations(path: Path) -> Any:
             annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
         with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()
-    except PredictionsError:
+    except (PredictionsError, DamagedFileError):
         raise
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise PredictionsError(f"{path} is no COCO annotation file, or was cut off") from error
     return coco
 

@@ -27,10 +27,15 @@ class MaskError(ValueError):
 
 def read_mask(path: Path) -> Labels:
     """The labels in a picture of one channel, with or without a palette."""
-    with Image.open(path) as picture:
-        if picture.mode not in ("L", "P"):
-            raise MaskError(f"{path} is a picture of mode {picture.mode}, not of one label per pixel (L or P)")
-        return np.asarray(picture)
+    try:
+        with Image.open(path) as picture:
+            if picture.mode not in ("L", "P"):
+                raise MaskError(f"{path} is a picture of mode {picture.mode}, not of one label per pixel (L or P)")
+            return np.asarray(picture)
+    except (FileNotFoundError, MaskError):
+        raise
+    except UNREADABLE as error:
+        raise MaskError(f"{path}: cannot be read as a picture: {error}") from error
 
 
 def save_mask(labels: NDArray[np.uint8], path: Path, palette: Sequence[Sequence[int]] | None = None) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from normreg_plugins.evaluation.detection_files import PredictionsError
+from normreg_plugins.whole_files import read_lines
 
 
 def logged_scores(run: Path, names: Sequence[str]) -> dict[str, tuple[list[float], list[float]]]:
@@ -21,18 +21,16 @@ def logged_scores(run: Path, names: Sequence[str]) -> dict[str, tuple[list[float
         raise PredictionsError(f"{run} is no work dir of a run: it has no */vis_data/scalars.json")
     found: dict[str, dict[float, float]] = {name: {} for name in names}
     for file in files:
-        for row in _rows(file):
+        for row in read_lines(file):
             for name in found.keys() & row.keys():
+                if not is_number(row.get("step")) or not is_number(row[name]):
+                    there = f"{name} {row[name]!r} at step {row.get('step')!r}"
+                    raise PredictionsError(f"{file} is not the log of a run: {there}")
                 found[name][row["step"]] = row[name]
     if missing := [name for name, values in found.items() if not values]:
         raise PredictionsError(f"{run} has logged no {', '.join(missing)}")
     return {name: (sorted(values), [values[step] for step in sorted(values)]) for name, values in found.items()}
 
 
-def _rows(file: Path) -> list[dict[str, float]]:
-    """One dict per line. A killed run may leave the last line cut off."""
-    lines = [line for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-    try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
-        raise PredictionsError(f"{file} is not the log of a run: {error}") from error
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

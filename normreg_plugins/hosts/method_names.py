@@ -54,7 +54,7 @@ def options_of(name: str) -> list[str]:
 
 def build_method(name: str, options: Mapping[str, Any]) -> Method:
     """The method of this name with these options."""
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise NormRegError(
             f"method {name!r} is unknown: use one of {', '.join(METHODS)}, or import the module that registers it"
         )

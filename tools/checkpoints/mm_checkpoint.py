@@ -78,7 +78,7 @@ def _load(path: Path) -> Any:
         foreign = serialization.get_unsafe_globals_in_checkpoint(path)
         with serialization.safe_globals([(Inert, name) for name in foreign]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # torch raises many kinds of exceptions for damaged files
         refuse(
             f"{path} cannot be read as weights only:\n{error}\nA training checkpoint needs "
             "torch >= 2.6 here; or keep of it only dict(state_dict=..., meta=...)."

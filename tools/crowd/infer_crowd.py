@@ -9,7 +9,6 @@ best_count_MAE_epoch_N-xxxxxxxx.pth, which holds weights only and is safe to rea
 from __future__ import annotations
 
 import argparse
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         refuse(f"there is no checkpoint {path} (in {Path.cwd()})")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # torch raises many kinds of exceptions for damaged files
         refuse(
             f"{path} cannot be read as weights only. Of a training run, take the published file "
             f"beside it, such as best_count_MAE_epoch_N-xxxxxxxx.pth.\n{error}"

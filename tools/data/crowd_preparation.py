@@ -67,6 +67,8 @@ def run(
         work = prepare(splits, args.out, settings, read_points, args.workers)
         for split, record in track(work, "preparing", total=total):
             records[split].append(record)
+        draw_crowds(records, args.out)
+        return report(records, args.out)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -77,8 +79,6 @@ def run(
             file=sys.stderr,
         )
         return 2
-    draw_crowds(records, args.out)
-    return report(records, args.out)
 
 
 def check_counts(raw: Path, found: tuple[int, int], counts: Mapping[str, tuple[int, int]]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from normreg_plugins.whole_files import DamagedFileError, read_json
 
 IMAGE_KEYS = ("id", "file_name", "width", "height")
 ANNOTATION_KEYS = ("id", "image_id", "category_id", "bbox", "area")
@@ -20,9 +21,9 @@ def coco_faults(ann_file: Path, image_folder: Path, classes: Iterable[str] = ())
         classes: the names that a config asks for. Each must be a category of the file.
     """
     try:
-        coco = json.loads(ann_file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        return [f"{ann_file} is no valid JSON, perhaps cut off: {error}"]
+        coco = read_json(ann_file)
+    except DamagedFileError as error:
+        return [str(error)]
     faults = _shape_faults(coco)
     if not faults:
         faults = [*_reference_faults(coco), *_class_faults(coco, classes)]
@@ -53,6 +54,10 @@ def _entry_faults(section: str, entries: list[Any], keys: tuple[str, ...]) -> It
             yield f"{where} is no object but {entry!r}"
         elif lacking := [key for key in keys if key not in entry]:
             yield f"{where} (id {entry.get('id')}) lacks {', '.join(lacking)}"
+        elif odd := [key for key in keys if key.endswith("id") and not isinstance(entry[key], int | str)]:
+            yield f"{where} has {odd[0]} {entry[odd[0]]!r}, no number or name"
+        elif odd := [key for key in keys if key.endswith("name") and not isinstance(entry[key], str)]:
+            yield f"{where} (id {entry['id']}) has {odd[0]} {entry[odd[0]]!r}, no text"
         elif section == "annotations" and not _is_box(entry["bbox"]):
             yield f"{where} (id {entry['id']}) has bbox {entry['bbox']!r}, not 4 numbers"
 

@@ -62,9 +62,9 @@ def _into_state(state: Any, groups: list[dict[str, Any]]) -> None:
     """Move the entry from the first group to the state. Before the first update there is none in the state."""
     entry = groups[0].get(STATE_KEY)
     groups[0][STATE_KEY] = MARK
-    if not isinstance(entry, dict):
+    if entry is None or entry is MARK:
         entry = state.pop(STATE_KEY, {"updates": 0})
-    updates = entry.get("updates") if isinstance(entry, dict) else entry
+    updates = entry.get("updates") if isinstance(entry, dict) else None
     require(is_count(updates, 0), "updates", updates, "a whole number in the state that is loaded; is it damaged?")
     if updates:
         state[STATE_KEY] = dict(entry)

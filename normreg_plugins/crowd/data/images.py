@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 Pixels = NDArray[np.uint8]
 # What Pillow raises for damaged files. ImportError is among them because ultralytics registers a Pillow plug-in that is
 # imported for files of unknown formats.
-UNREADABLE = (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError)
+UNREADABLE = (OSError, ValueError, SyntaxError, ImportError, MemoryError, Image.DecompressionBombError)
 ORIENTATION = 0x0112  # the EXIF tag
 MEAN_COLOUR = (124, 116, 104)  # of ImageNet; it becomes zero when the input of the network is normalized
 

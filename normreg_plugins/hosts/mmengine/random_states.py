@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ States = dict[str, Any]
 def random_states() -> States:
     """Those of Python, NumPy and torch, as plain numbers and tensors."""
     version, numbers, gauss = random.getstate()
-    kind, keys, *rest = np.random.get_state()  # noqa: NPY002  (mm's pipelines draw from it)
+    kind, keys, *rest = cast("tuple[Any, ...]", np.random.get_state())  # noqa: NPY002  (mm's pipelines draw from it)
     states = {
         "python": [version, torch.tensor(numbers), gauss],
         "numpy": [kind, torch.tensor(keys.astype(np.int64)), *rest],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
@@ -11,10 +12,18 @@ from ultralytics.utils import LOGGER, colorstr
 from normreg_plugins.analysis import norm_summary, rate_at_start
 from normreg_plugins.core import Handle
 from normreg_plugins.hosts.ultralytics.parameter_groups import decayed_counts
-from normreg_plugins.whole_files import write_text
+from normreg_plugins.whole_files import replacing, write_text
 
 PREFIX = colorstr("normreg:")
 VERDICTS_FILE = "verdicts.txt"
+
+
+class WholePath(type(Path())):  # type: ignore[misc]
+    """A path that the trainer writes checkpoints to: the file is the old one or the new one, never half of it."""
+
+    def write_bytes(self, data: Any) -> int:
+        with replacing(Path(self)) as unfinished:
+            return unfinished.write_bytes(data)
 
 
 def tell(handle: Handle, optimizer: Optimizer, model: nn.Module) -> None:

@@ -30,7 +30,7 @@ from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
 from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
 from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.resume_check import refuse_strange
-from normreg_plugins.hosts.ultralytics.run_folder import norm_scalars, tell, write_verdicts
+from normreg_plugins.hosts.ultralytics.run_folder import WholePath, norm_scalars, tell, write_verdicts
 
 
 def with_method(
@@ -75,6 +75,8 @@ class MethodTrainer(BaseTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in ("wdir", "last", "best"):
+            setattr(self, name, WholePath(getattr(self, name)))
         self._correction = AverageCorrection()
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> Optimizer:

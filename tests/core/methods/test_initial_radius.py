@@ -173,3 +173,20 @@ def test_zero_filters_stay_zero() -> None:
     train(net, optimizer, 2)
     assert handle.zero_filters == {"0.weight": 1}
     assert net[0].weight.isfinite().all()
+
+
+@pytest.mark.parametrize("damaged", [3, [], {"0.weight": 1.0}, "radius of another shape", "radius that is no tensor"])
+def test_kept_norms_that_do_not_fit_are_refused(damaged) -> None:
+    net = tiny_net()
+    optimizer, _ = attached(net)
+    train(net, optimizer, 2)
+    saved = copy.deepcopy(optimizer.state_dict())
+    entry = saved["param_groups"][0]["normreg_plugins"]
+    if damaged == "radius of another shape":
+        entry["kept"]["0.weight"]["radius"] = torch.ones(2)
+    elif damaged == "radius that is no tensor":
+        entry["kept"]["0.weight"]["radius"] = [1.0] * 6
+    else:
+        entry["kept"] = damaged
+    with pytest.raises(NormRegError, match=r"0\.weight: the loaded state lacks radius"):
+        optimizer.load_state_dict(saved)

@@ -17,7 +17,7 @@ from torch.optim import SGD, Adam, AdamW
 
 import normreg_plugins
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
-from normreg_plugins.core.errors import PluginLostWarning
+from normreg_plugins.core.errors import NormRegError, PluginLostWarning
 from normreg_plugins.core.training import STATE_KEY
 
 METHODS = {
@@ -275,3 +275,16 @@ def test_an_optimizer_that_is_thrown_away_is_not_kept_alive() -> None:
     del optimizer, handle
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("entry", [5, {}, {"updates": -1}, {"updates": "5"}, {"updates": 2.5}, {"updates": True}])
+@pytest.mark.parametrize("place", ["group", "state"])
+def test_a_damaged_count_is_refused(entry: object, place: str) -> None:
+    _, optimizer, handle = trained("WRS with phases", "SGD", 2)
+    saved = optimizer.state_dict()
+    saved["param_groups"][0][STATE_KEY] = entry
+    if place == "state":
+        saved["state"][STATE_KEY] = saved["param_groups"][0].pop(STATE_KEY)
+    with pytest.raises(NormRegError, match=r"updates=.*: must be a whole number in the state that is loaded"):
+        optimizer.load_state_dict(saved)
+    assert handle.updates == 2

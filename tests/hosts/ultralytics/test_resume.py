@@ -17,6 +17,7 @@ from ultralytics.utils.patches import torch_load
 
 from normreg_plugins import SphereDescent, WeightRescaling
 from normreg_plugins.hosts.ultralytics import ResumeError, with_method
+from normreg_plugins.hosts.ultralytics.run_folder import WholePath
 
 pytestmark = pytest.mark.ultralytics
 
@@ -83,6 +84,7 @@ def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, meth
     assert seen["updates"] == 4
     assert seen["held"]
     assert trainer.handle.updates == 8
+    assert {type(path) for path in (trainer.last, trainer.best, trainer.wdir)} == {WholePath}
     if isinstance(method, WeightRescaling):  # PGD also centres, which no statistic can undo
         assert seen["error"] < 1e-5
 

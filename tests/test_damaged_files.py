@@ -1,0 +1,193 @@
+"""Damaged files and settings that the campaign of bad input found unnamed; each is refused by name now."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from normreg_plugins import AdaptiveWeightShrink, WeightRescaling
+from normreg_plugins.analysis import read_run
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.crowd.data import records_in
+from normreg_plugins.evaluation import (
+    MaskError,
+    PredictionsError,
+    load_annotations,
+    load_counts,
+    logged_scores,
+    read_mask,
+)
+from normreg_plugins.hosts.method_names import build_method
+from normreg_plugins.whole_files import DamagedFileError, read_json, read_lines, read_numbers
+
+DEEP = "[" * 100_000
+BOX = '{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12}'
+
+
+def file_of(folder: Path, content: str | bytes, name: str = "file.json") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("select", 0), ("select", 2.5), ("output_layers", None), ("select", [1])]
+)
+def test_names_that_are_none(option, value):
+    with pytest.raises(NormRegError, match=f"{option}={re.escape(repr(value))}: must be names"):
+        WeightRescaling(**{"select": "0", option: value} if option == "select" else {option: value})
+    with pytest.raises(NormRegError, match="select=0: must be names"):
+        AdaptiveWeightShrink(select=0)
+
+
+@pytest.mark.parametrize("name", [[], {}, None, 3])
+def test_a_methods_name_that_is_none(name):
+    with pytest.raises(NormRegError, match="is unknown: use one of"):
+        build_method(name, {})
+
+
+@pytest.mark.parametrize("content", [DEEP, b"\xff\xfe", "", '{"a": 1'])
+def test_json_that_is_none(tmp_path, content):
+    path = file_of(tmp_path, content)
+    for read in (read_json, load_annotations, records_in):
+        with pytest.raises(DamagedFileError, match=r"file\.json is no valid JSON, perhaps cut off"):
+            read(path)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", '{"images": 3}', '{"images": [{"name": "a"}]}', '{"images": [[]]}'])
+def test_an_index_of_something_else(tmp_path, content):
+    with pytest.raises(DamagedFileError, match=r"file\.json is no index of prepared images"):
+        records_in(file_of(tmp_path, content))
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"counts": 3}', '{"counts": {"a": "many"}}'])
+def test_counts_of_something_else(tmp_path, content):
+    file_of(tmp_path, content, "predictions.json")
+    with pytest.raises(DamagedFileError, match=r"predictions\.json holds no counts"):
+        load_counts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x93NUMPY", "cannot be read as an array"),
+        (b"", "cannot be read as an array"),
+        (np.array([{}]), "cannot be read as an array"),  # objects would be unpickled
+        (np.ones(3), "no numbers in rows and columns"),
+        (np.array([["a", "b"]]), "no numbers in rows and columns"),
+        (np.ones((4, 2)), "has 2 columns, 3 are needed"),
+    ],
+)
+def test_points_that_are_none(tmp_path, content, words):
+    if not isinstance(content, bytes):
+        file = io.BytesIO()
+        np.save(file, content)
+        content = file.getvalue()
+    with pytest.raises(DamagedFileError, match=rf"file\.npy .*{words}"):
+        read_numbers(file_of(tmp_path, content, "file.npy"), columns=3)
+    with pytest.raises(FileNotFoundError):
+        read_numbers(tmp_path / "gone.npy")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xfe\n", "is no text"),
+        ('{"step": 1}\n{"step": \n', "line 2: no valid JSON"),
+        (f"{DEEP}\n", "line 1: no valid JSON"),
+        ("[1]\n", "line 1: no JSON object"),
+    ],
+)
+def test_logs_that_are_none(tmp_path, content, words):
+    path = file_of(tmp_path, content, "log.jsonl")
+    for read in (read_run, lambda log: logged_scores(log, ["loss"])):
+        with pytest.raises(DamagedFileError, match=rf"log\.jsonl.*{words}"):
+            read(path)
+
+
+def test_a_last_line_that_is_cut_off_is_left_out(tmp_path):
+    path = file_of(tmp_path, '{"step": 1}\n\n{"step": 2', "log.jsonl")
+    assert list(read_lines(path)) == [{"step": 1}]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"step": "one"}',
+        '{"step": 1, "layers": [1]}',
+        '{"step": 1, "layers": {"norm": [1.0]}}',
+        '{"step": 1, "layers": {"name": ["a"], "norm": [1.0, 2.0]}}',
+        '{"step": 1, "layers": {"name": ["a"], "norm": ["one"]}}',
+        '{"step": 1, "layers": {"name": 3}}',
+    ],
+)
+def test_lines_that_no_monitor_wrote(tmp_path, line):
+    with pytest.raises(DamagedFileError, match=r"log\.jsonl: step .* is not as a monitor or mmengine writes it"):
+        read_run(file_of(tmp_path, f"{line}\n", "log.jsonl"))
+
+
+def test_scores_that_are_none(tmp_path):
+    path = file_of(tmp_path, '{"step": 1, "loss": [1]}\n', "scalars.json")
+    with pytest.raises(PredictionsError, match=r"scalars\.json is not the log of a run: loss \[1\] at step 1"):
+        logged_scores(path, ["loss"])
+
+
+@pytest.mark.parametrize("content", ["epoch,train/loss\n1,x\n", b"epoch,\xfftrain\n"])
+def test_a_table_that_is_none(tmp_path, content):
+    with pytest.raises(DamagedFileError, match=r"results\.csv is no table of numbers"):
+        read_run(file_of(tmp_path, content, "results.csv"))
+
+
+def huge_png() -> bytes:
+    """One pixel that claims to be 2^31 - 1 by 2^31 - 1."""
+    import struct
+    import zlib
+
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "PNG")
+    png = file.getvalue()
+    header = b"IHDR" + struct.pack(">II", 2**31 - 1, 2**31 - 1) + png[24:29]
+    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a", huge_png()])
+def test_masks_that_are_none(tmp_path, content):
+    with pytest.raises(MaskError, match=r"mask\.png: cannot be read as a picture"):
+        read_mask(file_of(tmp_path, content, "mask.png"))
+    with pytest.raises(FileNotFoundError):
+        read_mask(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (BOX.replace('"id": 1', '"id": {}'), r"annotations\[0\] has id {}"),
+        (BOX.replace('"image_id": 1', '"image_id": [1]'), r"annotations\[0\] has image_id \[1\]"),
+        (BOX.replace("[1, 2, 3, 4]", "[1, 2]"), r"bbox \[1, 2\]"),
+    ],
+)
+def test_annotations_with_odd_ids(tmp_path, changed, words):
+    from tools.preflight.coco_annotations import coco_faults
+
+    image = '{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}'
+    text = f'{{"images": [{image}], "annotations": [{changed}], "categories": [{{"id": 1, "name": "a"}}]}}'
+    (fault,) = coco_faults(file_of(tmp_path, text), tmp_path)
+    assert re.search(words, fault)
+
+
+@pytest.mark.mm
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02c\xff\xff\nx\n."])
+def test_checkpoints_that_are_none(tmp_path, content, capsys):
+    from tools.checkpoints.mm_checkpoint import load_weights
+    from tools.crowd.infer_crowd import read_checkpoint
+
+    path = file_of(tmp_path, content, "some.pth")
+    for read in (read_checkpoint, lambda file: load_weights(torch.nn.Linear(1, 1), file, "config.py")):
+        with pytest.raises(SystemExit) as end:
+            read(path)
+        assert end.value.code == 2
+        assert "some.pth cannot be read as weights only" in capsys.readouterr().err
