@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -142,6 +143,10 @@ class Handle:
     def __repr__(self) -> str:
         return f"<{self.method!r} on {len(self._targets)} of {len(self._findings)} weights, {self.updates} updates>"
 
+    @property
+    def _sharded(self) -> bool:
+        return any(hasattr(target.weight, "to_local") for target in self._targets)
+
     def _active(self) -> list[Target]:
         """The targets that are not frozen now. A weight with `requires_grad=False` is never changed."""
         return [t for t in self._targets if t.weight.requires_grad]
@@ -171,7 +176,7 @@ class Handle:
         if self._confirmation is not None:
             groups = self._optimizer.param_groups
             self._confirmation.before_update(lambda: [p for group in groups for p in group["params"]])
-        if self._phase.always or self._phase.holds(self._count.updates + 1):
+        if self._phase.always or self._count.next_is_in(self._phase.holds):
             self._look_at(self.method.before_update(self._active(), self._rates))
 
     def _rates(self) -> list[float | Tensor]:
@@ -184,7 +189,10 @@ class Handle:
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._count.tick()
         self._kept.write()
-        if self._count.due(self.method.interval, self._phase.holds):
+        acts = self._count.due(self.method.interval, self._phase.holds)
+        if isinstance(acts, Tensor) and self.method.skips_on_device and not self._sharded:
+            self._look_at(self.method.after_update([replace(t, acts=acts) for t in self._active()], self._rates))
+        elif acts:
             self._look_at(self.method.after_update(self._active(), self._rates))
 
     def _look_at(self, scaled: list[Scaled]) -> None:
