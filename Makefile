@@ -19,7 +19,7 @@ MINI_YOLO := configs/ultralytics/mini_detection.yaml
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic lint fmt docs release clean
+.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic test-gpu lint fmt docs release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,6 +41,12 @@ test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
 
 test-classic: env-classic ## run every test on the classic stack
 	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm .venv-classic/bin/python $(PYTEST) $(ARGS)
+
+# An interpreter on the command line or in the environment is used as it is; it needs torch and pytest, hosts if it has them.
+GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
+
+test-gpu: $(if $(filter file,$(origin PYTHON)),env) ## run what needs a GPU (PYTHON=... takes another environment)
+	$(GPU_PYTHON) -m pytest -m gpu tests/gpu --durations=15 $(ARGS)
 
 lint: env ## check style, types, and which room imports which
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from normreg_plugins.core.methods import Method, Scaled, Target
 from normreg_plugins.core.model import is_zero
 from normreg_plugins.core.training.averages import correct_average_
 from normreg_plugins.core.training.broken_filters import BrokenFilters
+from normreg_plugins.core.training.compiled_steps import refuse_capture
 from normreg_plugins.core.training.confirmation import Confirmation
 from normreg_plugins.core.training.first_forward import FirstForward
 from normreg_plugins.core.training.kept_values import KeptValues
@@ -164,6 +165,7 @@ class Handle:
             self._tell_at_start.pop(0)(self)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        refuse_capture(self._targets[0].weight)
         closure = args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
         if closure is None:
             self._gradients_ready()
