@@ -80,3 +80,16 @@ def test_ultralytics(tmp_path, device) -> None:
     assert trainer.handle.updates == 4
     for name in trainer.handle.targets:
         torch.testing.assert_close(norms[name].cpu(), torch.ones_like(norms[name].cpu()), rtol=1e-4, atol=0)
+
+
+@pytest.mark.gpu
+def test_the_benchmark_counts_no_wait(capsys) -> None:
+    """torch's profiler sees no pass make the host wait."""
+    from tools.research import benchmark
+
+    benchmark.main("--model resnet18 --size 32 --batch 2 --rounds 2 --device cuda".split())
+    printed = capsys.readouterr().out
+    assert "host waits" in printed
+    for name in benchmark.METHODS:
+        row = next(line for line in printed.splitlines() if line.startswith(f"│ {name} "))
+        assert row.split("│")[-2].strip() == "0"
