@@ -85,9 +85,11 @@ def test_ultralytics(tmp_path, device) -> None:
 @pytest.mark.gpu
 def test_the_benchmark_counts_no_wait(capsys) -> None:
     """torch's profiler sees no pass make the host wait."""
+    for needed in ("timm", "torchvision", "rich"):
+        pytest.importorskip(needed)
     from tools.research import benchmark
 
-    benchmark.main("--model resnet18 --size 32 --batch 2 --rounds 2 --device cuda".split())
+    benchmark.main(["--model", "resnet18", "--size", "32", "--batch", "2", "--rounds", "2", "--device", "cuda"])
     printed = capsys.readouterr().out
     assert "host waits" in printed
     for name in benchmark.METHODS:
