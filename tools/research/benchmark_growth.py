@@ -5,7 +5,7 @@ It times each part on chains of small convolutions with batch norms: to find the
 forward, to prove them by numbers, to attach a method, one pass of WRS, one report of the monitor. The weights are so
 small that what is left is the cost of handling each. The exponent is the slope of the times on log-log axes: 1 is
 linear. Then it finds and proves the weights of large nets (timm's), in units of one of their own training steps, and
-measures how much longer `import torch` takes with this package.
+measures how long the import of this package takes beside torch's.
 Only the time of this process is counted, so that a busy machine matters little.
 """
 
@@ -33,11 +33,16 @@ from torch.optim import SGD
 
 from normreg_plugins import WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.analysis import Monitor
-from normreg_plugins.plot_style import MARKERS, OKABE_ITO, new_figure, save
+from normreg_plugins.plot_style import MARKERS, OKABE_ITO, log_scale, new_figure, save
 from tools.shared.wide_console import wide_console
 
 Parts = dict[str, float]
-IMPORTS = ("import torch", "import torch, normreg_plugins")
+IMPORTS = """
+from time import process_time as now
+begun = now(); import torch
+torch_there = now(); import normreg_plugins
+print(torch_there - begun, now() - torch_there)
+"""
 
 
 def chain(weights: int, width: int = 4) -> nn.Sequential:
@@ -109,6 +114,8 @@ def plot(found: dict[int, Parts], path: Path) -> None:
     ax.set_xscale("log", base=2)
     ax.set_xticks(list(found), [str(count) for count in found])
     ax.set_yscale("log")
+    shown = [1e3 * value / count for count, parts in found.items() for value in parts.values()]
+    log_scale(ax.yaxis, min(shown), max(shown))
     ax.set_xlabel("conv weights of the net")
     ax.set_ylabel("milliseconds for each weight")
     ax.grid(alpha=0.25)
@@ -132,21 +139,11 @@ def large_net(name: str, size: int) -> list[str]:
     return [name, str(len(verdicts)), f"{step:.2f}", *(f"{part / step:.2f}" for part in parts)]
 
 
-def import_seconds(rounds: int) -> list[float]:
-    """Medians of the processor time that a fresh Python takes for each of IMPORTS, in turns."""
-    import resource
-
-    def used() -> float:
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return children.ru_utime + children.ru_stime
-
-    times: list[list[float]] = [[] for _ in IMPORTS]
-    for _ in range(rounds):
-        for statement, own in zip(IMPORTS, times, strict=True):
-            before = used()
-            subprocess.run([sys.executable, "-c", statement], check=True)
-            own.append(used() - before)
-    return [statistics.median(own) for own in times]
+def import_seconds(rounds: int) -> tuple[float, float]:
+    """Medians of the processor time that a fresh Python takes to import torch, and then this package."""
+    runs = [subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True) for _ in range(rounds)]
+    torch_times, our_times = zip(*(map(float, run.stdout.split()) for run in runs), strict=True)
+    return statistics.median(torch_times), statistics.median(our_times)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -177,8 +174,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.nets:
         console.print(f"\nin training steps (forward and backward) of two images of {args.size} px")
         console.print(nets)
-    alone, ours = import_seconds(args.rounds)
-    console.print(f"\nimport torch: {alone:.2f} s; with normreg_plugins {ours / alone:.3f} x")
+    theirs, ours = import_seconds(args.rounds)
+    console.print(f"\nimport normreg_plugins: {100 * ours / theirs:.1f} % of the time of import torch, {theirs:.2f} s")
     if args.plot is not None:
         plot(found, args.plot)
         console.print(f"picture: {args.plot}")

@@ -25,7 +25,7 @@ def test_it_prints_and_draws(tmp_path, capsys) -> None:
         == 0
     )
     printed = capsys.readouterr().out
-    for words in ("2 weights", "4 weights", "exponent", "prove by numbers", "resnet10t", "import torch"):
+    for words in ("2 weights", "4 weights", "exponent", "prove by numbers", "resnet10t", "import normreg_plugins"):
         assert words in printed
     assert imread(picture).std() > 0
 
