@@ -27,7 +27,7 @@ def one_launch_takes(weight: Tensor, parts: Filters) -> bool:
     """Whether one launch can scale this weight, and is to."""
     return (
         os.environ.get("NORMREG_ONE_LAUNCH") == "1"
-        and find_spec("triton") is not None
+        and has_triton()
         and (weight.is_cuda or os.environ.get("TRITON_INTERPRET") == "1")
         and not hasattr(weight, "to_local")
         and weight.dtype in DTYPES
@@ -35,6 +35,13 @@ def one_launch_takes(weight: Tensor, parts: Filters) -> bool:
         and weight.stride(0) == parts.fan_in
         and weight.numel() == (weight.shape[0] - 1) * weight.stride(0) + _extent(weight[0])
     )
+
+
+@cache
+def has_triton() -> bool:
+    """Whether a Triton is there that knows what the kernel uses; torch 2.6 brings 3.2."""
+    version = tuple(map(int, torch.__version__.split(".")[:2]))
+    return version >= (2, 6) and find_spec("triton") is not None
 
 
 def _extent(filter_: Tensor) -> int:
