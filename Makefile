@@ -11,15 +11,15 @@ MAX_JOBS       ?= 2
 ARGS           ?=
 export MAX_JOBS
 
-EXTRAS         := mm,ultralytics,crowd,analysis,dev,docs
-CLASSIC_EXTRAS := mm-classic,crowd,analysis,test
+EXTRAS         := mm,mmpretrain,ultralytics,crowd,analysis,research,dev,docs
+CLASSIC_EXTRAS := mm-classic,mmpretrain-classic,crowd,analysis,research,test
 
 BIN    := .venv/bin
 MINI_YOLO := configs/ultralytics/mini_detection.yaml
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic test-gpu lint fmt docs release clean
+.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic test-trainers test-gpu lint fmt docs release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -37,10 +37,13 @@ demo-ultralytics: env ## train ultralytics' yolov3-tiny on drawn shapes, with we
 	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wrs wrs.decay_on=norm_layers $(ARGS)
 
 test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
-	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,ultralytics $(BIN)/python $(PYTEST) $(ARGS)
+	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,mmpretrain,ultralytics $(BIN)/python $(PYTEST) $(ARGS)
 
 test-classic: env-classic ## run every test on the classic stack
-	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm .venv-classic/bin/python $(PYTEST) $(ARGS)
+	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,mmpretrain .venv-classic/bin/python $(PYTEST) $(ARGS)
+
+test-trainers: .trainers/.ready ## run the tests of docs/other_trainers.md: Lightning, Hugging Face, Accelerate, timm
+	PYTHONPATH=.trainers OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=trainers $(BIN)/python -m pytest -q tests/test_other_trainers.py
 
 # An interpreter on the command line or in the environment is used as it is; it needs torch and pytest, hosts if it has them.
 GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
@@ -79,6 +82,12 @@ clean: ## remove build outputs and caches (the environments stay)
 
 .venv-classic/.ready: requirements/classic.txt pyproject.toml
 	$(call build_env,.venv-classic,$(CLASSIC_PYTHON),mmcv,$(CLASSIC_EXTRAS))
+
+# A folder beside .venv and not in it: mmpretrain and Hugging Face's transformers do not go together.
+.trainers/.ready: requirements/trainers.txt .venv/.ready
+	rm -rf .trainers
+	$(BIN)/python -m pip install --no-deps --target .trainers -r $<
+	@touch $@
 
 # build_env: folder, python, distribution of mmcv, extras. The order matters: mmcv compiles against
 # the torch already there, and of the two builds of OpenCV the headless one must be unpacked last,

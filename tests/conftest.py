@@ -6,7 +6,12 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-HOSTS = {"mm": ("mmengine", "mmcv", "mmdet", "mmseg"), "ultralytics": ("ultralytics",)}
+HOSTS = {
+    "mm": ("mmengine", "mmcv", "mmdet", "mmseg"),
+    "mmpretrain": ("mmengine", "mmcv", "mmpretrain"),
+    "ultralytics": ("ultralytics",),
+    "trainers": ("lightning", "transformers", "accelerate"),
+}
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 REQUIRED_HOSTS = [host for host in os.environ.get("NORMREG_REQUIRE_HOSTS", "").split(",") if host]

@@ -1,7 +1,6 @@
 """The snippets of docs/other_trainers.md, run as they stand; and runs of those trainers that stop and go on.
 
-timm is always there. The other trainers are tested where they are installed:
-`pip install lightning transformers accelerate`.
+timm is always there. `make test-trainers` installs the other trainers beside the maintained stack and runs this file.
 """
 
 import re
@@ -75,6 +74,30 @@ def test_lightning_accumulates_and_resumes(tmp_path) -> None:
     whole, rest = train(), train(tmp_path / "half.ckpt")
     assert whole.handle.updates == rest.handle.updates == 16
     assert same_state(whole, rest)
+
+
+def test_lightning_in_bfloat16_with_an_average() -> None:
+    lightning = pytest.importorskip("lightning")
+    from lightning.pytorch.callbacks import EMAWeightAveraging
+
+    page = run_block("lightning")
+    average = EMAWeightAveraging(decay=0.5)
+    options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "precision": "bf16-mixed"}
+    trainer = lightning.Trainer(max_epochs=1, callbacks=[average], **options)
+    seen = []
+    net = page.Net()
+    net.on_train_batch_end = lambda *_: seen.append(are_unit(net.layers))
+    trainer.fit(net, DataLoader(page.images, batch_size=4))
+    assert net.handle.updates == 8
+    assert seen[1::2] == [True] * 4  # interval=2
+    assert not are_unit(net.layers)  # Lightning leaves the average in the model, and a mean of unit filters is shorter
+
+
+def test_accelerate_in_bfloat16() -> None:
+    pytest.importorskip("accelerate")
+    page = run_block("accelerate", **{"cpu=True": 'cpu=True, mixed_precision="bf16"'})
+    assert page.handle.updates == 4
+    assert are_unit(page.net)
 
 
 def test_hugging_face_trainer_accumulates_and_resumes(tmp_path) -> None:

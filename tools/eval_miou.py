@@ -22,7 +22,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.py says why
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 from PIL import Image
@@ -46,6 +45,7 @@ from normreg_plugins.evaluation import (
 )
 from normreg_plugins.whole_files import write_json
 from tools.preflight.check import check
+from tools.shared.config_files import config_of
 from tools.shared.wide_console import wide_console
 
 METRICS, PICTURES = "segmentation_metrics.json", "segmentation_pictures.png"
@@ -72,7 +72,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def truth_of(config: Path) -> Any:
     """The test set of a config. It reads masks as mmseg does, and reads no images."""
-    cfg = Config.fromfile(config)
+    cfg = config_of(config)
     check(cfg, ("test",))
     only_masks = {**cfg.test_dataloader.dataset, "pipeline": [{"type": "LoadAnnotations"}]}
     with DATASETS.switch_scope_and_registry(cfg.get("default_scope")) as datasets:

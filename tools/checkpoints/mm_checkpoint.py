@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils._pytree import tree_flatten
 
 import normreg_plugins.hosts.mmengine.layer_names  # noqa: F401  (it registers them)
 from normreg_plugins.whole_files import replacing
+from tools.shared.config_files import config_of
 from tools.shared.refusal import refuse
 
 MARK = "normreg"
@@ -45,12 +45,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 def read(args: argparse.Namespace) -> tuple[nn.Module, dict[str, Any]]:
     """The net of the config with the weights of the checkpoint, in float64, and its meta."""
-    for path in (Path(args.config), args.checkpoint):
-        if not path.is_file():
-            refuse(f"there is no file {path} (in {Path.cwd()})")
+    if not args.checkpoint.is_file():
+        refuse(f"there is no file {args.checkpoint} (in {Path.cwd()})")
     if args.out.exists():
         refuse(f"{args.out} exists; remove it or choose another name")
-    cfg = Config.fromfile(args.config)
+    cfg = config_of(args.config)
     init_default_scope(cfg.get("default_scope", "mmengine"))
     model = MODELS.build(cfg.model).double()
     meta = load_weights(model, args.checkpoint, args.config)

@@ -33,6 +33,7 @@ from normreg_plugins.crowd.data import (
 from normreg_plugins.evaluation import overlay, save_counts, save_map
 from normreg_plugins.hosts.mmengine.crowd import CrowdCounter, CrowdSample
 from normreg_plugins.whole_files import replacing
+from tools.shared.config_files import config_of
 from tools.shared.refusal import refuse
 
 
@@ -75,7 +76,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def build(checkpoint: dict[str, Any], args: argparse.Namespace) -> CrowdCounter:
     """The counter of the config, with the checkpoint's weights."""
     if args.config is not None:
-        cfg = Config.fromfile(args.config)
+        cfg = config_of(args.config)
     elif "cfg" in checkpoint.get("meta", {}):
         cfg = Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py")
     else:

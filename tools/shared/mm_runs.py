@@ -19,6 +19,7 @@ import normreg_plugins  # noqa: F401  (it registers the mm parts)
 from tools.preflight.base_config_hooks import lost_hook_warnings
 from tools.preflight.check import PreflightError, check
 from tools.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
+from tools.shared.config_files import config_of, find_config
 from tools.shared.refusal import refuse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,15 +46,14 @@ def common_parser(description: str | None) -> argparse.ArgumentParser:
 def load_config(args: argparse.Namespace) -> Config:
     """The config with the flags merged in, as in mm's own tools."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    if not Path(args.config).is_file():
-        refuse(f"there is no config {args.config} (in {Path.cwd()})")
+    args.config = str(find_config(args.config))
     return read_config(args.config, args.cfg_options, args.work_dir, args.launcher)
 
 
 def read_config(
     path: str | Path, options: dict[str, Any] | None = None, work_dir: str | Path | None = None, launcher: str = "none"
 ) -> Config:
-    cfg = Config.fromfile(path)
+    cfg = config_of(path)
     cfg.launcher = launcher
     cfg.merge_from_dict(options or {})
     if work_dir is not None:
@@ -102,13 +102,14 @@ def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> N
 
 def _mini_run(config_file: Path) -> str:
     """How to run the nearest config that needs no downloads: the same method on a drawn set, else WRS on that task."""
-    task = config_file.stem.split("_")[0]
-    folder = ROOT / "configs" / "mini"
-    minis = (folder / config_file.name, folder / f"{task}_wrs.py", folder / "yolov3_wrs.py")
+    folder, stem = ROOT / "configs" / "mini", config_file.stem
+    task = "resnet18" if config_file.parent.name == "classification" else stem.split("_")[0]
+    method = next((m for m in ("wrs_ic", "wrs", "aws", "pgd", "adamp", "wd") if stem.endswith(m)), "wrs")
+    minis = (folder / config_file.name, folder / f"{task}_{method}.py", folder / "yolov3_wrs.py")
     mini = next((path for path in minis if path.is_file()), None)
     if mini is None or mini == config_file.resolve():
         return ""
-    kinds = sorted(set(re.findall(r"data/mini/(\w+)", str(Config.fromfile(mini)))))
+    kinds = sorted(set(re.findall(r"data/mini/(\w+)", str(config_of(mini)))))
     commands = [f"{DRAW} {kind}" for kind in kinds]
     if "crowd" in kinds:
         commands.append(PREPARE_MINI_CROWD)

@@ -1,4 +1,4 @@
-"""Count the parameter updates that happened. Every checkpoint of the optimizer carries the count."""
+"""Count the parameter updates that happened. Every checkpoint of the optimizer carries the count: see saved_entry."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from normreg_plugins.core.training.saved_entry import STATE_KEY
 from normreg_plugins.core.training.skipped_steps import UnreadFlags, skip_flag
-
-STATE_KEY = "normreg_plugins"
 
 
 class UpdateCount:
@@ -61,7 +60,7 @@ class UpdateCount:
             return on(self._settled)
         if self._unread.all_arrived():
             skipped = self._unread.last_was_skipped()
-            self._settle()
+            self._add(self._unread.take_arrived())
             return not skipped and on(self._settled)
         self._add(self._unread.take_arrived())
         possible = [more for more in range(1, len(self._unread) + 1) if on(self._settled + more)]
@@ -74,10 +73,8 @@ class UpdateCount:
         return answers.pop() if len(answers) == 1 else phase(self.updates + 1)
 
     def forget(self) -> None:
-        """Leave a plain optimizer."""
         for handle in self._handles:
             handle.remove()
-        self._optimizer.state.pop(STATE_KEY, None)  # type: ignore[call-overload]
 
     def _settle(self, more: int = 0) -> None:
         """Add these updates and those of the unread flags."""

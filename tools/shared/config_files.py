@@ -1,0 +1,24 @@
+"""Find and read mm configs, ours by their names alone: `normreg train mini/yolov3_wrs.py` from any folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from normreg_plugins.hosts.mmengine import read_config
+from tools.shared.refusal import refuse
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def find_config(name: str | Path) -> Path:
+    """The file of this path or, if there is none, our config of this name; the command ends if there is neither."""
+    found = next((path for path in (Path(name), CONFIGS / name) if path.is_file()), None)
+    if found is None:
+        refuse(f"there is no config {name} (in {Path.cwd()} or in {CONFIGS})")
+    return found
+
+
+def config_of(name: str | Path) -> Config:
+    return read_config(find_config(name))
