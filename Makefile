@@ -20,7 +20,7 @@ CAMPAIGN := OMP_NUM_THREADS=1 YOLO_OFFLINE=true nice $(BIN)/python tests/campaig
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic test-trainers
+.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic test-trainers test-gpu
 .PHONY: faults-input faults-kills faults-load mutate lint fmt docs release clean
 
 help: ## list the targets
@@ -59,6 +59,11 @@ faults-load: env ## 100,000 updates with every method: an hour on one core (ARGS
 mutate: env ## change the code in 20 places and see whether the tests notice (ARGS='--sample 5 --rooms core/methods')
 	$(BIN)/python -m pip install -q --no-build-isolation -c requirements/maintained.txt -e '.[campaigns]'
 	$(CAMPAIGN)/mutants.py $(ARGS)
+# An interpreter on the command line or in the environment is used as it is; it needs torch and pytest, hosts if it has them.
+GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
+
+test-gpu: $(if $(filter file,$(origin PYTHON)),env) ## run what needs a GPU (PYTHON=... takes another environment)
+	$(GPU_PYTHON) -m pytest -m gpu tests/gpu --durations=15 $(ARGS)
 
 lint: env ## check style, types, and which room imports which
 	$(BIN)/ruff check .

@@ -3,7 +3,6 @@
 import os
 from importlib.util import find_spec
 
-import hypothesis
 import pytest
 import torch
 
@@ -17,13 +16,15 @@ HOSTS = {
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 REQUIRED_HOSTS = [host for host in os.environ.get("NORMREG_REQUIRE_HOSTS", "").split(",") if host]
 
-hypothesis.settings.register_profile("normreg", deadline=None, derandomize="CI" in os.environ)
-
 
 def pytest_configure(config: pytest.Config) -> None:
     if unknown := set(REQUIRED_HOSTS) - set(HOSTS):
         raise pytest.UsageError(f"NORMREG_REQUIRE_HOSTS names unknown hosts: {sorted(unknown)}")
-    hypothesis.settings.load_profile("normreg")
+    if find_spec("hypothesis"):  # tests/gpu does without
+        import hypothesis
+
+        hypothesis.settings.register_profile("normreg", deadline=None, derandomize="CI" in os.environ)
+        hypothesis.settings.load_profile("normreg")
     if WORKER:
         torch.set_num_threads(1)
     settings = config.rootpath / ".pytest_cache" / f"ultralytics-{WORKER or 'main'}"

@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 import torch.distributed.fsdp
-from helpers.monitor_cost import monitor_cost
 from helpers.monitor_shards import monitor_under_fsdp2
 from helpers.processes import WORLD, run
 from helpers.training import loss_on, tiny_net, train
@@ -13,6 +12,7 @@ from torch.optim import SGD, Adam
 
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.analysis import Monitor
+from tools.research.monitor_cost import monitor_cost
 
 
 @pytest.mark.skipif(

@@ -37,7 +37,7 @@ def batch(index: int, size: int = 8) -> tuple[Tensor, Tensor]:
 def loss_on(net: nn.Module, index: int) -> Tensor:
     images, labels = batch(index)
     images = images.to(next(net.parameters()))
-    return F.cross_entropy(net(images), labels)
+    return F.cross_entropy(net(images), labels.to(images.device))
 
 
 def see_batch(net: nn.Module) -> Tensor:

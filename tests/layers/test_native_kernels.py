@@ -208,23 +208,6 @@ def test_function_transforms_and_traces(normalization: str) -> None:
         torch.testing.assert_close(traced(x), layer(x))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@every_normalization
-def test_a_gpu_is_never_waited_for(normalization: str) -> None:
-    layer = make_layer("conv2d").cuda()
-    with torch.no_grad():
-        layer.weight[1] = 0
-    assert_same(
-        [tuple(t.cpu() for t in way) for way in both_ways(layer, normalization, None, 1e-6)], rtol=1e-4, atol=1e-5
-    )
-    normalize_layer_(layer, normalization)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        layer.normalized_weight().sum().backward()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 def test_a_layer_trains_in_half_precision() -> None:
     layer = WSConv2d(4, 6, 3, gain=True).bfloat16()
     layer(torch.randn(2, 4, 8, 8, dtype=torch.bfloat16)).square().mean().backward()

@@ -4,6 +4,7 @@
 It times one pass of WRS, AWS, PGD and Hyperball over all weights of a large net, and measures the memory that each of
 them needs for a while. It also times (a) multiplying the same bytes once, (b) a loop over filters, (c) the projection
 of AdamP (timm). Then it prints each one's share of a training step.
+It ends with what a monitor costs that reports every 50 updates.
 Everything is timed in turns, round by round, so that a busy machine slows all equally. The results are ratios, medians
 over the rounds. --plot draws them with their quartiles.
 """
@@ -21,6 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
+
 import torch
 import torchvision
 from rich.console import Console
@@ -34,6 +37,7 @@ from torch.utils._pytree import tree_flatten
 
 from normreg_plugins import AdaptiveWeightShrink, Handle, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins.evaluation import plot_quartiles
+from tools.research.monitor_cost import monitor_cost
 
 MODELS = Path(__file__).resolve().parents[2] / "configs" / "_base_" / "models"
 LIMIT, LOOP, PROJECTION = "(a) multiply in place, once", "(b) WRS, a loop over filters", "(c) AdamP's projection"
@@ -43,6 +47,7 @@ METHODS = {
     "PGD": SphereDescent(),
     "Hyperball": Hyperball(),
 }
+REPORTS_EVERY = 50
 FORWARD_BACKWARD = "forward and backward"
 WAITS = ("cudaStreamSynchronize", "cudaEventSynchronize")
 """The calls that make the host wait. The profiler itself waits by cudaDeviceSynchronize, which is not counted."""
@@ -247,6 +252,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(pass_table(times, memory, waits))
     console.print(f"\ntraining on {args.batch} images of {args.size} px, SGD with momentum where nothing else is said")
     console.print(share_table(times))
+    handle.detach()
+    optimizer = SGD(net.model.parameters(), lr=1e-6, momentum=0.9)
+    cost = monitor_cost(net.model, optimizer, net.loss, every=REPORTS_EVERY, updates=args.rounds)
+    console.print(f"\na monitor that reports every {REPORTS_EVERY} updates: {100 * cost.share:.2f} % of a step")
     if args.plot is not None:
         plot_quartiles(ratios_of(times), args.plot, label="time of one pass, in units of (a)", reference=1.0)
         console.print(f"picture: {args.plot}")

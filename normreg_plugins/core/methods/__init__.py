@@ -3,7 +3,7 @@
 from normreg_plugins.core.methods.aws import AdaptiveWeightShrink
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates
 from normreg_plugins.core.methods.pgd import SphereDescent
-from normreg_plugins.core.methods.scaling import Scaled, Target, scale_, target_of
+from normreg_plugins.core.methods.scaling import Scaled, Target, scale_
 from normreg_plugins.core.methods.wd import WeightDecay
 from normreg_plugins.core.methods.wrs import WeightRescaling
 
@@ -18,5 +18,4 @@ __all__ = [
     "WeightDecay",
     "WeightRescaling",
     "scale_",
-    "target_of",
 ]

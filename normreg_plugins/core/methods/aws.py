@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
-from normreg_plugins.core.methods.scaling import Scaled, Target, batches, scale_
+from normreg_plugins.core.methods.scaling import Scaled, Target, in_one_launch, scale_
+from normreg_plugins.core.model import batches
 from normreg_plugins.core.options import is_number, require
 from normreg_plugins.core.verdicts import Finding
 
@@ -26,20 +27,27 @@ def shrink_(targets: Sequence[Target], rates: Sequence[float | Tensor], alpha: f
     Args:
         rates: the learning rate eta of each target.
     """
-    eta = dict(zip(targets, rates))
+    eta = {target.name: rate for target, rate in zip(targets, rates)}
 
     def scaled(target: Target) -> Scaled:
-        size = _size(target, measure)
-        factor = (1 - eta[target] * alpha * size.nan_to_num(0, 0, 0)).clamp_min_(0)  # eq. 20 and 21
+        size = target.parts.stds(target.values) if _by_std(target, measure) else target.parts.norms(target.values)
+        factor = (1 - eta[target.name] * alpha * size.nan_to_num(0, 0, 0)).clamp_min_(0)  # eq. 20 and 21
         return Scaled(target, size, factor)
 
-    return scale_(scaled(target) for batch in batches(targets) for target in batch)
+    def all_scaled(batch: Sequence[Target]) -> Iterator[Scaled]:
+        if not batch[0].in_one_launch:
+            yield from map(scaled, batch)
+            return
+        for std in {_by_std(target, measure) for target in batch}:
+            alike = [target for target in batch if _by_std(target, measure) is std]
+            yield from in_one_launch(alike, [eta[t.name] * alpha for t in alike], std=std, shrink=True)
+
+    return scale_(each for batch in batches(targets) for each in all_scaled(batch))
 
 
-def _size(target: Target, measure: Measure) -> Tensor:
-    """std(w) for a weight-standardized layer (below eq. 21), else ||w||."""
-    by = target.finding.weight_normalization or "norm" if measure == "auto" else measure
-    return target.parts.stds(target.weight) if by == "std" else target.parts.norms(target.weight)
+def _by_std(target: Target, measure: Measure) -> bool:
+    """std(w) measures a weight-standardized layer (below eq. 21), ||w|| any other."""
+    return (target.finding.weight_normalization if measure == "auto" else measure) == "std"
 
 
 @dataclass(frozen=True, repr=False)

@@ -50,6 +50,8 @@ class Method:
     """Where the optimizer's weight decay acts."""
     keeps = cast("tuple[str, ...]", ())
     """What `start` puts in `target.kept` of every weight. A state without it is refused when a run is resumed."""
+    skips_on_device = False
+    """It heeds `target.acts`. For any other method the CPU waits for the skip flag of a fused optimizer."""
     filter_norm = cast("float | None", None)
     """The norm that it gives every filter; None if that is not one number. Logs tell what it does to the rate."""
 

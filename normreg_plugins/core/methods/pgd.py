@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates
-from normreg_plugins.core.methods.scaling import Scaled, Target, batches, scale_, to_radius
-from normreg_plugins.core.model import filters_of
+from normreg_plugins.core.methods.scaling import Scaled, Target, scale_, to_radius
+from normreg_plugins.core.model import batches, filters_of
 from normreg_plugins.core.options import is_positive, require
 from normreg_plugins.core.verdicts import Finding
 
@@ -30,13 +30,8 @@ def project_to_sphere_(targets: Sequence[Target], c: float, center: bool) -> lis
     Algorithm 1 relies on centred updates to keep the mean at zero. An adaptive optimizer scales the entries of an
     update one by one, which breaks that. So the weight itself is centred before it is put on the sphere.
     """
-
-    def scaled(batch: Sequence[Target]) -> list[Scaled]:
-        for target in batch if center else ():
-            target.parts.center_(target.weight)
-        return to_radius(batch, math.sqrt(c))
-
-    return scale_(each for batch in batches(targets) for each in scaled(batch))
+    r = math.sqrt(c)
+    return scale_(each for batch in batches(targets) for each in to_radius(batch, r, center))
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +52,7 @@ class SphereDescent(Method):
     c: float = 2.0
     center: bool = True
     decay_on: DecayOn = "all"
+    skips_on_device = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

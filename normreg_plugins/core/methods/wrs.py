@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
-from normreg_plugins.core.methods.scaling import Scaled, Target, batches, scale_, to_radius
-from normreg_plugins.core.model import Per, filters_of
+from normreg_plugins.core.methods.scaling import Scaled, Target, scale_, to_radius
+from normreg_plugins.core.model import Per, batches, filters_of
 from normreg_plugins.core.options import check_names, is_count, is_positive, require
 from normreg_plugins.core.verdicts import Finding
 
@@ -20,11 +20,8 @@ Radius = float | Literal["initial"]
 @torch.no_grad()
 def rescale_(targets: Sequence[Target], radius: Radius = 1.0) -> list[Scaled]:
     """w <- r w / ||w|| for each filter (Algorithm 1, lines 13 and 16; r = 1 in the paper)."""
-
-    def scaled(batch: Sequence[Target]) -> list[Scaled]:
-        return to_radius(batch, [t.kept["radius"] for t in batch] if radius == "initial" else float(radius))
-
-    return scale_(each for batch in batches(targets) for each in scaled(batch))
+    r = "radius" if radius == "initial" else float(radius)
+    return scale_(each for batch in batches(targets) for each in to_radius(batch, r))
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,6 +55,7 @@ class WeightRescaling(Method):
     unit: TimeUnit = "update"
     at_start: bool = False
     decay_on: DecayOn = "others"
+    skips_on_device = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,9 +1,11 @@
 """What is in the network: layers and norm layers, what one filter is, and forwards that leave no trace."""
 
 from normreg_plugins.core.model.conv_linear import Layer, Untouchable, is_layer, layers_of
+from normreg_plugins.core.model.divided_weight import DividedWeight, batches
 from normreg_plugins.core.model.filters import (
     Filters,
     Per,
+    all_safe_factors,
     at_least_float32,
     filters_of,
     is_zero,
@@ -21,6 +23,7 @@ from normreg_plugins.core.model.norm_layers import (
     keeps_channel_statistics,
     norm_eps,
 )
+from normreg_plugins.core.model.one_launch import scale_each_filter_
 from normreg_plugins.core.model.running_statistics import (
     OTHER_LAYER,
     ScaledInput,
@@ -32,13 +35,16 @@ from normreg_plugins.core.model.weight_normalization import WeightNormalization,
 
 __all__ = [
     "OTHER_LAYER",
+    "DividedWeight",
     "Filters",
     "Layer",
     "Per",
     "ScaledInput",
     "Untouchable",
     "WeightNormalization",
+    "all_safe_factors",
     "at_least_float32",
+    "batches",
     "evaluation_mode",
     "filters_of",
     "has_running_statistics",
@@ -58,6 +64,7 @@ __all__ = [
     "repair_statistics_",
     "safe_factors",
     "same_randomness",
+    "scale_each_filter_",
     "training_mode",
     "untouched",
     "weight_normalization",

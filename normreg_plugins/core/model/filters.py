@@ -7,8 +7,9 @@ is axis 0 of a convolution and of a linear layer, and axis 1 of a transposed con
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 Per = Literal["filter", "position", "group", "layer"]
 """Into which parts a weight is divided. Each part has one norm and is scaled by one factor. A part is a filter (one
 output channel), the input channels at one kernel position (for WRS(IC)), a run of filters, or the whole weight."""
+
+CACHED = 2**22
+"""Bytes of which a CPU still has most in its cache when it reads them a second time."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,19 @@ class Filters:
     """The number of filters in one part: 1, except for groups and whole layers."""
 
     def view(self, weight: Tensor) -> Tensor:
+        """The weight with output channels on axes of their own. All methods take it, or a run of it, for the weight."""
         return weight if weight.ndim == len(self.shape) else weight.view(self.shape)
+
+    def runs(self, weight: Tensor) -> list[Any]:
+        """Indices of `view`. On a CPU each gives a run of parts that fits its cache, else the whole weight.
+
+        To measure and scale one run after another reads most of a weight from memory once, not twice.
+        """
+        parts = len(self.view(weight))
+        together = max(1, CACHED * parts // max(1, weight.numel() * weight.element_size()))
+        if weight.device.type != "cpu" or 0 in self.dims or parts <= together or hasattr(weight, "to_local"):
+            return [...]
+        return [slice(first, first + together) for first in range(0, parts, together)]
 
     @property
     def fan_in(self) -> int:
@@ -63,9 +79,15 @@ class Filters:
     def scale_(self, weight: Tensor, factors: Tensor) -> None:
         self.view(weight).mul_(factors)
 
-    def center_(self, weight: Tensor) -> None:
-        """Subtract each part's mean (constrained paper, eq. 2: 1^T w = 0)."""
-        self.view(weight).sub_(self.means(weight))
+    def center_(self, weight: Tensor, only_if: Tensor | None = None) -> None:
+        """Subtract each part's mean (constrained paper, eq. 2: 1^T w = 0).
+
+        Args:
+            only_if: a bool on the weight's device. If it is False, the weight stays as it is.
+        """
+        for place in self.runs(weight):
+            run = self.view(weight)[place]
+            run.sub_(self.means(run) if only_if is None else torch.where(only_if, self.means(run), 0.0))
 
     def per_channel(self, factors: Tensor) -> Tensor:
         """One factor per output channel, in the order of the channels of the layer's output."""
@@ -127,6 +149,16 @@ def safe_factors(target: Tensor | float, norms: Tensor) -> Tensor:
     """target / norms; 1 for a filter that is zero, which has no direction, or that holds NaN or Inf."""
     usable = (norms > zero_up_to(norms)) & (norms < math.inf)
     return torch.where(usable, target / norms, torch.ones_like(norms))  # ones_like: also where weights are sharded
+
+
+def all_safe_factors(targets: float | Sequence[Tensor], norms: Sequence[Tensor]) -> list[Tensor]:
+    """`safe_factors` of several weights; in one operation if all have the same target."""
+    if not isinstance(targets, float):
+        return list(map(safe_factors, targets, norms))
+    if len(norms) == 1:
+        return [safe_factors(targets, norms[0])]
+    flat = safe_factors(targets, torch.cat([n.flatten() for n in norms]))
+    return [factors.view_as(n) for factors, n in zip(flat.split([n.numel() for n in norms]), norms)]
 
 
 def local(values: Tensor) -> Tensor:

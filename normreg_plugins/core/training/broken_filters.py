@@ -12,6 +12,9 @@ from normreg_plugins.core.errors import NonFiniteWeightWarning
 from normreg_plugins.core.methods import Scaled, Target
 from normreg_plugins.core.model import local
 
+NAMED = 5
+"""So many weights are named in one warning."""
+
 
 class BrokenFilters:
     """Checks the sizes that a method measured anyway. On a GPU the answer of one check is read at the next."""
@@ -44,9 +47,10 @@ class BrokenFilters:
         new = {name: n for name, n in broken.items() if name not in self._told}
         self._told |= set(new)
         if new:
-            listed = ", ".join(f"{name} ({n} filters)" for name, n in new.items())
+            listed = ", ".join(f"{name} ({n} filters)" for name, n in list(new.items())[:NAMED])
+            others = f" and {len(new) - NAMED} more weights" if len(new) > NAMED else ""
             warnings.warn(
-                f"NaN or Inf in {listed}. These filters are left as they are; the others go on.",
+                f"NaN or Inf in {listed}{others}. These filters are left as they are; the others go on.",
                 NonFiniteWeightWarning,
                 stacklevel=2,
             )

@@ -1,4 +1,7 @@
-"""Keep step hooks alive in torch before 2.6, where the first torch.compile of a process takes them off."""
+"""Steps that are compiled or captured: keep our hooks alive, or say that a step cannot be captured.
+
+In torch before 2.6 the first torch.compile of a process takes step hooks off.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import inspect
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
+
+from normreg_plugins.core.errors import NormRegError
 
 
 def keep_step_hooks(optimizer: Optimizer) -> None:
@@ -39,3 +45,12 @@ def _calls_hooks(step: Any) -> bool:
             return True
         step = getattr(step, "__wrapped__", None)
     return False
+
+
+def refuse_capture(weight: Tensor) -> None:
+    """Say that a CUDA graph must not hold `optimizer.step()`."""
+    if weight.is_cuda and torch.cuda.is_current_stream_capturing():
+        raise NormRegError(
+            "optimizer.step() is being captured in a CUDA graph. A replay calls no hooks, so its updates would not be "
+            "counted. Capture forward and backward, and call optimizer.step() outside of the graph."
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from normreg_plugins.core.methods import Method, Scaled, Target
 from normreg_plugins.core.model import is_zero
 from normreg_plugins.core.training.averages import correct_average_
 from normreg_plugins.core.training.broken_filters import BrokenFilters
+from normreg_plugins.core.training.compiled_steps import refuse_capture
 from normreg_plugins.core.training.confirmation import Confirmation
 from normreg_plugins.core.training.first_forward import FirstForward
 from normreg_plugins.core.training.kept_values import KeptValues
@@ -147,6 +149,10 @@ class Handle:
     def __repr__(self) -> str:
         return f"<{self.method!r} on {len(self._targets)} of {len(self._findings)} weights, {self.updates} updates>"
 
+    @property
+    def _sharded(self) -> bool:
+        return any(hasattr(target.weight, "to_local") for target in self._targets)
+
     def _active(self) -> list[Target]:
         """The targets that are not frozen now. A weight with `requires_grad=False` is never changed."""
         return [t for t in self._targets if t.weight.requires_grad]
@@ -164,6 +170,7 @@ class Handle:
             self._tell_at_start.pop(0)(self)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        refuse_capture(self._targets[0].weight)
         closure = args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
         self._idle = closure is None and moves_nothing(optimizer)
         if self._idle:
@@ -179,7 +186,7 @@ class Handle:
         if self._confirmation is not None:
             groups = self._optimizer.param_groups
             self._confirmation.before_update(lambda: [p for group in groups for p in group["params"]])
-        if self._phase.always or self._phase.holds(self._count.updates + 1):
+        if self._phase.always or self._count.next_is_in(self._phase.holds):
             self._look_at(self.method.before_update(self._active(), self._rates))
 
     def _rates(self) -> list[float | Tensor]:
@@ -194,7 +201,10 @@ class Handle:
             return
         self._count.tick()
         self._kept.write()
-        if self._count.due(self.method.interval, self._phase.holds):
+        acts = self._count.due(self.method.interval, self._phase.holds)
+        if isinstance(acts, Tensor) and self.method.skips_on_device and not self._sharded:
+            self._look_at(self.method.after_update([replace(t, acts=acts) for t in self._active()], self._rates))
+        elif acts:
             self._look_at(self.method.after_update(self._active(), self._rates))
 
     def _look_at(self, scaled: list[Scaled]) -> None:

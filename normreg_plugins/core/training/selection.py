@@ -10,10 +10,10 @@ from typing import NamedTuple
 from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import SelectionError
-from normreg_plugins.core.methods import Method, Target, target_of
-from normreg_plugins.core.model import Untouchable
+from normreg_plugins.core.methods import Method, Target
+from normreg_plugins.core.model import Per, Untouchable, filters_of
 from normreg_plugins.core.options import check_names
-from normreg_plugins.core.verdicts import Finding
+from normreg_plugins.core.verdicts import Finding, Kind
 
 
 class Selection(NamedTuple):
@@ -34,11 +34,22 @@ def select_targets(findings: Sequence[Finding], method: Method, optimizer: Optim
     why_not = {finding: _obstacle(finding, method, updated) for finding in wanted}
     for pattern in (*(named or ()), *method.output_layers):
         _require_one_usable(pattern, [(f, why) for f, why in why_not.items() if _matches(pattern, f)])
-    targets = [target_of(finding, method.per) for finding in findings if why_not.get(finding) == ""]
+    targets = [_target(finding, method.per) for finding in findings if why_not.get(finding) == ""]
     if not targets:
         raise SelectionError(_nothing_selected(findings, method, why_not))
     left = {f.layer.name: why_not.get(f) or f"{f.kind}: {f.reason}" for f in findings if why_not.get(f) != ""}
     return Selection(findings, targets, left)
+
+
+def _target(finding: Finding, per: Per) -> Target:
+    """A target, divided as `per` says. Filters of which a norm layer computes one statistic form one part."""
+    groups = {reader.groups for reader in finding.readers}
+    if finding.kind is Kind.PER_GROUP:
+        per = "group" if len(groups) == 1 else "layer"
+    elif finding.kind is Kind.PER_LAYER:
+        per = "layer"
+    module = finding.layer.module
+    return Target(finding.layer, filters_of(module, per, max(groups, default=1)), filters_of(module), finding=finding)
 
 
 def _matches(pattern: str, finding: Finding) -> bool:

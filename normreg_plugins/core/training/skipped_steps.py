@@ -9,6 +9,10 @@ not stepped yet has a state to load into.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Collection
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -33,28 +37,64 @@ def _is_zero_on_cpu(rate: float | Tensor | None) -> bool:
     return rate is not None and (not isinstance(rate, Tensor) or rate.device.type == "cpu") and not rate
 
 
+class UnreadFlag(NamedTuple):
+    """The skip flag of one step, with a copy on its way to the CPU."""
+
+    flag: Tensor
+    copy: Tensor
+    copied: torch.cuda.Event | None
+
+    @classmethod
+    def of(cls, flag: Tensor) -> UnreadFlag:
+        copy, copied = flag.reshape(()).to("cpu", non_blocking=True), None
+        if flag.is_cuda:
+            copied = torch.cuda.Event()
+            copied.record()
+        return cls(flag.reshape(()), copy, copied)
+
+    def arrived(self) -> bool:
+        return self.copied is None or self.copied.query()
+
+
 class UnreadFlags:
-    """Skip flags of steps whose answer was not needed yet; reading one makes the CPU wait for the GPU."""
+    """Skip flags of steps whose answer was not needed yet. To read one that has not arrived, the CPU would wait."""
 
     def __init__(self) -> None:
-        self._flags: list[Tensor] = []
+        self._flags: list[UnreadFlag] = []
 
     def __len__(self) -> int:
         return len(self._flags)
 
     def add(self, flag: Tensor) -> None:
-        self._flags.append(flag)
+        self._flags.append(UnreadFlag.of(flag))
+
+    def all_arrived(self) -> bool:
+        return all(flag.arrived() for flag in self._flags)
 
     def last_was_skipped(self) -> bool:
-        return bool(self._flags[-1])
+        """Only when its flag has arrived: to read the one on the device, the CPU would wait."""
+        return bool(self._flags[-1].copy)
+
+    def last_was_one_of(self, updates: Collection[int]) -> Tensor:
+        """On the device: whether the last of these steps was made, and was one of these updates, counted from 1."""
+        made = torch.stack([flag.flag for flag in self._flags]) == 0
+        if len(updates) == len(self):
+            return made[-1]
+        return made[-1] & torch.stack([made.sum() == update for update in updates]).any()
 
     def take(self) -> int:
         """How many of these steps were made; then forget them."""
         if not self._flags:
             return 0
-        made = int((torch.stack([flag.reshape(()) for flag in self._flags]) == 0).sum())
+        made = int((torch.stack([flag.flag for flag in self._flags]) == 0).sum())
         self._flags.clear()
         return made
+
+    def take_arrived(self) -> int:
+        """The same of the first steps, up to the first whose flag has not arrived yet."""
+        arrived = list(itertools.takewhile(UnreadFlag.arrived, self._flags))
+        del self._flags[: len(arrived)]
+        return sum(not flag.copy.item() for flag in arrived)
 
     def clear(self) -> None:
         self._flags.clear()

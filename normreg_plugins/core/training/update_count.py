@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 from normreg_plugins.core.training.saved_entry import STATE_KEY
@@ -46,19 +47,30 @@ class UpdateCount:
         else:
             self._unread.add(flag)
 
-    def due(self, interval: int, phase: Callable[[int], bool]) -> bool:
-        """Whether the step just made was an update whose number is a multiple of `interval` and lies in the phase."""
+    def due(self, interval: int, phase: Callable[[int], bool]) -> bool | Tensor:
+        """Whether the step just made was an update whose number is a multiple of `interval` and lies in the phase.
+
+        A tensor on the device if only the device knows by now: then the CPU does not wait for it.
+        """
 
         def on(update: int) -> bool:
             return update % interval == 0 and phase(update)
 
         if not self._unread:
             return on(self._settled)
-        if not any(on(self._settled + more) for more in range(1, len(self._unread) + 1)):
-            return False
-        skipped = self._unread.last_was_skipped()
-        self._settle()
-        return not skipped and on(self._settled)
+        if self._unread.all_arrived():
+            skipped = self._unread.last_was_skipped()
+            self._add(self._unread.take_arrived())
+            return not skipped and on(self._settled)
+        self._add(self._unread.take_arrived())
+        possible = [more for more in range(1, len(self._unread) + 1) if on(self._settled + more)]
+        return self._unread.last_was_one_of(possible) if possible else False
+
+    def next_is_in(self, phase: Callable[[int], bool]) -> bool:
+        """Whether the next update lies in the phase. The CPU waits for skip flags only where they could decide it."""
+        self._add(self._unread.take_arrived())
+        answers = {phase(self._settled + more) for more in range(1, len(self._unread) + 2)}
+        return answers.pop() if len(answers) == 1 else phase(self.updates + 1)
 
     def forget(self) -> None:
         for handle in self._handles:
@@ -66,7 +78,9 @@ class UpdateCount:
 
     def _settle(self, more: int = 0) -> None:
         """Add these updates and those of the unread flags."""
-        more += self._unread.take()
-        if more:
+        self._add(more + self._unread.take())
+
+    def _add(self, updates: int) -> None:
+        if updates:
             state: Any = self._optimizer.state
-            state[STATE_KEY] = {**state.get(STATE_KEY, {}), "updates": self._settled + more}
+            state[STATE_KEY] = {**state.get(STATE_KEY, {}), "updates": self._settled + updates}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from helpers import oracle
-from helpers.layer_cases import LAYERS, batch_norm_for, make_layer
-from helpers.measures import EXACT, as_trained, relative_error
+from helpers.branches import Branches
+from helpers.measures import EXACT, relative_error
 from helpers.optimizers import OPTIMIZERS, can_step
 from torch import Tensor, nn
 
@@ -27,29 +27,7 @@ METHODS = {
 }
 
 
-def reversed_axes(weight: Tensor) -> Tensor:
-    axes = tuple(reversed(range(weight.ndim)))
-    return weight.permute(axes).contiguous().permute(axes)
-
-
-def channels_last(weight: Tensor) -> Tensor:
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    return weight.contiguous(memory_format=formats.get(weight.ndim, torch.contiguous_format))
-
-
 STEPPING = [(name, dtype) for name in OPTIMIZERS for dtype in EXACT if can_step(name, dtype)]
-LAYOUTS = (Tensor.contiguous, channels_last, reversed_axes)
-
-
-class Branches(nn.ModuleDict):
-    """A layer of every kind, each with a norm layer of its own. `turn` shifts which layer has which memory layout."""
-
-    def __init__(self, dtype: torch.dtype, turn: int) -> None:
-        layers = {kind: make_layer(kind, bias=i % 2 == 0) for i, kind in enumerate(LAYERS)}
-        super().__init__({kind: nn.Sequential(layer, batch_norm_for(layer)) for kind, layer in layers.items()})
-        as_trained(self).to(dtype)
-        for i, (layer, _) in enumerate(self.values()):
-            layer.weight.data = LAYOUTS[(turn + i) % len(LAYOUTS)](layer.weight.data)
 
 
 class ByHand:

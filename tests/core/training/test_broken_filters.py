@@ -126,20 +126,6 @@ def test_no_step_reads_a_value_back_that_the_optimizer_does_not(method, make) ->
     assert readings.count == 1
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize("method", EVERY_OPTION, ids=repr)
-def test_no_step_waits_for_the_gpu(method) -> None:
-    net = tiny_net().cuda()
-    optimizer = Adam(net.parameters(), lr=1e-2, fused=True)
-    attach(optimizer, net, method)
-    train(net, optimizer, 3)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        step_in_place(net, optimizer, times=2)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_precision_is_kept(dtype) -> None:
     net = tiny_net().to(dtype)

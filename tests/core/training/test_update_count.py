@@ -10,8 +10,9 @@ from helpers.training import are_unit, lengths, loss_on, same_state, see_batch, 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins.core.errors import AttachError
+from normreg_plugins.core.training import skipped_steps
 
 needs_cpu_scaler = pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="torch.amp.GradScaler: torch >= 2.3")
 needs_fused = pytest.mark.skipif(not FUSED_ON_CPU, reason="fused optimizers on a CPU: torch >= 2.4")
@@ -271,3 +272,75 @@ class TestGradScaler:
                 saved = copy.deepcopy(optimizer.state_dict())
         optimizer.load_state_dict(saved)  # three steps were made since, and not read
         assert handle.updates == 2
+
+
+@needs_cpu_scaler
+@needs_fused
+class TestTheDeviceDecides:
+    """On a GPU a skip flag reaches the CPU late. Until then only the device knows what counts; nothing waits for it.
+
+    On a CPU every flag is there at once. So these tests let flags arrive late.
+    """
+
+    PLANS = (WeightRescaling(interval=3), WeightRescaling(interval=1), SphereDescent())
+    OVERFLOWS = (0, 4, 5, 7)
+
+    @staticmethod
+    def train(method, late: int | None, monkeypatch) -> tuple[nn.Module, list[int], int]:
+        """Ten fused steps, four of them skipped. Each flag arrives so many steps late; never if that is None.
+
+        Returns the net, the steps that left every weight as it was, and how often a flag was read too early.
+        """
+        net = tiny_net()
+        optimizer = AdamW(net.parameters(), lr=1e-2, fused=True)
+        handle = attach(optimizer, net, method, forward=see_batch)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+        step, born = 0, {}
+        reads = 0
+
+        def arrived(flag: skipped_steps.UnreadFlag) -> bool:
+            return late is not None and step - born.setdefault(id(flag.flag), step) >= late
+
+        take = skipped_steps.UnreadFlags.take
+
+        def counted_take(flags: skipped_steps.UnreadFlags) -> int:
+            nonlocal reads
+            reads += len(flags) > 0 and not flags.all_arrived()
+            return take(flags)
+
+        monkeypatch.setattr(skipped_steps.UnreadFlag, "arrived", arrived)
+        monkeypatch.setattr(skipped_steps.UnreadFlags, "take", counted_take)
+        stayed = []
+        for step in range(10):
+            optimizer.zero_grad()
+            scaler.scale(loss_on(net, step)).backward()
+            if step in TestTheDeviceDecides.OVERFLOWS:
+                net[8].weight.grad[0, 0] = torch.inf
+            before = copy.deepcopy(net.state_dict())
+            scaler.step(optimizer)
+            scaler.update()
+            if all(torch.equal(value, before[name]) for name, value in net.state_dict().items()):
+                stayed.append(step)
+        early = reads
+        assert handle.updates == 6
+        return net, stayed, early
+
+    @pytest.mark.parametrize("late", [1, 3, None])
+    @pytest.mark.parametrize("method", PLANS, ids=repr)
+    def test_as_if_the_cpu_knew_at_once(self, method, late: int | None, monkeypatch) -> None:
+        with monkeypatch.context() as patch:
+            at_once, _, _ = self.train(method, 0, patch)
+        net, stayed, early = self.train(method, late, monkeypatch)
+        assert same_state(net, at_once)
+        assert stayed == list(self.OVERFLOWS)
+        assert early == 0
+
+    def test_a_method_that_heeds_no_flag_has_it_read(self, monkeypatch) -> None:
+        with monkeypatch.context() as patch:
+            at_once, _, _ = self.train(Hyperball(), 0, patch)
+        net, _, _ = self.train(Hyperball(), None, monkeypatch)
+        assert same_state(net, at_once)
+
+    def test_a_phase_reads_flags_only_at_its_ends(self, monkeypatch) -> None:
+        _, _, early = self.train(AdaptiveWeightShrink(alpha=0.2, begin=100), None, monkeypatch)
+        assert early == 0

@@ -94,16 +94,6 @@ def test_bfloat16_trains(tmp_path, method):
         assert_on_sphere(runner, radius=2**0.5)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="mm's own AmpOptimWrapper needs a GPU")
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_mixed_precision_on_a_gpu(tmp_path, dtype):
-    wrapper = {"type": "AmpOptimWrapper", "dtype": dtype, "loss_scale": {"init_scale": 2.0**40}}
-    runner = train(tmp_path, {"type": "WRS", "interval": 1}, optim_wrapper=wrapper)
-    assert 0 < updates(runner) <= 12
-    for name in TARGETS:
-        torch.testing.assert_close(lengths(runner, name).cpu(), torch.ones(8), rtol=1e-4, atol=0)
-
-
 def test_sync_batch_norm_counts_as_a_norm(tmp_path):
     """mmengine turns it into a plain one where nothing is distributed, before the method looks."""
     runner = train(tmp_path, WRS, model={"norm": "SyncBN"})

@@ -1,0 +1,36 @@
+"""The growth of costs is measured on nets of the sizes it names."""
+
+import pytest
+from matplotlib.image import imread
+
+from tools.research import benchmark_growth as tool
+
+
+def test_exponents_of_known_laws() -> None:
+    assert tool.exponent({n: 3.0 * n for n in (4, 8, 16)}) == pytest.approx(1)
+    assert tool.exponent({n: 0.1 * n * n for n in (4, 8, 16)}) == pytest.approx(2)
+
+
+def test_a_chain_has_the_weights_it_is_asked_for() -> None:
+    assert len(tool.find_scale_invariant(tool.chain(5))) == 5
+    assert [v.kind.value for v in tool.find_scale_invariant(tool.chain(2))] == ["invariant"] * 2
+
+
+def test_it_prints_and_draws(tmp_path, capsys) -> None:
+    picture = tmp_path / "growth.png"
+    assert (
+        tool.main(
+            ["--weights", "2", "4", "--rounds", "1", "--nets", "resnet10t", "--size", "32", "--plot", str(picture)]
+        )
+        == 0
+    )
+    printed = capsys.readouterr().out
+    for words in ("2 weights", "4 weights", "exponent", "prove by numbers", "resnet10t", "import normreg_plugins"):
+        assert words in printed
+    assert imread(picture).std() > 0
+
+
+@pytest.mark.parametrize("arguments", [["--weights", "4"], ["--rounds", "0"], ["--nets", "resnet9999"]])
+def test_what_cannot_be_measured_is_refused(arguments) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        tool.main(arguments)

@@ -1,0 +1,186 @@
+#!/usr/bin/env python
+"""How costs grow with the number of weights: `python tools/research/benchmark_growth.py --plot growth.png`.
+
+It times each part on chains of small convolutions with batch norms: to find the weights by structure, to watch a
+forward, to prove them by numbers, to attach a method, one pass of WRS, one report of the monitor. The weights are so
+small that what is left is the cost of handling each. The exponent is the slope of the times on log-log axes: 1 is
+linear. Then it finds and proves the weights of large nets (timm's), in units of one of their own training steps, and
+measures how long the import of this package takes beside torch's.
+Only the time of this process is counted, so that a busy machine matters little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
+
+import timm
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from normreg_plugins import WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
+from normreg_plugins.analysis import Monitor
+from normreg_plugins.plot_style import MARKERS, OKABE_ITO, log_scale, new_figure, save
+from tools.shared.wide_console import wide_console
+
+Parts = dict[str, float]
+IMPORTS = """
+from time import process_time as now
+begun = now(); import torch
+torch_there = now(); import normreg_plugins
+print(torch_there - begun, now() - torch_there)
+"""
+
+
+def chain(weights: int, width: int = 4) -> nn.Sequential:
+    pairs = [(nn.Conv2d(width if i else 3, width, 3, padding=1), nn.BatchNorm2d(width)) for i in range(weights)]
+    return nn.Sequential(*(layer for pair in pairs for layer in pair))
+
+
+def loss(images: Tensor, model: nn.Module) -> Tensor:
+    return model(images).square().mean()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def parts_of(weights: int) -> Iterator[tuple[str, float]]:
+    """Seconds of each part for a chain of so many weights."""
+    net, forward = chain(weights), partial(loss, torch.randn(2, 3, 6, 6))
+    yield "find by structure", seconds(lambda: find_scale_invariant(net))
+    yield "find by watching a forward", seconds(lambda: find_scale_invariant(net, forward))
+    yield "prove by numbers", seconds(lambda: prove_scale_invariant(net, forward))
+    optimizer = SGD(net.parameters(), lr=1e-3)
+    yield (
+        "attach",
+        seconds(lambda: attach(optimizer, net, WeightRescaling(interval=1), proof=find_scale_invariant(net))),
+    )
+    forward(net).backward()
+    optimizer.step()
+    yield "step and pass of WRS", min(seconds(optimizer.step) for _ in range(3))
+    with Monitor(optimizer, net, every=1):
+        optimizer.step()
+        yield "the same with a report of the monitor", min(seconds(optimizer.step) for _ in range(3))
+
+
+def growth(counts: Sequence[int], rounds: int) -> dict[int, Parts]:
+    """The median seconds of each part, by the number of weights."""
+    times: dict[int, dict[str, list[float]]] = {count: {} for count in counts}
+    dict(parts_of(counts[0]))  # warms up
+    for _ in track(range(rounds), "measuring", console=Console(stderr=True)):
+        for count, own in times.items():
+            for part, found in parts_of(count):
+                own.setdefault(part, []).append(found)
+    return {count: {part: statistics.median(found) for part, found in own.items()} for count, own in times.items()}
+
+
+def exponent(by_count: dict[int, float]) -> float:
+    """The slope of a line through the times on log-log axes."""
+    x, y = ([math.log(value) for value in values] for values in (by_count, by_count.values()))
+    return statistics.linear_regression(x, y).slope
+
+
+def growth_table(found: dict[int, Parts]) -> Table:
+    shown = Table("milliseconds", *(f"{count} weights" for count in found), "exponent")
+    for part in next(iter(found.values())):
+        times = {count: parts[part] for count, parts in found.items()}
+        shown.add_row(part, *(f"{1e3 * t:.1f}" for t in times.values()), f"{exponent(times):.2f}")
+    return shown
+
+
+def plot(found: dict[int, Parts], path: Path) -> None:
+    """Time of each weight over their number: a flat line is linear growth."""
+    figure = new_figure(7, 4.5)
+    ax = figure.subplots()
+    for index, part in enumerate(next(iter(found.values()))):
+        each = [1e3 * parts[part] / count for count, parts in found.items()]
+        ax.plot(list(found), each, color=OKABE_ITO[index], marker=MARKERS[index], label=part)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(list(found), [str(count) for count in found])
+    ax.set_yscale("log")
+    shown = [1e3 * value / count for count, parts in found.items() for value in parts.values()]
+    log_scale(ax.yaxis, min(shown), max(shown))
+    ax.set_xlabel("conv weights of the net")
+    ax.set_ylabel("milliseconds for each weight")
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncol=2)
+    save(figure, path)
+
+
+def large_net(name: str, size: int) -> list[str]:
+    """A row: its weights, and the time to find and to prove them, in training steps of forward and backward."""
+    torch.manual_seed(0)
+    net, forward = timm.create_model(name).train(), partial(loss, torch.randn(2, 3, size, size))
+    forward(net).backward()
+    step = statistics.median(seconds(lambda: forward(net).backward()) for _ in range(3))
+    verdicts = find_scale_invariant(net)
+    parts = [
+        seconds(lambda: find_scale_invariant(net)),
+        seconds(lambda: find_scale_invariant(net, forward)),
+        seconds(lambda: prove_scale_invariant(net, forward)),
+    ]
+    return [name, str(len(verdicts)), f"{step:.2f}", *(f"{part / step:.2f}" for part in parts)]
+
+
+def import_seconds(rounds: int) -> tuple[float, float]:
+    """Medians of the processor time that a fresh Python takes to import torch, and then this package."""
+    runs = [subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True) for _ in range(rounds)]
+    torch_times, our_times = zip(*(map(float, run.stdout.split()) for run in runs), strict=True)
+    return statistics.median(torch_times), statistics.median(our_times)
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--weights", type=int, nargs="+", default=[32, 64, 128, 256, 512], help="lengths of the chains")
+    add("--rounds", type=int, default=3)
+    add("--nets", nargs="*", default=["resnet50", "nasnetalarge"], help="names of timm's")
+    add("--size", type=int, default=128, help="side of the images that the nets of --nets see")
+    add("--plot", type=Path, help="picture to write, .png or .svg")
+    args = parser.parse_args(argv)
+    if len(set(args.weights)) < 2 or min(args.weights) < 1 or args.rounds < 1:
+        parser.error(f"--weights {args.weights} --rounds {args.rounds}: two lengths or more, and a round or more")
+    if unknown := set(args.nets) - set(timm.list_models()):
+        parser.error(f"--nets {', '.join(sorted(unknown))}: not among timm's models")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    torch.set_num_threads(1)
+    console = wide_console()
+    found = growth(sorted(set(args.weights)), args.rounds)
+    console.print(growth_table(found))
+    nets = Table("net", "weights", "step, s", "find by structure", "watch a forward", "prove")
+    for name in args.nets:
+        nets.add_row(*large_net(name, args.size))
+    if args.nets:
+        console.print(f"\nin training steps (forward and backward) of two images of {args.size} px")
+        console.print(nets)
+    theirs, ours = import_seconds(args.rounds)
+    console.print(f"\nimport normreg_plugins: {100 * ours / theirs:.1f} % of the time of import torch, {theirs:.2f} s")
+    if args.plot is not None:
+        plot(found, args.plot)
+        console.print(f"picture: {args.plot}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
