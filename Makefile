@@ -11,8 +11,8 @@ MAX_JOBS       ?= 2
 ARGS           ?=
 export MAX_JOBS
 
-EXTRAS         := mm,ultralytics,crowd,analysis,dev,docs
-CLASSIC_EXTRAS := mm-classic,crowd,analysis,test
+EXTRAS         := mm,mmpretrain,ultralytics,crowd,analysis,research,dev,docs
+CLASSIC_EXTRAS := mm-classic,mmpretrain-classic,crowd,analysis,research,test
 
 BIN    := .venv/bin
 MINI_YOLO := configs/ultralytics/mini_detection.yaml
@@ -37,10 +37,10 @@ demo-ultralytics: env ## train ultralytics' yolov3-tiny on drawn shapes, with we
 	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wrs wrs.decay_on=norm_layers $(ARGS)
 
 test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
-	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,ultralytics $(BIN)/python $(PYTEST) $(ARGS)
+	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,mmpretrain,ultralytics $(BIN)/python $(PYTEST) $(ARGS)
 
 test-classic: env-classic ## run every test on the classic stack
-	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm .venv-classic/bin/python $(PYTEST) $(ARGS)
+	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,mmpretrain .venv-classic/bin/python $(PYTEST) $(ARGS)
 
 test-trainers: .trainers/.ready ## run the tests of docs/other_trainers.md: Lightning, Hugging Face, Accelerate, timm
 	PYTHONPATH=.trainers OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=trainers $(BIN)/python -m pytest -q tests/test_other_trainers.py

@@ -7,6 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
+CONFIGS = ("configs", "configs/mini", "configs/classification")
 UNWANTED = shutil.ignore_patterns("__pycache__", "ruff.toml")
 MODEL_INDEX = "Import:\n  - configs/metafile.yml\n"
 COLLECTION = "Collections:\n  - Name: normreg_plugins\n    License: Apache-2.0\n\nModels:\n"
@@ -15,7 +16,8 @@ MODEL = "  - Name: {name}\n    In Collection: normreg_plugins\n    Config: {conf
 
 def metafile(mim: Path) -> str:
     """Every config by name, for mim. It holds no scores, because none were measured on the full data sets."""
-    configs = sorted(path.relative_to(mim) for path in (*mim.glob("configs/*.py"), *mim.glob("configs/mini/*.py")))
+    found = [path for folder in CONFIGS for path in (mim / folder).glob("*.py")]
+    configs = sorted(path.relative_to(mim) for path in found)
     names = ("_".join((*config.parts[1:-1], config.stem)) for config in configs)
     models = (MODEL.format(name=name, config=config.as_posix()) for name, config in zip(names, configs))
     return COLLECTION + "".join(models)

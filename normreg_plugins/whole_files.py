@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever stops the process that writes them."""
+"""Files that appear whole or not at all, whatever stops the process that writes them; and reading them back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+
+class DamagedFileError(ValueError):
+    """A file that is cut off, or holds something else than its name says."""
 
 
 @contextmanager
@@ -35,3 +39,31 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is no valid JSON, perhaps cut off: {error}") from error
+
+
+def read_numbers(path: Path, columns: int | None = None) -> Any:
+    """The numbers of a .npy file of two axes.
+
+    Args:
+        columns: how many columns it has at least.
+    """
+    import numpy as np
+
+    try:
+        values = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # numpy has no exception of its own for a damaged file
+        raise DamagedFileError(f"{path} cannot be read as an array, perhaps cut off: {error!r}") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "iuf":
+        raise DamagedFileError(f"{path} holds no numbers in rows and columns")
+    if columns is not None and values.shape[1] < columns:
+        raise DamagedFileError(f"{path} has {values.shape[1]} columns, {columns} are needed")
+    return values

@@ -9,6 +9,7 @@ import torch
 
 HOSTS = {
     "mm": ("mmengine", "mmcv", "mmdet", "mmseg"),
+    "mmpretrain": ("mmengine", "mmcv", "mmpretrain"),
     "ultralytics": ("ultralytics",),
     "trainers": ("lightning", "transformers", "accelerate"),
 }

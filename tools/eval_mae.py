@@ -11,14 +11,13 @@ and the error by density, and with --worst the pictures with the largest errors.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from normreg_plugins.crowd.data import read_rgb
+from normreg_plugins.crowd.data import read_rgb, records_in
 from normreg_plugins.evaluation import (
     CountedImage,
     bands,
@@ -30,6 +29,7 @@ from normreg_plugins.evaluation import (
     plot_counts,
     worst,
 )
+from normreg_plugins.whole_files import read_numbers
 
 LEVELS = 4
 
@@ -63,7 +63,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def read_index(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; tools/data/prepare_qnrf.py writes it")
-    return json.loads(path.read_text())["images"]
+    return records_in(path)
 
 
 def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarray:
@@ -78,7 +78,7 @@ def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarr
 
 def people_of(annotations: Path, record: dict[str, Any]) -> np.ndarray:
     """x and y of the people in a picture."""
-    return np.load((annotations.parent / record["picture"]).with_suffix(".npy"), allow_pickle=False)[:, :2]
+    return read_numbers((annotations.parent / record["picture"]).with_suffix(".npy"), columns=2)[:, :2]
 
 
 def grid_errors(predictions: Path, annotations: Path, records: list[dict[str, Any]]) -> np.ndarray:

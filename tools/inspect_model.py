@@ -33,6 +33,7 @@ from normreg_plugins.analysis import plot_verdicts, rate_at_start
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
 from tools.checkpoints.mm_checkpoint import load_weights
+from tools.preflight.installed_host import host_problems
 from tools.shared.config_files import config_of
 from tools.shared.refusal import refuse
 from tools.shared.wide_console import wide_console
@@ -55,6 +56,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def build_model(args: argparse.Namespace, cfg: Config) -> nn.Module:
     """The model of the config, with the weights of the checkpoint or random ones."""
+    if problems := host_problems(cfg):
+        refuse(str(problems[0]))
     init_default_scope(cfg.get("default_scope", "mmengine"))
     settings = copy.deepcopy(cfg.model)
     settings.get("data_preprocessor", {}).pop("batch_augments", None)
@@ -68,7 +71,8 @@ def build_model(args: argparse.Namespace, cfg: Config) -> nn.Module:
 def forward_of(cfg: Config, size: int) -> Forward:
     """One training forward on two random images. It returns the losses and the outputs of the heads."""
     scope = cfg.get("default_scope", "mmengine")
-    batch = {"mmdet": _detection_batch, "mmseg": _segmentation_batch}.get(scope, _crowd_batch)(cfg, size)
+    batches = {"mmdet": _detection_batch, "mmseg": _segmentation_batch, "mmpretrain": _classification_batch}
+    batch = batches.get(scope, _crowd_batch)(cfg, size)
     two_stages = "roi_head" in cfg.model
 
     def forward(model: Any) -> Any:
@@ -100,9 +104,18 @@ def _segmentation_batch(_: Config, size: int) -> Any:
     }
 
 
+def _classification_batch(_: Config, size: int) -> Any:
+    from mmpretrain.structures import DataSample
+
+    return {
+        "inputs": [torch.randint(0, 256, (3, size, size), dtype=torch.uint8) for _ in range(2)],
+        "data_samples": [DataSample().set_gt_label(label) for label in (0, 1)],
+    }
+
+
 def _crowd_batch(cfg: Config, size: int) -> Any:
     if (kind := cfg.model.get("type")) != "CrowdCounter":
-        refuse(f"model type {kind}: random batches exist for models of mmdet and mmseg and for CrowdCounter")
+        refuse(f"model type {kind}: random batches exist for mmdet, mmseg, mmpretrain and CrowdCounter")
     from normreg_plugins.hosts.mmengine.crowd import CrowdSample
 
     metainfo = {"img_shape": (size, size), "shorter_side": size}

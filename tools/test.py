@@ -37,11 +37,14 @@ def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
     hook = cfg.default_hooks.get("visualization")
     if hook is None:
         refuse(f"--show and --show-dir: {args.config} has no default_hooks.visualization")
-    hook.update(draw=True, interval=1, show=args.show, wait_time=args.wait_time)
+    with HOOKS.switch_scope_and_registry(cfg.get("default_scope")) as hooks:
+        accepted = inspect.signature(hooks.get(hook["type"])).parameters
+    draw = "enable" if "enable" in accepted else "draw"  # mmpretrain's word, and that of mmdet and mmseg
+    hook.update({draw: True, "interval": 1, "show": args.show, "wait_time": args.wait_time})
     if args.show_dir:
-        with HOOKS.switch_scope_and_registry(cfg.get("default_scope")) as hooks:
-            accepted = inspect.signature(hooks.get(hook["type"])).parameters
-        if "test_out_dir" in accepted:  # mmdet's
+        if "out_dir" in accepted:  # mmpretrain's
+            hook["out_dir"] = str(Path(cfg.work_dir) / args.show_dir)
+        elif "test_out_dir" in accepted:  # mmdet's
             hook["test_out_dir"] = args.show_dir
         else:  # mmseg's
             cfg.visualizer["save_dir"] = args.show_dir

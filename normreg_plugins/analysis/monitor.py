@@ -83,6 +83,10 @@ class Monitor:
         """Updates made so far, those before a resume included."""
         return self._count.now()
 
+    def suppose(self, updates: int) -> None:
+        """So many updates were made before, if neither a checkpoint of the optimizer nor a method knows."""
+        self._count.suppose(updates)
+
     def detach(self) -> None:
         """Leave the optimizer as if the monitor had never been there."""
         self._before_hook.remove()

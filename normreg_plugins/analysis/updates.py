@@ -56,6 +56,11 @@ class UpdateCount:
         self.since = self._settled
         self._started = True
 
+    def suppose(self, updates: int) -> None:
+        """So many updates were made before, unless a checkpoint or a method says otherwise at the first update."""
+        if not self._started:
+            self._settled = self.since = updates
+
     def may_reach(self, every: int) -> bool:
         """Whether the next call of the optimizer can be an update whose number is a multiple of `every`."""
         return any((self._settled + more) % every == 0 for more in range(1, len(self._unread) + 2))

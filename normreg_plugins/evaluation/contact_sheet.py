@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,10 @@ def plot_sheet(images: Sequence[Labelled], path: Path, *, palette: Palette | Non
     rows = math.ceil(len(images) / columns)
     figure = new_figure(SIDE * columns, (SIDE + 0.2) * rows)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    classes = sorted({name for each in images for _, name in each.boxes})
+    colours = {name: OKABE_ITO[place % len(OKABE_ITO)] for place, name in enumerate(classes)}
     for ax, each in zip(axes, images, strict=False):
-        _draw(ax, each, palette or voc_palette())
+        _draw(ax, each, palette or voc_palette(), colours)
     for ax in axes:
         ax.set_axis_off()
     save(figure, path, photographs=True)
@@ -57,13 +59,12 @@ def spread(number: int, shown: int) -> list[int]:
     return np.unique(np.linspace(0, number - 1, min(shown, number)).round().astype(int)).tolist() if number else []
 
 
-def _draw(ax: Any, each: Labelled, palette: Palette) -> None:
+def _draw(ax: Any, each: Labelled, palette: Palette, colours: Mapping[str, str]) -> None:
     from matplotlib.patches import Rectangle
 
     ax.imshow(each.image if each.mask is None else _under_mask(each.image, each.mask, palette))
-    names = sorted({name for _, name in each.boxes})
     for (x, y, width, height), name in each.boxes:
-        colour = OKABE_ITO[names.index(name) % len(OKABE_ITO)]
+        colour = colours[name]
         for shade, thick in (("white", 2.2), (colour, 1.2)):
             ax.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=shade, linewidth=thick))
         ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}

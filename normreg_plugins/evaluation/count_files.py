@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from normreg_plugins.whole_files import replacing, write_json
+from normreg_plugins.whole_files import DamagedFileError, read_json, read_numbers, replacing, write_json
 
 FILE = "predictions.json"
 
@@ -27,10 +26,14 @@ def load_counts(folder: Path) -> dict[str, float]:
     path = folder / FILE
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; tools/test.py writes it, see docs/crowd.md")
-    return json.loads(path.read_text(encoding="utf-8"))["counts"]
+    content = read_json(path)
+    counts = content.get("counts") if isinstance(content, dict) else None
+    if not isinstance(counts, dict) or not all(isinstance(count, int | float) for count in counts.values()):
+        raise DamagedFileError(f"{path} holds no counts of people; tools/test.py writes it, see docs/crowd.md")
+    return counts
 
 
 def load_map(folder: Path, name: str) -> NDArray[np.float32] | None:
     """The density map of an image, or None if it was not saved."""
     path = folder / f"{name}.npy"
-    return np.load(path, allow_pickle=False) if path.is_file() else None
+    return read_numbers(path) if path.is_file() else None

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pickle
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
 
-KEYS = ("image_id", "category_id", "bbox", "score")
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+
+
+_VALID = {
+    "image_id": lambda value: isinstance(value, Integral | str),
+    "category_id": lambda value: isinstance(value, Integral),
+    "bbox": _is_box,
+    "score": _is_number,
+}
 _NUMPY = ("numpy.core", "numpy._core")  # before and since NumPy 2
 _DATA_ONLY = {
     ("_codecs", "encode"),  # bytes, as old protocols write them
@@ -34,6 +50,7 @@ def load_predictions(path: Path, category_ids: Sequence[int]) -> list[dict[str, 
         detections = _load_json(path)
     elif path.suffix in (".pkl", ".pickle"):
         detections = from_mm(load_data_pickle(path), category_ids, path)
+        _refuse_odd(detections, path)
     else:
         raise PredictionsError(f"{path} is neither .json (COCO) nor .pkl (mm's test.py --out)")
     if not detections:
@@ -44,15 +61,23 @@ def load_predictions(path: Path, category_ids: Sequence[int]) -> list[dict[str, 
 def _load_json(path: Path) -> list[dict[str, Any]]:
     try:
         detections = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PredictionsError(f"{path} is no valid JSON, perhaps cut off: {error}") from error
     if not isinstance(detections, list):
         raise PredictionsError(f"{path} holds no list of detections (is it the annotation file?)")
     for position, detection in enumerate(detections):
-        if not isinstance(detection, dict) or (lacking := [k for k in KEYS if k not in detection]):
+        if not isinstance(detection, dict) or (lacking := [k for k in _VALID if k not in detection]):
             what = f"lacks {', '.join(lacking)}" if isinstance(detection, dict) else "is no object"
             raise PredictionsError(f"{path}: entry {position} {what}")
+    _refuse_odd(detections, path)
     return detections
+
+
+def _refuse_odd(detections: list[dict[str, Any]], path: Path) -> None:
+    for position, detection in enumerate(detections):
+        if faults := [key for key, holds in _VALID.items() if not holds(detection[key])]:
+            shown = ", ".join(f"{key} {str(detection[key])[:60]!r}" for key in faults)
+            raise PredictionsError(f"{path}: entry {position} has {shown}, which is no value for a detection")
 
 
 def load_data_pickle(path: Path) -> Any:
@@ -63,8 +88,10 @@ def load_data_pickle(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             return _DataUnpickler(file).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError) as error:
-        raise PredictionsError(f"{path} cannot be read as plain data: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:  # what a damaged pickle asks for may fail in any way, for want of memory too
+        raise PredictionsError(f"{path} cannot be read as plain data: {str(error) or type(error).__name__}") from error
 
 
 class _DataUnpickler(pickle.Unpickler):
@@ -79,8 +106,8 @@ class _DataUnpickler(pickle.Unpickler):
 def _load_storage(content: bytes) -> Any:
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # torch's message advises to load it unsafely
-        raise pickle.UnpicklingError("a tensor in it holds more than data") from error
+    except Exception as error:  # torch's message advises to load it unsafely
+        raise pickle.UnpicklingError("a tensor in it is damaged, or holds more than data") from error
 
 
 def from_mm(samples: Any, category_ids: Sequence[int], source: object = "mm") -> list[dict[str, Any]]:
@@ -108,6 +135,8 @@ def from_mm(samples: Any, category_ids: Sequence[int], source: object = "mm") ->
                         "score": score,
                     }
                 )
-    except (TypeError, KeyError, AttributeError) as error:
+    except PredictionsError:
+        raise
+    except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
         raise PredictionsError(f"{source} holds no detections of mm: {error!r}") from error
     return detections

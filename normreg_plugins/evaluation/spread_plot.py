@@ -16,7 +16,7 @@ def plot_dots(scores: Mapping[str, Values], path: Path) -> None:
     """Write a picture with a panel for each score: a line for each method, a dot for each seed, a stroke for the mean.
 
     Args:
-        scores: by the title of the score, then by the name of the method.
+        scores: by the title of the score, then by the name of the method. A method without values has an empty line.
     """
     rows = max(len(methods) for methods in scores.values())
     figure = new_figure(4.2 * len(scores) + 0.8, 0.42 * rows + 1.1)
@@ -25,7 +25,8 @@ def plot_dots(scores: Mapping[str, Values], path: Path) -> None:
         for row, (_, values) in enumerate(methods.items()):
             looks = {"color": OKABE_ITO[row % 7], "marker": MARKERS[row % 7]}
             ax.scatter(values, [row] * len(values), s=34, alpha=0.75, linewidth=0, **looks)
-            ax.plot([statistics.mean(values)] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.6)
+            if values:
+                ax.plot([statistics.mean(values)] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.6)
         ax.set_yticks(range(rows), methods, fontsize=9)
         ax.set_ylim(rows - 0.5, -0.5)
         ax.set_title(f"{title}: each seed, and the mean", fontsize=10)

@@ -24,23 +24,19 @@ def start_monitor(
     every: int = EVERY,
     names: Iterable[str] | None = None,
     sink: JsonLinesSink | None = None,
-    updates: int = 0,
 ) -> Monitor:
     """A monitor of the named weights, or of those that `Monitor` chooses.
 
     A network without norm layers has no scale-invariant weight. Then all weights of conv and linear layers are watched,
     so that a baseline can be compared with a method.
-
-    Args:
-        updates: those made before, if neither a checkpoint nor a method knows.
     """
     sinks = [] if sink is None else [sink]
     try:
-        return Monitor(optimizer, model, every, names, sinks=sinks, updates=updates)
+        return Monitor(optimizer, model, every, names, sinks=sinks)
     except SelectionError:
         if names is not None:
             raise
-        return Monitor(optimizer, model, every, _all_weights(optimizer, model), sinks=sinks, updates=updates)
+        return Monitor(optimizer, model, every, _all_weights(optimizer, model), sinks=sinks)
 
 
 def _all_weights(optimizer: Optimizer, model: nn.Module) -> list[str]:

@@ -1,8 +1,9 @@
-"""Weight-normalized layers, the scale-bias layer, conversion of pretrained networks and folding."""
+"""Weight-normalized and scale-bias layers, mean-only batch norm, conversion of pretrained networks and folding."""
 
 from normreg_plugins.layers.conversion_errors import AlreadyConvertedError, ConversionError
 from normreg_plugins.layers.convert import convert, to_normalized_, to_sphere_
 from normreg_plugins.layers.fold import fold
+from normreg_plugins.layers.mean_only_batch_norm import MeanOnlyBatchNorm, mean_only_batch_norm
 from normreg_plugins.layers.native_kernels import normalize_weight
 from normreg_plugins.layers.normalization import NORMALIZATIONS, Normalization
 from normreg_plugins.layers.normalized import (
@@ -64,6 +65,7 @@ __all__ = [
     "CWNConvTranspose3d",
     "CWNLinear",
     "ConversionError",
+    "MeanOnlyBatchNorm",
     "Normalization",
     "NormalizedWeight",
     "ScaleBias",
@@ -84,6 +86,7 @@ __all__ = [
     "assign_linear_sigma",
     "convert",
     "fold",
+    "mean_only_batch_norm",
     "normalize_weight",
     "normalized_class",
     "relative_change",

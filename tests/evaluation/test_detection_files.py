@@ -103,9 +103,42 @@ def test_a_torn_pickle_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04\x8e" + (2**62).to_bytes(8, "little"),  # claims 4 EiB of bytes: MemoryError
+        b"\x80\x04cnumpy\nndarray\n(I-1\ntR.",  # an array of -1 numbers
+        b"\x80\x04K\x01)R.",  # calls the number 1: TypeError
+        b"\x80\x04c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00no!tR.",  # LookupError
+        b"\x80\x04\x95" + (2**63 - 1).to_bytes(8, "little"),  # a frame of 8 EiB
+    ],
+)
+def test_whatever_a_damaged_pickle_fails_with_is_named(tmp_path, content):
+    (tmp_path / "p.pkl").write_bytes(content)
+    with pytest.raises(PredictionsError, match=r"p\.pkl cannot be read as plain data: ."):
+        load_data_pickle(tmp_path / "p.pkl")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"img_id": [1]}, r"entry 0 has image_id '\[1\]'"),
+        ({"pred_instances": {**mm_sample()["pred_instances"], "scores": torch.tensor([np.nan, 0.5])}}, "score 'nan'"),
+        ({"pred_instances": {**mm_sample()["pred_instances"], "scores": torch.tensor([0.5])}}, "no detections of mm"),
+        ({"pred_instances": {**mm_sample()["pred_instances"], "bboxes": torch.ones(2, 3)}}, "no detections of mm"),
+    ],
+)
+def test_odd_values_of_mm_are_named(tmp_path, change, words):
+    with pytest.raises(PredictionsError, match=words):
+        load_predictions(dump(tmp_path / "p.pkl", [{**mm_sample(), **change}]), [7, 9])
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("[]", "holds no detections"),
+        ("[" * 100_000, "no valid JSON"),
+        ('[{"image_id": 1, "category_id": 5, "bbox": [0, 0, 1], "score": 0.5}]', r"bbox '\[0, 0, 1\]'"),
+        ('[{"image_id": {}, "category_id": 5, "bbox": [0, 0, 1, 1], "score": "high"}]', "image_id '{}', score 'high'"),
         ('[{"image_id": 1', "no valid JSON"),
         ('{"images": []}', "is it the annotation file"),
         ('[{"image_id": 1, "bbox": [0, 0, 1, 1]}]', "entry 0 lacks category_id, score"),

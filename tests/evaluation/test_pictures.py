@@ -1,6 +1,7 @@
 """Pictures of scores: what is in them, and what is chosen to be drawn."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -109,6 +110,15 @@ def test_a_sheet_of_boxes_points_and_masks(tmp_path):
     assert (pixels == 128).all(1).any()  # the background stays as it is
     with pytest.raises(ValueError, match="no image"):
         plot_sheet([], tmp_path / "none.png")
+
+
+def test_a_class_has_one_colour_on_the_whole_sheet(tmp_path):
+    box = (2, 2, 9, 9)
+    images = [Labelled("one", GREY, boxes=[(box, "cat")]), Labelled("two", GREY, boxes=[(box, "ant"), (box, "cat")])]
+    plot_sheet(images, tmp_path / "sheet.svg")
+    names = re.findall(r'style="[^"]*fill: (#\w{6})[^"]*"[^>]*>(cat|ant)<', words_of(tmp_path / "sheet.svg"))
+    assert len(names) == 3
+    assert len(set(names)) == 2
 
 
 @pytest.mark.parametrize(("number", "shown", "places"), [(10, 3, [0, 4, 9]), (2, 5, [0, 1]), (0, 4, [])])

@@ -10,27 +10,29 @@ import numpy as np
 
 from normreg_plugins.crowd.data import Record, read_rgb
 from normreg_plugins.evaluation import Labelled, plot_sheet, read_mask, spread
+from normreg_plugins.whole_files import read_numbers
 
 SHOWN = 12
 FILE = "contact_sheet.png"
 
 
 def draw_crowds(records: Mapping[str, Sequence[Record]], folder: Path) -> None:
-    """Images of all splits, with a point on each person."""
+    """Images of all splits, with their points."""
     ready = [record for some in records.values() for record in some if "error" not in record]
     images = []
     for record in _spread(ready):
         picture = folder / record["picture"]
-        points = np.load(picture.with_suffix(".npy"), allow_pickle=False)[:, :2]
-        title = f"{record['picture'].split('.')[0]}: {record['count']} people"
+        points = read_numbers(picture.with_suffix(".npy"), columns=2)[:, :2]
+        title = f"{record['picture'].split('.')[0]}: {record['count']} points"
         images.append(Labelled(title, read_rgb(picture), points=points))
     _write(images, folder / FILE)
 
 
 def draw_masks(names: Sequence[str], images: Path, masks: Path, path: Path) -> None:
     """Images with their masks over them."""
-    found = _spread([name for name in names if (images / f"{name}.jpg").is_file()])
-    _write([Labelled(n, read_rgb(images / f"{n}.jpg"), mask=read_mask(masks / f"{n}.png")) for n in found], path)
+    pictures = [images / f"{name}{suffix}" for name in names for suffix in (".jpg", ".png")]
+    found = _spread([picture for picture in pictures if picture.is_file()])
+    _write([Labelled(p.stem, read_rgb(p), mask=read_mask(masks / f"{p.stem}.png")) for p in found], path)
 
 
 def draw_boxes(coco: Mapping[str, Any], images: Path, path: Path) -> None:
@@ -46,6 +48,11 @@ def draw_boxes(coco: Mapping[str, Any], images: Path, path: Path) -> None:
         for image in found
     ]
     _write(labelled, path)
+
+
+def draw_titled(pictures: Sequence[tuple[str, np.ndarray]], path: Path) -> None:
+    """Pictures with their titles, all of them."""
+    _write([Labelled(title, picture) for title, picture in pictures], path)
 
 
 def _spread(some: Sequence[Any]) -> list[Any]:

@@ -125,8 +125,8 @@ def report(records: Mapping[str, Sequence[Record]], out: Path) -> int:
     for split, some in records.items():
         ready = [record for record in some if "error" not in record]
         left_out += [record["error"] for record in some if "error" in record]
-        people = sum(record["count"] for record in ready)
-        print(f"{split}: {len(ready)} images, {people} people")
+        points = sum(record["count"] for record in ready)
+        print(f"{split}: {len(ready)} images, {points} points")
         for record in ready:
             for what, number in record["odd"].items():
                 odd[what] += number

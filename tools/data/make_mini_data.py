@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
 
-from tools.data.mini_data import drawn_boxes, drawn_crowds, drawn_masks, yolo_layout
+from tools.data.mini_data import digit_folders, drawn_boxes, drawn_crowds, drawn_masks, yolo_layout
 from tools.data.mini_data.recipe import make_once
 
-KINDS = {kind.RECIPE.kind: kind for kind in (drawn_boxes, drawn_masks, yolo_layout, drawn_crowds)}
+KINDS = {kind.RECIPE.kind: kind for kind in (drawn_boxes, drawn_masks, yolo_layout, drawn_crowds, digit_folders)}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import track
 from scipy.io import loadmat
 
+from normreg_plugins.crowd.data import AnnotationError, mortal
 from normreg_plugins.evaluation import IGNORED, MaskError, read_mask, save_mask
 from normreg_plugins.whole_files import write_text
 from tools.data.contact_sheets import draw_masks
@@ -105,6 +106,14 @@ def refuse_partial(folder: Path, names: Sequence[str], suffix: str, source: str)
 
 def labels_in(mat_file: Path) -> NDArray[np.uint8]:
     """The class of each pixel in one of SBD's files."""
+    try:
+        return mortal(read_labels)(mat_file)
+    except AnnotationError as error:
+        raise AugError(str(error)) from error
+
+
+def read_labels(mat_file: Path) -> NDArray[np.uint8]:
+    """The same in this process, which a damaged file may end."""
     try:
         labels = loadmat(mat_file, variable_names=["GTcls"])["GTcls"][0, 0]["Segmentation"]
     except Exception as error:  # scipy and zlib raise many kinds for a torn file

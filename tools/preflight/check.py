@@ -12,6 +12,7 @@ from typing import Any
 from normreg_plugins.core.errors import NormRegError
 from tools.preflight.dataset_files import dataset_problems, datasets_in, evaluator_problems
 from tools.preflight.initial_weights import initial_weights, weight_problems
+from tools.preflight.installed_host import host_problems
 from tools.preflight.problem import Problem
 from tools.preflight.run_to_resume import resume_problems
 
@@ -28,7 +29,9 @@ def check(cfg: Mapping[str, Any], phases: Iterable[str] = ("train", "val")) -> N
 
 def problems_of(cfg: Mapping[str, Any], phases: Iterable[str] = ("train", "val")) -> list[Problem]:
     """One Problem for each thing that is missing or broken, however many keys ask for it."""
-    problems: list[Problem] = []
+    problems = host_problems(cfg)
+    if problems:  # nothing of the config can be read without its host
+        return problems
     for phase in phases:
         for key, dataset in datasets_in(cfg.get(f"{phase}_dataloader"), f"{phase}_dataloader"):
             problems += dataset_problems(key, dataset, cfg.get("model"))

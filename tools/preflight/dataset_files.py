@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tools.preflight.class_images import TYPES as CLASSIFICATION
+from tools.preflight.class_images import class_faults
 from tools.preflight.coco_annotations import coco_faults
 from tools.preflight.problem import Problem, is_remote, missing
 from tools.preflight.segmentation_masks import head_classes, mask_faults
@@ -31,6 +33,8 @@ def dataset_problems(key: str, dataset: Mapping[str, Any], model: Any) -> list[P
         return []  # the files are not on this machine's disk
     if root and not Path(root).is_dir():
         return [missing(Path(root), f"{key}.data_root")]
+    if dataset.get("type") in CLASSIFICATION:
+        return _content_problems(key, dataset, {}, model)
     wanted = {f"{key}.data_prefix.{name}": path for name, path in (dataset.get("data_prefix") or {}).items()}
     if dataset.get("ann_file"):
         wanted[f"{key}.ann_file"] = dataset["ann_file"]
@@ -45,7 +49,9 @@ def _content_problems(key: str, dataset: Mapping[str, Any], paths: Mapping[str, 
     """Faults inside files that are all there."""
     root = dataset.get("data_root") or ""
     asked, faults = f"{key}.ann_file", []
-    if dataset.get("type") == "CocoDataset" and asked in paths:
+    if dataset.get("type") in CLASSIFICATION:
+        asked, faults = f"{key}.data_root", class_faults(dataset, Path(root), model)
+    elif dataset.get("type") == "CocoDataset" and asked in paths:
         images = paths.get(f"{key}.data_prefix.img", Path(root))
         faults = coco_faults(paths[asked], images, (dataset.get("metainfo") or {}).get("classes", ()))
     elif "seg_map_path" in (dataset.get("data_prefix") or {}):

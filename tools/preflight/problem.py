@@ -18,7 +18,8 @@ class Problem:
 
     def __str__(self) -> str:
         elsewhere = " ".join(f"{key}=PATH" for key in self.keys)
-        return f"- {self.what}\n  {self.get}\n  or, if it is elsewhere: --cfg-options {elsewhere}"
+        way_out = f"\n  or, if it is elsewhere: --cfg-options {elsewhere}" if elsewhere else ""
+        return f"- {self.what}\n  {self.get}{way_out}"
 
 
 def missing(path: Path, key: str) -> Problem:

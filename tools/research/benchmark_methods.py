@@ -26,16 +26,18 @@ from rich.progress import track
 from rich.table import Table
 
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
-from tools.research.mini_tasks import TASKS, config_of
+from tools.research.comparison.description import read_comparison
+from tools.research.comparison.train_cell import config_of
 from tools.shared.mm_runs import build_runner, check_or_refuse, read_config
 
 BASELINE = "wd"
+TASKS = ("detection", "segmentation", "crowd")
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("task", choices=TASKS)
+    add("task", choices=TASKS, help="whose methods in configs/comparisons are measured")
     add("--rounds", type=int, default=3, help="rounds to time; each has as many steps as the interval of WRS")
     add("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
@@ -61,8 +63,9 @@ def ready_step(config: Path, task: str, batch: Any = None) -> tuple[Callable[[],
 def step_times(task: str, rounds: int) -> dict[str, list[float]]:
     """Seconds of a step, averaged over each round. The first round warms up and is left out."""
     steps, batch, length = {}, None, 1
-    for method in TASKS[task].methods:
-        steps[method], batch, interval = ready_step(config_of(task, method), task, batch)
+    comparison = read_comparison(task)
+    for method in comparison.methods:
+        steps[method], batch, interval = ready_step(config_of(comparison, method), task, batch)
         length = max(length, interval)
     times: dict[str, list[float]] = {method: [] for method in steps}
     for _ in track(range((rounds + 1) * length), "stepping all in turns", console=Console(stderr=True)):
@@ -101,9 +104,10 @@ def _most_resident() -> int:
 
 def memories(task: str, threads: int) -> dict[str, int]:
     found = {}
-    for method in track(TASKS[task].methods, "measuring memory", console=Console(stderr=True)):
+    comparison = read_comparison(task)
+    for method in track(comparison.methods, "measuring memory", console=Console(stderr=True)):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-            found[method] = alone.submit(peak_memory, config_of(task, method), task, threads).result()
+            found[method] = alone.submit(peak_memory, config_of(comparison, method), task, threads).result()
     return found
 
 
@@ -112,7 +116,7 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     memory = memories(args.task, args.threads)
     times = step_times(args.task, args.rounds)
-    shown = Table(title=f"{TASKS[args.task].config}, beside weight decay")
+    shown = Table(title=f"{read_comparison(args.task).title}, beside weight decay")
     for column in ("method", "step time", "lowest - highest", "memory", "GiB"):
         shown.add_column(column, justify="left" if column == "method" else "right")
     for method, mine in times.items():

@@ -1,114 +1,126 @@
 #!/usr/bin/env python
-"""Every method on a drawn set, over seeds: `python tools/research/compare_methods.py detection --seeds 0 1`.
+"""Methods over rates and seeds, on any task: `python tools/research/compare_methods.py detection --seeds 0 1`.
 
-It trains the configs of configs/mini, changing only the seed, tests the checkpoint with the best validation score, and
-prints a table of the scores. It draws the score of each seed as a dot, and the course of each method. Results are kept
-in the work dir, and a run with a result is not repeated. So a longer comparison continues a shorter one. On two CPU
-cores a detector takes six minutes, a segmenter or crowd counter five.
+A comparison is a short file in configs/comparisons, or a file of yours. Each cell of its table is one training: a
+method, a setting such as the number of pictures, a learning rate and a seed. First every method tries equally many
+rates, and the validation score chooses one of them. Then the chosen rate runs with all seeds, and the test scores are
+reported with a paired test.
+
+A cell with a result is not trained again, so the command can be stopped and started at any time. Start it in several
+terminals, on several machines that share the work dir, or in a Slurm array: each process takes cells that no other has.
+If a process dies, the others take its cell up again.
+
+The work dir gets NAME.json with all cells, NAME.md with the tables, and the pictures. Given such a JSON file in place
+of a name, the command prints its tables and draws its pictures, and trains nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # tools/__init__.py says why
 
-from mmengine.config import DictAction
-from rich.box import MARKDOWN
-from rich.table import Table
-
-from normreg_plugins.analysis import logs_of, plot_runs
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.evaluation import plot_dots
-from normreg_plugins.whole_files import write_json
-from tools.research.mini_tasks import TASKS, Task, config_of
-from tools.shared.mm_runs import build_runner, check_or_refuse, read_config
-from tools.shared.wide_console import wide_console
+from normreg_plugins.whole_files import write_json, write_text
+from tools.research.comparison.cells import Cell, Results
+from tools.research.comparison.description import Comparison, described, read_comparison
+from tools.research.comparison.figures import draw
+from tools.research.comparison.page import content_of, markdown, read_content, with_tables
+from tools.research.comparison.train_cell import train_cell
+from tools.research.comparison.work import results_so_far, work
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("task", choices=TASKS)
-    add("--methods", nargs="+", metavar="METHOD", help="default: all that configs/mini has for the task")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    add("--work-dir", type=Path, help="default: work_dirs/compare_TASK; take another with --cfg-options")
-    add("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", default={}, help="settings to override")
-    args = parser.parse_args()
-    known = TASKS[args.task].methods
-    args.methods = args.methods or known
-    if unknown := set(args.methods) - set(known):
-        parser.error(f"--methods {' '.join(sorted(unknown))}: configs/mini has {', '.join(known)} for {args.task}")
-    args.work_dir = args.work_dir or Path("work_dirs") / f"compare_{args.task}"
-    return args
+    add("comparison", help=f"one of {', '.join(described())}, a description (.py) or results (.json)")
+    add("--methods", nargs="+", metavar="METHOD", help="train only these; the table shows all")
+    add("--columns", nargs="+", metavar="COLUMN", help="train only these")
+    add("--seeds", type=int, nargs="+", help="in place of those of the description; the first one chooses the rates")
+    add("--work-dir", type=Path, help="default: work_dirs/compare_NAME")
+    add("--out", type=Path, help="where tables and pictures go; default: the work dir")
+    add("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="settings of all cells to override")
+    add("--page", type=Path, help="put the tables into this page, between its two comments for this comparison")
+    add("--show", action="store_true", help="train nothing: the tables and pictures of what there is")
+    return parser.parse_args(argv)
 
 
-def run(config: Path, seed: int, work_dir: Path, options: Mapping[str, Any] | None = None) -> dict[str, float]:
-    """Train, and test the checkpoint with the best validation score; or read the result of an earlier run."""
-    result_file = work_dir / "result.json"
-    if result_file.is_file():
-        return json.loads(result_file.read_text())
-    overrides = {
-        "randomness.seed": seed,
-        "visualizer.name": work_dir.name,  # mmengine keeps one visualizer per name
-        "default_hooks.checkpoint.interval": -1,  # only the best one is needed
-        "default_hooks.checkpoint.save_last": False,
-        "default_hooks.checkpoint.save_optimizer": False,
-        **(options or {}),
-    }
-    cfg = read_config(config, overrides, work_dir)
-    check_or_refuse(cfg, str(config), ("train", "val", "test"))
-    runner = build_runner(cfg)
-    runner.train()
-    runner.load_checkpoint(runner.message_hub.get_info("best_ckpt"))
-    result = {name: float(score) for name, score in runner.test().items()}
-    write_json(result_file, result)
-    return result
+def key_values(given: list[str]) -> dict[str, Any]:
+    """KEY=VALUE as settings. A value that is not JSON is text."""
+    settings = {}
+    for each in given:
+        key, is_pair, value = each.partition("=")
+        if not is_pair:
+            raise NormRegError(f"--cfg-options {each}: write KEY=VALUE")
+        try:
+            settings[key] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[key] = value
+    return settings
 
 
-def table(task: Task, seeds: list[int], results: Mapping[str, list[dict[str, Any]]]) -> Table:
-    each = next(iter(task.scores))
-    shown = Table("method", f"{each}, seeds {', '.join(map(str, seeds))}", box=MARKDOWN)
-    for name in task.scores:
-        shown.add_column(f"mean {name}")
-    for method, runs in results.items():
-        columns = {name: [result[key] for result in runs] for name, key in task.scores.items()}
-        means = [f"{statistics.mean(values):.{task.digits}f}" for values in columns.values()]
-        shown.add_row(method, ", ".join(f"{value:.{task.digits}f}" for value in columns[each]), *means)
-    return shown
+def described_by(args: argparse.Namespace) -> Comparison:
+    comparison = read_comparison(args.comparison)
+    for option, known in (("methods", comparison.methods), ("columns", comparison.columns)):
+        if unknown := sorted(set(getattr(args, option) or ()) - set(known)):
+            raise NormRegError(f"--{option} {unknown[0]}: {comparison.name} has {', '.join(known)}")
+    return comparison.with_settings(key_values(args.cfg_options)).with_seeds(args.seeds)
 
 
-def draw(task: Task, work_dir: Path, seeds: list[int], results: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Draw the score of each seed, and the course of each method's first seed."""
-    dots = {name: {m: [run[key] for run in runs] for m, runs in results.items()} for name, key in task.scores.items()}
-    plot_dots(dots, work_dir / "scores.png")
-    print(f"picture: {work_dir / 'scores.png'}")
-    folders = {method: work_dir / f"{method}_{seeds[0]}" for method in results}
-    try:
-        plot_runs(logs_of(list(folders.values()), list(folders)), work_dir / "norms.png")
-    except NormRegError as error:
-        print(f"no picture of the courses: {error}")
+def train(args: argparse.Namespace, comparison: Comparison, folder: Path) -> tuple[Results, list[Cell]]:
+    methods, columns = args.methods or comparison.methods, args.columns or comparison.columns
+
+    def takes(cell: Cell) -> bool:
+        return cell.method in methods and cell.column in columns
+
+    failed = [] if args.show else work(comparison, folder, train_cell, takes)
+    return results_so_far(comparison, folder), failed
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """The command that makes the whole table."""
+    command = ["python", "tools/research/compare_methods.py", args.comparison]
+    command += ["--seeds", *map(str, args.seeds)] if args.seeds else []
+    command += ["--cfg-options", *args.cfg_options] if args.cfg_options else []
+    return shlex.join(command)
+
+
+def report(comparison: Comparison, found: Results, command: str, folder: Path, page: Path | None) -> None:
+    text = markdown(comparison, found, command)
+    write_json(folder / f"{comparison.name}.json", content_of(comparison, found, command))
+    if page is None:
+        write_text(folder / f"{comparison.name}.md", text)
     else:
-        print(f"picture: {work_dir / 'norms.png'}")
+        write_text(page, with_tables(page.read_text(), comparison.name, text))
+    print(text)
+    for picture in draw(comparison, found, folder):
+        print(f"picture: {picture}")
 
 
-def main() -> int:
-    args = parse_args()
-    task = TASKS[args.task]
-    results: dict[str, list[dict[str, Any]]] = {method: [] for method in args.methods}
-    for seed in args.seeds:
-        for method in args.methods:
-            work_dir = args.work_dir / f"{method}_{seed}"
-            results[method].append(run(config_of(args.task, method), seed, work_dir, args.cfg_options))
-    wide_console().print(table(task, args.seeds, results))
-    draw(task, args.work_dir, args.seeds, results)
-    return 0
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    failed: list[Cell] = []
+    try:
+        if args.comparison.endswith(".json"):
+            comparison, found, command = read_content(Path(args.comparison))
+            folder = Path(args.comparison).parent
+        else:
+            comparison = described_by(args)
+            folder = args.work_dir or Path("work_dirs") / f"compare_{comparison.name}"
+            found, failed = train(args, comparison, folder)
+            command = command_of(args)
+        report(comparison, found, command, args.out or folder, args.page)
+    except NormRegError as error:
+        print(f"compare_methods.py: {error}", file=sys.stderr)
+        return 2
+    for cell in failed:
+        print(f"failed: {cell}; the next start tries it again", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tools.research.studies.command import Part, main_of
 
 PARTS = {
     "equilibrium": Part(l2_equilibrium, updates=1000, summary=l2_equilibrium.exponents),
-    "best_rates": Part(l2_best_rates, updates=500),
+    "best_rates": Part(l2_best_rates, updates=1000),
 }
 
 

@@ -102,9 +102,10 @@ def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> N
 
 def _mini_run(config_file: Path) -> str:
     """How to run the nearest config that needs no downloads: the same method on a drawn set, else WRS on that task."""
-    task = config_file.stem.split("_")[0]
-    folder = ROOT / "configs" / "mini"
-    minis = (folder / config_file.name, folder / f"{task}_wrs.py", folder / "yolov3_wrs.py")
+    folder, stem = ROOT / "configs" / "mini", config_file.stem
+    task = "resnet18" if config_file.parent.name == "classification" else stem.split("_")[0]
+    method = next((m for m in ("wrs_ic", "wrs", "aws", "pgd", "adamp", "wd") if stem.endswith(m)), "wrs")
+    minis = (folder / config_file.name, folder / f"{task}_{method}.py", folder / "yolov3_wrs.py")
     mini = next((path for path in minis if path.is_file()), None)
     if mini is None or mini == config_file.resolve():
         return ""

@@ -5,7 +5,7 @@ from normreg_plugins.core.training.averages import correct_average_, match_norms
 from normreg_plugins.core.training.compiled_steps import keep_step_hooks
 from normreg_plugins.core.training.handle import Handle, handle_of
 from normreg_plugins.core.training.phase import PerEpoch
-from normreg_plugins.core.training.update_count import STATE_KEY
+from normreg_plugins.core.training.saved_entry import STATE_KEY
 from normreg_plugins.core.training.weight_decay import named_by
 
 __all__ = [

@@ -21,6 +21,11 @@ else:  # torch < 2.3; the compiler recognises its own function only
     from torch._dynamo.external_utils import is_compiling
 
 
+_watching: set[FirstForward] = set()
+"""Kept alive while a forward runs: if the optimizer and all that hangs on it were collected in the middle of it, the
+trace would be taken off torch's stack of modes at the wrong place, and could stay on for good."""
+
+
 class FirstForward:
     """Watches the first training forward of a model, then takes itself off.
 
@@ -61,11 +66,13 @@ class FirstForward:
         self._trace = FilterTrace(model, layers_of(model))
         self._watch = self._trace.watching()
         self._watch.__enter__()
+        _watching.add(self)
 
     def _finish(self, model: nn.Module, args: Any, output: Any) -> None:
         if model is not self._model() or self._watch is None or is_compiling():
             return
         self._watch.__exit__(None, None, None)
+        _watching.discard(self)
         trace, self._trace, self._watch = self._trace, None, None
         if output is not None and trace is not None and self._done is not None:
             self.remove()

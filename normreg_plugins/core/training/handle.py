@@ -20,8 +20,9 @@ from normreg_plugins.core.training.kept_values import KeptValues
 from normreg_plugins.core.training.lost_hooks import attached_to, forget, remember
 from normreg_plugins.core.training.norms_at_start import NormsAtStart
 from normreg_plugins.core.training.phase import PerEpoch, Phase
+from normreg_plugins.core.training.saved_entry import SavedEntry
 from normreg_plugins.core.training.selection import Selection
-from normreg_plugins.core.training.skipped_steps import skip_flag
+from normreg_plugins.core.training.skipped_steps import moves_nothing, skip_flag
 from normreg_plugins.core.training.update_count import UpdateCount
 from normreg_plugins.core.training.weight_decay import WeightDecayOff, spared_from_decay
 from normreg_plugins.core.verdicts import Forward, Verdicts
@@ -54,10 +55,13 @@ class Handle:
         self.undecayed = tuple(name for name, p in model.named_parameters() if id(p) in spared)
         """The names of the parameters whose weight decay is off."""
         self._decay = WeightDecayOff(optimizer, spared.values(), schedulers)
+        self._saved = SavedEntry(optimizer, lambda: self._kept.saved())
         self._count = UpdateCount(optimizer)
         self._kept = KeptValues(optimizer, self._targets, method.keeps)
         self._begun_with = NormsAtStart()
         self._tell_at_start: list[Callable[[Handle], None]] = []
+        self._idle = False
+        """Whether the step now running moves nothing, and so is no update."""
         self._confirmation = confirmation
         self._first = FirstForward(model, self._first_forward, confirmation.first_forward if confirmation else None)
         if confirmation is None and type(method).start is Method.start:
@@ -132,6 +136,7 @@ class Handle:
         if forget(self._optimizer):
             self._kept.forget()
             self._count.forget()
+            self._saved.forget()
 
     def __enter__(self) -> Handle:
         return self
@@ -160,6 +165,9 @@ class Handle:
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         closure = args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
+        self._idle = closure is None and moves_nothing(optimizer)
+        if self._idle:
+            return None
         if closure is None:
             self._gradients_ready()
             return None
@@ -182,6 +190,8 @@ class Handle:
         return rates if flag is None else [torch.where(flag > 0, 0.0, rate) for rate in rates]
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self._idle:
+            return
         self._count.tick()
         self._kept.write()
         if self._count.due(self.method.interval, self._phase.holds):

@@ -1,7 +1,7 @@
 """Know which optimizers a method is attached to, and warn of copies that lost it.
 
-An optimizer that is copied or pickled loses its hooks, but keeps its `defaults` and its `state`. These show
-that it is a copy.
+An optimizer that is copied or pickled loses its hooks, but keeps its `defaults`, its `state` and its groups. These
+show that it is a copy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from normreg_plugins.core.errors import PluginLostWarning
-from normreg_plugins.core.training.update_count import STATE_KEY
+from normreg_plugins.core.training.saved_entry import STATE_KEY
 
 # Weak on both sides: a handle lives as long as its hooks on the optimizer do.
 _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Any]] = weakref.WeakKeyDictionary()
@@ -41,12 +41,12 @@ def _tell_if_lost(optimizer: Optimizer, *_: Any) -> None:
     """Runs after the step of any optimizer of this process."""
     if optimizer in _attached or optimizer in _told:
         return
-    if STATE_KEY in optimizer.defaults or STATE_KEY in optimizer.state:
+    if STATE_KEY in optimizer.defaults or STATE_KEY in optimizer.state or STATE_KEY in optimizer.param_groups[0]:
         _told.add(optimizer)
         warnings.warn(
             f"A method was attached to the optimizer that this {type(optimizer).__name__} was copied or resumed from. "
             "It does not act on this one, because copying and pickling lose optimizer hooks. Call attach() on it; or, "
-            f"to train on without the method, `optimizer.state.pop({STATE_KEY!r}, None)`.",
+            f"to train on without the method, `optimizer.param_groups[0].pop({STATE_KEY!r}, None)`.",
             PluginLostWarning,
             stacklevel=2,
         )

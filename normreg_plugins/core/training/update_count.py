@@ -1,4 +1,4 @@
-"""Count the parameter updates that happened. Every checkpoint of the optimizer carries the count."""
+"""Count the parameter updates that happened. Every checkpoint of the optimizer carries the count: see saved_entry."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from normreg_plugins.core.training.saved_entry import STATE_KEY
 from normreg_plugins.core.training.skipped_steps import UnreadFlags, skip_flag
-
-STATE_KEY = "normreg_plugins"
 
 
 class UpdateCount:
@@ -62,10 +61,8 @@ class UpdateCount:
         return not skipped and on(self._settled)
 
     def forget(self) -> None:
-        """Leave a plain optimizer."""
         for handle in self._handles:
             handle.remove()
-        self._optimizer.state.pop(STATE_KEY, None)  # type: ignore[call-overload]
 
     def _settle(self, more: int = 0) -> None:
         """Add these updates and those of the unread flags."""

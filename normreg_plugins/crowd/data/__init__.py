@@ -11,8 +11,9 @@ from normreg_plugins.crowd.data.images import (
     stored_rotated,
 )
 from normreg_plugins.crowd.data.mat_files import AnnotationError, read_qnrf_points, read_shanghaitech_points
+from normreg_plugins.crowd.data.mortal_reader import MortalReader, mortal
 from normreg_plugins.crowd.data.points import Points, clean_points, neighbour_distances
-from normreg_plugins.crowd.data.preparation import PreparationError, RawImage, Record, Settings, prepare
+from normreg_plugins.crowd.data.preparation import PreparationError, RawImage, Record, Settings, prepare, records_in
 from normreg_plugins.crowd.data.resize import (
     LONGEST_SIDE,
     SHORTER_SIDE,
@@ -29,6 +30,7 @@ __all__ = [
     "SHORTER_SIDE",
     "UNREADABLE",
     "AnnotationError",
+    "MortalReader",
     "Pixels",
     "Points",
     "PreparationError",
@@ -41,11 +43,13 @@ __all__ = [
     "clean_points",
     "crop",
     "flip",
+    "mortal",
     "neighbour_distances",
     "prepare",
     "read_qnrf_points",
     "read_rgb",
     "read_shanghaitech_points",
+    "records_in",
     "resize",
     "resize_points",
     "stored_rotated",

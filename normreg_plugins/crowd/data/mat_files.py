@@ -53,4 +53,5 @@ def _as_points(values: Any, path: Path | str) -> Points:
         return np.zeros((0, 2), dtype=np.float32)
     if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iuf":
         raise AnnotationError(f"{path}: points must be N x 2 numbers (x, y), got {array.dtype} {list(array.shape)}")
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is counted as not finite
+        return array.astype(np.float32)

@@ -25,12 +25,15 @@ from PIL import Image
 
 from normreg_plugins.crowd.data.images import Pixels, UnreadableImageError, read_rgb, stored_rotated
 from normreg_plugins.crowd.data.mat_files import AnnotationError
+from normreg_plugins.crowd.data.mortal_reader import mortal
 from normreg_plugins.crowd.data.points import CleanPoints, Points, clean_points, neighbour_distances
 from normreg_plugins.crowd.data.resize import bounded_size, checked_bounds, resize, resize_points
-from normreg_plugins.whole_files import replacing, write_json
+from normreg_plugins.whole_files import DamagedFileError, read_json, replacing, write_json
 
 SETTINGS_FILE = "settings.json"
 Record = dict[str, Any]
+RECORD_KEYS = {"name", "picture", "width", "height", "count"}
+"""What every record has; those of `prepare` hold more."""
 
 
 class PreparationError(ValueError):
@@ -82,6 +85,15 @@ def prepare(
             write_json(out / f"{split}.json", _index(records))
 
 
+def records_in(index: Path) -> list[Record]:
+    """The records of the images of one split, from the index that a preparation wrote."""
+    content = read_json(index)
+    records = content.get("images") if isinstance(content, dict) else None
+    if not isinstance(records, list) or not all(isinstance(r, dict) and r.keys() >= RECORD_KEYS for r in records):
+        raise DamagedFileError(f"{index} is no index of prepared images: each needs {', '.join(sorted(RECORD_KEYS))}")
+    return records
+
+
 def _index(records: Sequence[Record]) -> dict[str, Any]:
     return {
         "images": [record for record in records if "error" not in record],
@@ -94,7 +106,7 @@ def _prepare_or_explain(
 ) -> Record:
     done = folder / f"{raw.name}.json"
     if done.is_file():
-        return json.loads(done.read_text())
+        return read_json(done)
     try:
         record = _prepare_image(raw, folder, settings, read_points)
     except (AnnotationError, UnreadableImageError, FileNotFoundError) as error:
@@ -104,7 +116,7 @@ def _prepare_or_explain(
 
 
 def _prepare_image(raw: RawImage, folder: Path, settings: Settings, read_points: Callable[[Path], Points]) -> Record:
-    image, clean, turned = _read(raw, read_points(raw.annotation))
+    image, clean, turned = _read(raw, mortal(read_points)(raw.annotation))
     old = image.shape[1], image.shape[0]
     new = bounded_size(*old, settings.shorter_side)
     points = resize_points(clean.points, old, new)
@@ -164,7 +176,7 @@ def _write_settings(out: Path, settings: Settings) -> None:
     """Write the settings into the folder; refuse a folder that was prepared with other settings."""
     path = out / SETTINGS_FILE
     if path.is_file():
-        before = json.loads(path.read_text())
+        before = read_json(path)
         now = json.loads(json.dumps(asdict(settings)))
         if before != now:
             raise PreparationError(

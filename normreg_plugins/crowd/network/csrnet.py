@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -48,6 +48,7 @@ class CSRNet(nn.Module):
             where no norm layer follows.
         output: 'abs', 'relu' or 'free'. The original is 'free': its density can be negative, and negative
             density cancels people in the count.
+        width: factor on the channels of every 3x3 convolution. The ImageNet weights of VGG16 need 1.
     """
 
     def __init__(
@@ -55,15 +56,19 @@ class CSRNet(nn.Module):
         norm: NormFactory | None = nn.BatchNorm2d,
         conv: ConvFactory = nn.Conv2d,
         output: str = "abs",
+        width: float = 1.0,
     ) -> None:
         super().__init__()
         if output not in ACTIVATIONS:
             raise ValueError(f"output {output!r} is none of {list(ACTIVATIONS)}")
+        if not width > 0:
+            raise ValueError(f"width must be above 0, got {width}")
         self.activation = output
         block = partial(_block, norm, conv)
-        self.front = nn.Sequential(_front(block))
-        self.back = nn.Sequential(_back(block))
-        self.output = nn.Conv2d(BACK["back6"], 1, kernel_size=1)
+        front, back = _scaled(FRONT, width), _scaled(BACK, width)
+        self.front = nn.Sequential(_front(block, front))
+        self.back = nn.Sequential(_back(block, front["conv4_3"], back))
+        self.output = nn.Conv2d(back["back6"], 1, kernel_size=1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -110,10 +115,14 @@ def _block(norm: NormFactory | None, conv: ConvFactory, width_in: int, width: in
     return nn.Sequential(layers)
 
 
-def _front(block: Callable[[int, int, int], nn.Module]) -> OrderedDict[str, nn.Module]:
+def _scaled(widths: Mapping[str, int], factor: float) -> dict[str, int]:
+    return {name: max(1, round(width * factor)) for name, width in widths.items()}
+
+
+def _front(block: Callable[[int, int, int], nn.Module], widths: Mapping[str, int]) -> OrderedDict[str, nn.Module]:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     width_in, stage = 3, "1"
-    for name, width in FRONT.items():
+    for name, width in widths.items():
         if name[4] != stage:
             layers[f"pool{stage}"] = nn.MaxPool2d(2)
             stage = name[4]
@@ -122,10 +131,11 @@ def _front(block: Callable[[int, int, int], nn.Module]) -> OrderedDict[str, nn.M
     return layers
 
 
-def _back(block: Callable[[int, int, int], nn.Module]) -> OrderedDict[str, nn.Module]:
+def _back(
+    block: Callable[[int, int, int], nn.Module], width_in: int, widths: Mapping[str, int]
+) -> OrderedDict[str, nn.Module]:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    width_in = FRONT["conv4_3"]
-    for name, width in BACK.items():
+    for name, width in widths.items():
         layers[name] = block(width_in, width, DILATION)
         width_in = width
     return layers

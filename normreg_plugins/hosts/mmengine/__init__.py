@@ -1,6 +1,6 @@
 """mmengine and all that trains on it: importing this registers everything of ours, under names of our own."""
 
-from normreg_plugins.hosts.mmengine import adamp, crowd, layer_names
+from normreg_plugins.hosts.mmengine import adamp, cifar_resnet, crowd, layer_names
 from normreg_plugins.hosts.mmengine.checkpoint_hook import NormRegCheckpointHook
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
 from normreg_plugins.hosts.mmengine.detection_metric import NormRegPrecisionRecallMetric
@@ -20,6 +20,7 @@ __all__ = [
     "NormRegPrecisionRecallMetric",
     "adamp",
     "build_regularizer",
+    "cifar_resnet",
     "crowd",
     "handles_of",
     "layer_names",

@@ -9,8 +9,9 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from normreg_plugins.hosts.mmengine.random_states import Continuation
 from normreg_plugins.whole_files import replacing
 
 BACKEND = "normreg_whole_files"
@@ -37,12 +38,37 @@ class NormRegCheckpointHook(CheckpointHook):
     names it, and only then the outdated one goes.
 
         default_hooks = dict(checkpoint=dict(type="NormRegCheckpointHook", interval=1))
+
+    Args:
+        random_states: save the random states of every rank too. A run that is killed and resumed then ends with the
+            same weights, bit for bit, as one that was never stopped. It needs `randomness=dict(seed=...)`. Worker
+            processes start anew in each epoch, with a seed of that epoch.
+        kwargs: those of mmengine's CheckpointHook.
     """
 
     file_backend: Any
 
+    def __init__(self, *args: Any, random_states: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._continuation = Continuation() if random_states else None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if self._continuation is not None:
+            self._continuation.save(checkpoint)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        if self._continuation is not None and runner._resume:
+            self._continuation.load(checkpoint, runner)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        if self._continuation is not None:
+            self._continuation.begin_epoch(runner)
+
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
+        _warn_of_half_an_epoch(runner)
+        if self._continuation is not None:
+            self._continuation.begin(runner)
         if self.file_client_args is None and isinstance(self.file_backend, LocalBackend):
             self.backend_args = {"backend": BACKEND}
             self.file_backend = WholeFiles()
@@ -112,3 +138,14 @@ class NormRegCheckpointHook(CheckpointHook):
             self.file_backend.remove(path)
         elif self.file_backend.isdir(path):  # DeepSpeed saves folders
             self.file_backend.rmtree(path)
+
+
+def _warn_of_half_an_epoch(runner: Runner) -> None:
+    """mmengine's loop by epochs begins an epoch at its first batch, also when the checkpoint is from its middle."""
+    loop = runner.train_loop
+    if isinstance(loop, EpochBasedTrainLoop) and (done := loop.iter - loop.epoch * len(loop.dataloader)):
+        runner.logger.warning(
+            f"the checkpoint is from the middle of epoch {loop.epoch + 1}, {done} of {len(loop.dataloader)} iterations "
+            "into it. mmengine begins that epoch again and counts these iterations twice. So this run makes more "
+            "updates than one that was not stopped. Resume from the end of an epoch, or train by iterations."
+        )

@@ -2,6 +2,7 @@
 
     conv_cfg=dict(type="NormRegWSConv2d")                  # also WN, CWN, BWN; Conv1d, Conv3d
     norm_cfg=dict(type="NormRegScaleBias", sigma=0.1)      # in place of BN, with PGD
+    norm_cfg=dict(type="NormRegMeanOnlyBN")                # in place of BN, with BWN
 
     conv_cfg=dict(type="NormRegFoldedConv2d"), norm_cfg=dict(type="NormRegFoldedNorm")   # folded
 
@@ -19,7 +20,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from normreg_plugins.hosts.mmengine.method_hook import bare_model
-from normreg_plugins.layers import NORMALIZED_LAYERS, ScaleBias, assign_linear_sigma, zero_scales_
+from normreg_plugins.layers import NORMALIZED_LAYERS, MeanOnlyBatchNorm, ScaleBias, assign_linear_sigma, zero_scales_
 
 for _layer in NORMALIZED_LAYERS.values():
     MODELS.register_module(f"NormReg{_layer.__name__}", module=_layer)
@@ -31,6 +32,20 @@ class NormRegScaleBias(ScaleBias):
 
     Its attribute in a model is called as a batch norm's is ('bn', 'bn1', ...), so that gamma and beta
     keep the keys they have in a checkpoint of the batch norm net.
+
+    Args:
+        eps: ignored; mmcv passes it to every norm layer. Nothing is divided here.
+    """
+
+    _abbr_ = "bn"
+
+    def __init__(self, num_features: int, eps: float = 1e-5, **kwargs: Any) -> None:
+        super().__init__(num_features, **kwargs)
+
+
+@MODELS.register_module()
+class NormRegMeanOnlyBN(MeanOnlyBatchNorm):
+    """MeanOnlyBatchNorm as mmcv's `build_norm_layer` wants it.
 
     Args:
         eps: ignored; mmcv passes it to every norm layer. Nothing is divided here.

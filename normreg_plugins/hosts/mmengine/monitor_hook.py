@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch.optim import Optimizer
@@ -28,6 +29,7 @@ class _Watch:
 
     name: str
     """Of the optimizer, where there are several."""
+    wrapper: OptimWrapper
     monitor: Monitor
     sink: JsonLinesSink | None
     told: Report | None = None
@@ -72,9 +74,13 @@ class NormRegMonitorHook(Hook):
         for name, wrapper in named_wrappers(runner).items():
             if isinstance(wrapper.optimizer, Optimizer):
                 sink = JsonLinesSink(run_file(runner.work_dir, name)) if is_main_process() else None
-                model, before = bare_model(runner), runner.iter // wrapper._accumulative_counts
-                monitor = start_monitor(wrapper.optimizer, model, self._interval, self._names, sink, before)
-                self._watches.append(_Watch(name, monitor, sink))
+                monitor = start_monitor(wrapper.optimizer, bare_model(runner), self._interval, self._names, sink)
+                self._watches.append(_Watch(name, wrapper, monitor, sink))
+
+    def before_train(self, runner: Runner) -> None:
+        """Runs after a checkpoint was loaded. One of a run without a monitor holds no count."""
+        for watch in self._watches:
+            watch.monitor.suppose(runner.iter // watch.wrapper._accumulative_counts)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for watch in self._watches:

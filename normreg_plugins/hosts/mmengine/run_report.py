@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger, print_log
 from normreg_plugins.analysis import rate_at_start
 from normreg_plugins.core import Handle
 from normreg_plugins.hosts.mmengine.config_text import setting, types_in
+from normreg_plugins.hosts.tested_versions import MM, warn_of_untested
 from normreg_plugins.whole_files import write_text
 
 REASONS_SHOWN = 6
@@ -20,6 +21,7 @@ REASONS_SHOWN = 6
 
 def report(handles: Sequence[Handle]) -> None:
     """One handle, or one for each of several optimizers."""
+    warn_of_untested(MM)
     for handle in handles:
         print_log("\n".join(_short(handle)), logger="current")
         handle.at_start(_tell_rate)  # only then are the weights loaded

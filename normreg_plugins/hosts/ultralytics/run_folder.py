@@ -17,17 +17,23 @@ PREFIX = colorstr("normreg:")
 VERDICTS_FILE = "verdicts.txt"
 
 
-def tell(handle: Handle, optimizer: Optimizer, model: nn.Module, folder: Path) -> None:
-    """Say which weights a method acts on, in short in the log and in full in the run folder, and what is decayed."""
-    method, verdicts, file = handle.method, handle.verdicts, folder / VERDICTS_FILE
-    LOGGER.info(f"{PREFIX} {method!r} acts on {len(handle.targets)} of {verdicts.summary()}; all in {file}")
+def tell(handle: Handle, optimizer: Optimizer, model: nn.Module) -> None:
+    """Say in the log which weights a method acts on, and what is decayed."""
+    method = handle.method
+    targets = f"{len(handle.targets)} of {handle.verdicts.summary()}"
+    LOGGER.info(f"{PREFIX} {method!r} acts on {targets}; all in {VERDICTS_FILE}")
     counts = decayed_counts(optimizer, model, (model.get_parameter(name) for name in handle.targets))
     decayed = ", ".join(f"{kind} {count}" for kind, count in counts.items())
     LOGGER.info(f"{PREFIX} parameters with weight decay: {decayed} (decay_on={method.decay_on!r})")
     if change := rate_at_start(handle):
         LOGGER.info(f"{PREFIX} {change}")
+
+
+def write_verdicts(handle: Handle, folder: Path) -> None:
+    """Say in full in the run folder which weights a method acts on."""
     left = "".join(f"\n  {name}: {why}" for name, why in handle.left_alone.items())
-    write_text(file, f"{verdicts}\n\n{method!r} leaves alone:{left or ' nothing'}\n")
+    text = f"{handle.verdicts}\n\n{handle.method!r} leaves alone:{left or ' nothing'}\n"
+    write_text(folder / VERDICTS_FILE, text)
 
 
 def norm_scalars(handle: Handle, model: nn.Module) -> dict[str, float]:

@@ -25,11 +25,12 @@ from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import named_by
 from normreg_plugins.hosts.method_settings import settings_of, write_settings
 from normreg_plugins.hosts.monitoring import EVERY
+from normreg_plugins.hosts.tested_versions import warn_of_untested
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
 from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
 from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.resume_check import refuse_strange
-from normreg_plugins.hosts.ultralytics.run_folder import norm_scalars, tell
+from normreg_plugins.hosts.ultralytics.run_folder import norm_scalars, tell, write_verdicts
 
 
 def with_method(
@@ -50,6 +51,7 @@ def with_method(
     layers or gammas gives them the weight decay of the weights. A decayed beta warms up as a weight does, not as a bias
     (`warmup_bias_lr`).
     """
+    warn_of_untested(["ultralytics"])
     base = base_trainer(model)
     if not isinstance(method, Method):
         raise NormRegError(f"method={method!r}: must be a method object, such as WeightRescaling(interval=10)")
@@ -92,7 +94,9 @@ class MethodTrainer(BaseTrainer):
         write_settings(optimizer, self._settings)
         keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.undecayed))
         if RANK in {-1, 0}:
-            tell(self.handle, optimizer, plain, Path(self.save_dir))
+            tell(self.handle, optimizer, plain)
+            if not self.resume:  # a run that resumes may be refused yet, and must leave the folder as it is
+                write_verdicts(self.handle, Path(self.save_dir))
         return optimizer
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -120,6 +124,8 @@ class MethodTrainer(BaseTrainer):
             refuse_strange(ckpt["optimizer"], self.optimizer, self._settings, self.args.model)
         super()._load_checkpoint_state(ckpt)
         self.handle.reapply()
+        if self.resume and RANK in {-1, 0}:
+            write_verdicts(self.handle, Path(self.save_dir))
 
     def _training_forward(self, model: nn.Module) -> Any:
         """The loss of a validation image taken twice: it is not augmented, and the training loader stays untouched."""

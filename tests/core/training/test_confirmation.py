@@ -1,6 +1,7 @@
 """Without `forward=` the structure decides, and is compared with the first real training forward."""
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from helpers.training import INVARIANT, are_unit, same_state, see_batch, tiny_ne
 from torch import nn
 from torch.nn import functional as F
 from torch.optim import SGD
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from normreg_plugins import SphereDescent, WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
@@ -77,6 +79,18 @@ def test_watching_the_first_forward_changes_nothing() -> None:
     train(net, optimizer, 3)
     train(twin, plain, 3)
     assert same_state(net, twin)
+
+
+def test_an_optimizer_that_is_gone_before_the_first_forward_ends_leaves_no_trace_on() -> None:
+    model = tiny_net()
+    model[1].register_forward_pre_hook(lambda *_: (gc.collect(), None)[1])
+    gc.disable()
+    attach(SGD(model.parameters(), lr=0.1), model, WeightRescaling())
+    model(images())
+    gc.enable()
+    gc.collect()
+    assert _get_current_dispatch_mode() is None
+    assert not any(module._forward_hooks for module in model)
 
 
 def test_a_wrong_promise_names_the_weight_before_anything_is_updated() -> None:

@@ -96,12 +96,40 @@ def test_a_resume_in_a_new_process_is_exact(resumed_elsewhere, method: str, opti
             assert torch.equal(theirs, value) if torch.is_tensor(value) else theirs == value
 
 
-def test_the_state_is_one_plain_number_under_our_key() -> None:
+def test_the_state_is_one_plain_number_in_the_first_group() -> None:
     _, optimizer, _ = trained("WRS with phases", "AdamW", 5)
-    state = optimizer.state_dict()["state"]
-    assert state[STATE_KEY] == {"updates": 5}
-    assert type(state[STATE_KEY]["updates"]) is int
-    assert {type(key) for key in state} == {int, str}
+    saved = optimizer.state_dict()
+    first, *others = (group.get(STATE_KEY) for group in saved["param_groups"])
+    assert first == {"updates": 5}
+    assert type(first["updates"]) is int
+    assert not any(isinstance(other, dict) for other in others)
+    assert {type(key) for key in saved["state"]} == {int}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("load_first", [False, True])
+def test_a_state_saved_by_an_earlier_version_is_resumed_exactly(optimizer: str, load_first: bool) -> None:
+    """Earlier versions saved the entry where torch keeps the states of the parameters."""
+    initial = WeightRescaling(interval=4, radius="initial", decay_on="all")  # no group is split
+    net, whole = tiny_net(), tiny_net()
+    first, unbroken = OPTIMIZERS[optimizer](net.parameters()), OPTIMIZERS[optimizer](whole.parameters())
+    attach(first, net, initial), attach(unbroken, whole, initial)
+    train(net, first, 3)
+    train(whole, unbroken, 8)
+    saved = copy.deepcopy(checkpoint(net, first))
+    saved["optimizer"]["state"][STATE_KEY] = saved["optimizer"]["param_groups"][0].pop(STATE_KEY)
+    kept = copy.deepcopy(saved["optimizer"])
+    twin = tiny_net(1)
+    twin.load_state_dict(saved["model"])
+    resumed = OPTIMIZERS[optimizer](twin.parameters())
+    handle = attach(resumed, twin, initial) if not load_first else None
+    resumed.load_state_dict(saved["optimizer"])
+    handle = handle or attach(resumed, twin, initial)
+    assert handle.updates == 3
+    assert saved["optimizer"]["state"].keys() == kept["state"].keys()  # what is loaded is only read
+    assert saved["optimizer"]["state"][STATE_KEY].keys() == kept["state"][STATE_KEY].keys()
+    train(twin, resumed, 5, first=3)
+    assert same_state(twin, whole)
 
 
 def test_the_model_carries_nothing() -> None:

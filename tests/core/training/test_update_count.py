@@ -1,5 +1,6 @@
 """What counts as an update, and on which updates a method acts."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -250,5 +251,23 @@ class TestGradScaler:
             if index % 2:
                 counts.append(handle.updates)
             else:
-                saved.append(optimizer.state_dict()["state"].get("normreg_plugins", {}).get("updates", 0))
+                saved.append(optimizer.state_dict()["param_groups"][0]["normreg_plugins"]["updates"])
         assert (counts, saved) == ([1, 2, 4], [0, 2, 3])
+
+    @needs_fused
+    def test_steps_that_were_not_read_yet_are_forgotten_when_a_state_is_loaded(self) -> None:
+        """They belong to the training that the loaded state replaces."""
+        net = tiny_net()
+        optimizer = SGD(net.parameters(), lr=0.1, fused=True)
+        handle = attach(optimizer, net, WeightRescaling(interval=100))
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+        saved = []
+        for index in range(5):
+            optimizer.zero_grad()
+            scaler.scale(loss_on(net, index)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            if index == 1:
+                saved = copy.deepcopy(optimizer.state_dict())
+        optimizer.load_state_dict(saved)  # three steps were made since, and not read
+        assert handle.updates == 2

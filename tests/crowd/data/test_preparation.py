@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,33 @@ def test_a_picture_within_bounds_is_copied_byte_for_byte(tmp_path):
     assert (record["width"], record["height"], record["count"]) == (40, 50, 2)
     index = json.loads((tmp_path / "out/train.json").read_text())
     assert index == {"images": [record], "left_out": []}
+
+
+def read_or_die(path: Path):
+    if path.stem.startswith("deadly"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return read_qnrf_points(path)
+
+
+def test_an_annotation_that_crashes_its_reader_is_left_out_and_named(tmp_path):
+    """SciPy crashes on some damaged files. A reader that crashes by itself shows the same on every version of SciPy."""
+    raws = [add_raw(tmp_path / "raw", name) for name in ("a", "deadly", "b")]
+    records = [record for _, record in prepare({"train": raws}, tmp_path / "out", SETTINGS, read_or_die)]
+    assert [record["name"] for record in records if "error" not in record] == ["a", "b"]
+    assert "deadly_ann.mat: the process that read it died (exit code -11)" in records[1]["error"]
+    index = json.loads((tmp_path / "out/train.json").read_text())
+    assert [record["name"] for record in index["left_out"]] == ["deadly"]
+
+
+def test_a_type_that_scipy_does_not_know_is_no_end_of_the_preparation(tmp_path):
+    """One changed byte, the type of the first number, with which SciPy 1.15 reads beyond its table of types."""
+    raws = [add_raw(tmp_path / "raw", name) for name in ("a", "b")]
+    damaged = bytearray(raws[0].annotation.read_bytes())
+    damaged[193] = 250
+    raws[0].annotation.write_bytes(damaged)
+    records = run({"train": raws}, tmp_path / "out")
+    assert "a_ann.mat" in records[0]["error"]
+    assert "error" not in records[1]
 
 
 @pytest.mark.parametrize(("size", "new"), [((20, 16), (40, 32)), ((200, 128), (100, 64))])

@@ -164,4 +164,4 @@ def test_copies_and_checkpoints_hold_nothing_of_ours(tmp_path):
     weights_only = {key: value for key, value in saved(tmp_path, 2).items() if key != "message_hub"}
     torch.save(weights_only, tmp_path / "plain.pth")
     loaded = torch.load(tmp_path / "plain.pth", weights_only=True)
-    assert loaded["optimizer"]["state"]["normreg_plugins"] == {"updates": 12}
+    assert loaded["optimizer"]["param_groups"][0]["normreg_plugins"] == {"updates": 12}

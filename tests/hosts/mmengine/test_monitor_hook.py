@@ -136,6 +136,15 @@ def test_a_resumed_run_goes_on_in_its_file(tmp_path, method):
     assert [line["since"] for line in resumed] == [0, 0, 0, 6, 6, 6]
 
 
+def test_a_run_that_began_without_a_monitor_counts_from_its_iterations(tmp_path):
+    train(tmp_path / "work")
+    twice_as_long = {"by_epoch": True, "max_epochs": 4}
+    checkpoint = str(tmp_path / "work" / "epoch_2.pth")
+    hooks = [hook()]
+    train(tmp_path / "work", custom_hooks=hooks, resume=True, load_from=checkpoint, train_cfg=twice_as_long)
+    assert [line["step"] for line in reports(tmp_path / "work")] == [14, 16, 18, 20, 22, 24]
+
+
 def test_a_run_begun_anew_replaces_the_file(tmp_path):
     for _ in range(2):
         train(tmp_path, WRS, custom_hooks=[hook(6)])

@@ -12,7 +12,7 @@ def test_ranks_are_equal_to_the_bit(tmp_path):
     in_two_processes(train_with_ddp, tmp_path)
     ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     checkpoint = torch.load(tmp_path / "epoch_17.pth", weights_only=False)
-    assert checkpoint["optimizer"]["state"]["normreg_plugins"] == {"updates": 51}
+    assert checkpoint["optimizer"]["param_groups"][0]["normreg_plugins"] == {"updates": 51}
     for name, value in ranks[0]["weights"].items():
         assert torch.equal(value, ranks[1]["weights"][name]), name
     for name in ("conv1", "depthwise", "conv3"):

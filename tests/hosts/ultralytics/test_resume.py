@@ -61,7 +61,7 @@ def go_on(last, method, callbacks=(), select=None, **settings):
 def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, method):
     last = begin(method, lr0=0.1, warmup_epochs=0)
     saved = torch_load(last)
-    assert saved["optimizer"]["state"]["normreg_plugins"] == {"updates": 4}
+    assert saved["optimizer"]["param_groups"][0]["normreg_plugins"] == {"updates": 4}
     length = torch.tensor(1.0 if isinstance(method, WeightRescaling) else 2**0.5)
     seen = {}
 
@@ -76,7 +76,9 @@ def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, meth
         seen["error"] = (live - before).norm() / before.norm()
 
     before = filter_norms(saved["ema"].float())
+    (last.parents[1] / "verdicts.txt").unlink()
     trainer = go_on(last, method, {"on_pretrain_routine_end": look})
+    assert f"{method!r} leaves alone" in (last.parents[1] / "verdicts.txt").read_text()
     assert not all(torch.allclose(before[name], length, atol=1e-6) for name in trainer.handle.targets)
     assert seen["updates"] == 4
     assert seen["held"]
@@ -107,9 +109,12 @@ OTHERS = {
 
 def test_another_method_is_refused_and_the_way_out_works(begin):
     last = begin(WeightRescaling(interval=4))
+    verdicts = last.parents[1] / "verdicts.txt"
+    written = verdicts.read_bytes()
     for other, options, message in OTHERS.values():
         with pytest.raises(ResumeError, match=message + ".*model=CHECKPOINT and no resume"):
             go_on(last, other, **options)
+        assert verdicts.read_bytes() == written
     data = str(last.parents[2] / "set" / "data.yaml")
     new = go_on(last, SphereDescent(), resume=False, data=data, project=str(last.parents[2]), **OFFLINE)
     assert new.handle.updates == 4

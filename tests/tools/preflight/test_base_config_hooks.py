@@ -58,5 +58,5 @@ def test_our_own_hooks_are_named_once_through_a_chain_of_bases(warnings_for, bas
 
 
 def test_no_config_of_ours_loses_a_hook():
-    for path in [*CONFIGS.glob("*.py"), *CONFIGS.glob("mini/*.py")]:
+    for path in [*CONFIGS.glob("*.py"), *CONFIGS.glob("mini/*.py"), *CONFIGS.glob("classification/*.py")]:
         assert lost_hook_warnings(Config.fromfile(path, import_custom_modules=False), str(path)) == [], path

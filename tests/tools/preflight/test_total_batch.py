@@ -33,7 +33,9 @@ def loss_weights(cfg):
     return {name: cfg.model.bbox_head[name].loss_weight for name in LOSSES}
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted([*CONFIGS.glob("*.py"), *CONFIGS.glob("classification/*.py")]), ids=lambda path: path.stem
+)
 def test_every_config_declares_its_batch_and_trains_as_it_is_on_one_gpu(path):
     cfg = Config.fromfile(path)
     stock = path.stem.endswith("_stock")

@@ -17,11 +17,12 @@ def small(run_tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def config(method):
-        from tools.research.mini_tasks import config_of
+        from tools.research.comparison.description import read_comparison
+        from tools.research.comparison.train_cell import config_of
 
         path = tmp_path / f"{method}.py"
         path.write_text(
-            f"_base_ = {str(config_of('crowd', method))!r}\n"
+            f"_base_ = {str(config_of(read_comparison('crowd'), method))!r}\n"
             f"train_dataloader = dict(batch_size=2, dataset=dict(data_root={str(tmp_path / 'data')!r}))\n"
         )
         return path

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from normreg_plugins.whole_files import write_json
+from normreg_plugins.whole_files import read_json, write_json
 
 RECIPE_FILE = "recipe.json"
 
@@ -27,12 +27,14 @@ class Recipe:
     seed: int = 0
     version: int = 1
 
+    least_size: ClassVar[int] = 64
+
     def __post_init__(self) -> None:
         for name in ("train", "val"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1 image, got {getattr(self, name)}")
-        if self.size < 64:
-            raise ValueError(f"size must be at least 64 pixels, got {self.size}")
+        if self.size < self.least_size:
+            raise ValueError(f"size must be at least {self.least_size} pixels, got {self.size}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
 
@@ -66,7 +68,7 @@ def _refuse_unless_same(target: Path, recipe: Recipe) -> None:
     note = target / RECIPE_FILE
     if not note.is_file():
         raise FileExistsError(f"{target} holds files that this tool did not make; {way_out}")
-    there = json.loads(note.read_text())
+    there = read_json(note)
     if there != asdict(recipe):
         differs = ", ".join(
             f"{key} {there.get(key)} there, {value} asked for"

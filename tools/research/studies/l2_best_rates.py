@@ -1,8 +1,9 @@
 """How the best learning rate goes with weight decay (L2 paper, Section 6, Fig. 1 and 4).
 
 The best effective rate is a property of the task. So the best rate goes with 1 / lambda under SGD and with
-1 / sqrt(lambda) under Adam. The laws hold at equilibrium, which takes about 1 / (eta lambda) updates under SGD. So that
-minutes are enough, each run begins with filters of the norm that they have at equilibrium.
+1 / sqrt(lambda) under Adam. The laws hold at equilibrium, which takes about 1 / (eta lambda) updates under SGD. All
+runs begin with torch's own initial weights and have to find that equilibrium themselves. Near the best rate eta lambda
+is the same for all lambda, so they need equally long.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ from tools.research.studies import l2_nets
 DECAYS = {"sgd": (0.02, 0.08, 0.32), "adam": (0.001, 0.016, 0.256)}
 """By the laws, the best rate changes by a factor of 4 from one decay to the next."""
 RATES = {"sgd": tuple(0.004 * 4**k for k in range(7)), "adam": tuple(6e-5 * 4**k for k in range(7))}
-
-NORM = {"sgd": 0.29, "adam": 0.65}
-"""Of a filter at equilibrium where rate and decay are equal, as study_l2.py equilibrium measures it."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,7 @@ def runs(seeds: int, updates: int) -> list[Run]:
 
 
 def train(run: Run) -> Outcome:
-    norm = NORM[run.optimizer] * (run.rate / run.decay) ** (LAWS[run.optimizer].norm_exponent or 0.0)
-    steps = l2_nets.training(run.optimizer, run.rate, run.decay, run.updates, run.seed, norm)
+    steps = l2_nets.training(run.optimizer, run.rate, run.decay, run.updates, run.seed)
     mean = float(np.mean([loss for update, _, loss in steps if update > 0.75 * run.updates]))
     return Outcome(mean if math.isfinite(mean) else math.inf)
 

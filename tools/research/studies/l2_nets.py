@@ -42,21 +42,15 @@ def filters(model: nn.Sequential) -> list[Tensor]:
 
 
 def training(
-    optimizer: str, rate: float, decay: float, updates: int, seed: int, norm: float | None = None
+    optimizer: str, rate: float, decay: float, updates: int, seed: int
 ) -> Iterator[tuple[int, list[Tensor], float]]:
     """Train with this rate and weight decay on the convolutions.
 
     Yields after each update its number, the weights of the convolutions and the loss.
-
-    Args:
-        norm: of every filter at the start; None for torch's own initial weights.
     """
     torch.manual_seed(seed)
     model = bn_net()
     weights = filters(model)
-    if norm is not None:
-        for weight in weights:
-            weight.data.mul_(norm / weight.data.flatten(1).norm(dim=1)[:, None, None, None])
     others = {"params": parameters_besides(model, weights), "lr": OTHERS_RATE[optimizer], "weight_decay": 0.0}
     made = OPTIMIZERS[optimizer]([{"params": weights, "lr": rate, "weight_decay": decay}, others])
     for update, (images, labels) in enumerate(batches(seed, BATCH, updates), start=1):

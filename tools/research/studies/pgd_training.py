@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,7 +83,7 @@ def train(net: str, setting: Setting, rate: float, batch: int, updates: int, see
 
 
 @torch.no_grad()
-def centre_alone(optimizer: torch.optim.Optimizer, weights: list[Tensor]) -> None:
+def centre_alone(optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> None:
     """The centralization constraint without the sphere. None of our methods does this; the ablation needs it."""
     for weight in weights:
         weight.sub_(_filter_means(weight))

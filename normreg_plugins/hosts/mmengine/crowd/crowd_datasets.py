@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
+
+from normreg_plugins.crowd.data import records_in
 
 
 class CrowdDataset(BaseDataset):
@@ -26,7 +27,7 @@ class CrowdDataset(BaseDataset):
         if not index.is_file():
             state = "its preparation did not finish" if index.with_suffix("").is_dir() else "the file is missing"
             raise FileNotFoundError(f"{index}: {state}; run {self.prepare} {index.parent}")
-        records = json.loads(index.read_text())["images"]
+        records = records_in(index)
         data = [self._item(index.parent, record) for record in records]
         self._refuse_missing(data, index)
         return data
@@ -62,3 +63,9 @@ class UCFQNRF(CrowdDataset):
 class ShanghaiTech(CrowdDataset):
     METAINFO: ClassVar[dict[str, str]] = {"dataset": "ShanghaiTech"}
     prepare = "python tools/data/prepare_shanghaitech.py RAW"
+
+
+@DATASETS.register_module()
+class MBM(CrowdDataset):
+    METAINFO: ClassVar[dict[str, str]] = {"dataset": "MBM"}
+    prepare = "python tools/data/prepare_mbm.py RAW"

@@ -20,7 +20,9 @@ MODELS.register_module(name="DensityMapLoss", module=DensityMapLoss)
 
 
 @MODELS.register_module(name="CSRNet")
-def build_csrnet(norm_cfg: Config | None = None, conv_cfg: Config | None = None, output: str = "abs") -> CSRNet:
+def build_csrnet(
+    norm_cfg: Config | None = None, conv_cfg: Config | None = None, output: str = "abs", width: float = 1.0
+) -> CSRNet:
     """CSRNet from mm configs: `norm_cfg=dict(type='BN')`, or None for the original without norm layers."""
     from mmcv.cnn import (  # imported here because the import of this module must work without mmcv
         build_conv_layer,
@@ -30,7 +32,7 @@ def build_csrnet(norm_cfg: Config | None = None, conv_cfg: Config | None = None,
     def norm(width: int) -> nn.Module:
         return build_norm_layer(norm_cfg, width)[1]
 
-    return CSRNet(None if norm_cfg is None else norm, partial(build_conv_layer, conv_cfg), output)
+    return CSRNet(None if norm_cfg is None else norm, partial(build_conv_layer, conv_cfg), output, width)
 
 
 @MODELS.register_module()

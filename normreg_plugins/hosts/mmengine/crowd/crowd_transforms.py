@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from normreg_plugins.crowd.data import (
     visible_share,
 )
 from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
+from normreg_plugins.whole_files import read_numbers
 
 Results = dict[str, Any]
 META = ("name", "img_path", "img_shape", "shorter_side", "count")
@@ -31,7 +33,7 @@ class CrowdLoad:
 
     def __call__(self, results: Results) -> Results:
         results["img"] = read_rgb(results["img_path"])
-        results["people"] = np.load(results["people_path"], allow_pickle=False)
+        results["people"] = read_numbers(Path(results["people_path"]), columns=3)
         results["targets"] = np.ones(len(results["people"]), dtype=np.float32)
         return results
 

@@ -1,0 +1,4 @@
+# As for the drawn sets, without pictures while training.
+_base_ = "./mini_detection.py"
+
+default_hooks = dict(monitor=dict(interval=10), visualization=dict(draw=False))

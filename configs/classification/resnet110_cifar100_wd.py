@@ -1,0 +1,20 @@
+# ResNet-110 on CIFAR-100 with batch norm and weight decay: the baseline, in the protocol of the constrained paper
+# (section 4.1.1). That is 200 epochs on a cosine in batches of 128. The paper gives rate and decay for its own method only;
+# these are the usual ones.
+_base_ = [
+    "../_base_/models/resnet110.py",
+    "../_base_/datasets/cifar100_crop_flip.py",
+    "../_base_/schedules/cosine_200e.py",
+    "../_base_/runtimes/classification.py",
+]
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(
+    type="OptimWrapper",
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    optimizer=dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=5e-4),
+)
+# All numbers are written for this many images in an update and in an iteration. For several GPUs: docs/multi_gpu.md
+auto_scale_lr = dict(enable=False, base_batch_size=128, written_for=128)
+model = dict(head=dict(num_classes=100))

@@ -1,0 +1,19 @@
+# ResNet-18 on CIFAR-10 with weight decay: the baseline, in the protocol of the WRS paper (section VI-A, Table I): SGD
+# with momentum from 0.1, 200 epochs in batches of 100. The paper chooses the decay of 5e-3, 5e-4 and 5e-5 on a validation
+# set: --cfg-options optim_wrapper.optimizer.weight_decay=5e-3. Its momentum is not given; 0.9 is what others take.
+_base_ = [
+    "../_base_/models/resnet18_cifar.py",
+    "../_base_/datasets/cifar10.py",
+    "../_base_/schedules/steps_200e.py",
+    "../_base_/runtimes/classification.py",
+]
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(
+    type="OptimWrapper",
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    optimizer=dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=5e-4),
+)
+# All numbers are written for this many images in an update and in an iteration. For several GPUs: docs/multi_gpu.md
+auto_scale_lr = dict(enable=False, base_batch_size=100, written_for=100)

@@ -1,0 +1,26 @@
+# WideResNet-28-10 on CIFAR-10 with constrained weights (PGD): filters of mean 0 and norm sqrt(2), and scale, bias and
+# noise in place of batch norm (constrained paper, Algorithm 1; section 4.1, Table 1). Rate and decay are the
+# paper's for WideResNet.
+# The noise grows with depth up to 1.0 (eq. 8), the best for CIFAR-10 in Table 4.
+# Each residual branch begins at zero: without norm layers its 12 branches would multiply the activations.
+#
+# The net as published has its norm layers before the convolutions: --cfg-options model.backbone.block=preactivated. PGD
+# then needs optim_wrapper.regularizer.select='backbone.*' and custom_hooks without the second hook, because a scale of 0
+# before a ReLU never moves. Without norm layers each of its 12 blocks doubles the variance of the activations.
+# Small batches (Table 2): --grow-batch divides the rate with the batch, as the paper does:
+#   tools/train.py configs/classification/wrn28_10_cosine_cifar10_pgd.py --grow-batch \
+#       --cfg-options train_dataloader.batch_size=4
+_base_ = "./wrn28_10_cosine_cifar10_wd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="PGD"),
+    optimizer=dict(lr=0.2, weight_decay=5e-3),
+    paramwise_cfg=dict(flat_decay_mult=0.0),  # no weight decay on scales and biases (section 4.1.1)
+)
+model = dict(backbone=dict(norm_cfg=dict(type="NormRegScaleBias")))
+custom_hooks = [
+    dict(type="NormRegLinearNoiseHook", sigma=1.0),
+    dict(type="NormRegZeroScaleHook", names=["*.bn2"]),
+]

@@ -1,0 +1,16 @@
+# A small ResNet-18 with constrained weights (PGD) and scale-bias layers in place of batch norm, on the digits.
+_base_ = "./resnet18_wd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="PGD"),
+    optimizer=dict(weight_decay=1e-3),  # the paper's for ResNet (section 4.1.1)
+    paramwise_cfg=dict(flat_decay_mult=0.0),  # no weight decay on scales and biases (section 4.1.1)
+)
+model = dict(backbone=dict(norm_cfg=dict(type="NormRegScaleBias")))
+custom_hooks = [
+    dict(type="NormRegZeroScaleHook", names=["*.layer*.bn2"]),  # each residual branch begins at zero
+    dict(type="NormRegLinearNoiseHook", sigma=0.4),
+]
+work_dir = "work_dirs/mini/resnet18_pgd"

@@ -1,0 +1,8 @@
+# CSRNet with weight rescaling (WRS) on MBM, small, from random weights.
+_base_ = "./csrnet_wd_mbm.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WRS", interval=1, decay_on="norm_layers"),
+)

@@ -1,0 +1,8 @@
+# DeepLabv3 with WRS(IC), one norm for each kernel position, on CamVid, small, from random weights.
+_base_ = "./deeplabv3_wd_camvid.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="WRS", interval=10, per="position", decay_on="norm_layers"),
+)

@@ -1,0 +1,12 @@
+# The full YOLOv3 of ../yolov3_adamp.py, AdamP, on BCCD, from Darknet-53 of ImageNet. It needs a GPU.
+_base_ = ["../yolov3_adamp.py", "../_base_/datasets/bccd_full.py"]
+(
+    data_root,
+    train_dataloader,
+    val_dataloader,
+    test_dataloader,
+    val_evaluator,
+    test_evaluator,
+    model,
+    param_scheduler,
+) = _base_.bccd

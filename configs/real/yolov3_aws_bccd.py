@@ -1,0 +1,16 @@
+# YOLOv3 with adaptive weight shrink (AWS) on weight-standardized convolutions, on BCCD, small, from random weights.
+# So short a training needs a large alpha, as in configs/mini/yolov3_aws.py.
+_base_ = "./yolov3_wd_bccd.py"
+
+custom_imports = dict(imports=["normreg_plugins"])
+optim_wrapper = dict(
+    constructor="NormRegOptimWrapperConstructor",
+    regularizer=dict(type="AWS", alpha=10.0),
+    paramwise_cfg=dict(bias_decay_mult=0.0),  # no weight decay on biases and betas (experimental setting)
+)
+weight_standardized = dict(type="NormRegWSConv2d")
+model = dict(
+    backbone=dict(conv_cfg=weight_standardized),
+    neck=dict(conv_cfg=weight_standardized),
+    bbox_head=dict(conv_cfg=weight_standardized),
+)

@@ -1,0 +1,48 @@
+"""The versions of the hosts that the tests run with. Another one may work too; the first method in it says so."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from collections.abc import Iterable
+
+from normreg_plugins.core.errors import UntestedVersionWarning
+
+TESTED = {
+    "mmengine": ("0.10.7", "0.10"),
+    "mmcv": ("2.1", "2.3"),
+    "mmdet": ("3.3", "3.5"),
+    "mmseg": ("1.2.2", "1.4"),
+    "ultralytics": ("8.4", "8.4"),
+}
+"""The first version, and the last series with all its later releases. pyproject.toml and requirements/ say the same."""
+MM = ("mmengine", "mmcv", "mmdet", "mmseg")
+
+_told: set[str] = set()
+
+
+def warn_of_untested(hosts: Iterable[str]) -> None:
+    """Warn once of each host that is imported and that is older or newer than those tested."""
+    for host in hosts:
+        version = getattr(sys.modules.get(host), "__version__", None)
+        first, last = TESTED[host]
+        if version is None or host in _told or is_within(version, first, last):
+            continue
+        _told.add(host)
+        warnings.warn(
+            f"{host} {version} is outside of what normreg_plugins is tested with: {first} to {last}.*. Compare the "
+            "first epochs with a run without a method, or install a tested version.",
+            UntestedVersionWarning,
+            stacklevel=3,
+        )
+
+
+def is_within(version: str, first: str, last: str) -> bool:
+    series = _numbers(last)
+    return _numbers(version) >= _numbers(first) and _numbers(version)[: len(series)] <= series
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The numbers of the release; what follows them, as in 2.2.0rc1, counts for nothing."""
+    return tuple(map(int, re.match(r"\d+(\.\d+)*", version)[0].split(".")))  # type: ignore[index]

@@ -1,0 +1,49 @@
+"""A file that crashes the process that reads it is named, and the files after it are read."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.annotations import qnrf_file
+
+from normreg_plugins.crowd.data import AnnotationError, MortalReader, read_qnrf_points
+
+
+def pid_or_death(path: Path) -> int:
+    if "deadly" in path.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "gone" in path.name:
+        raise FileNotFoundError(path)
+    return os.getpid()
+
+
+def test_one_process_reads_all_files_until_one_kills_it() -> None:
+    read = MortalReader(pid_or_death)
+    first = read(Path("a.mat"))
+    assert first != os.getpid()
+    assert read(Path("b.mat")) == first
+    with pytest.raises(FileNotFoundError, match=r"gone\.mat"):
+        read(Path("gone.mat"))
+    assert read(Path("c.mat")) == first
+    for _ in range(2):
+        with pytest.raises(AnnotationError, match=r"deadly\.mat: the process that read it died \(exit code -9\)"):
+            read(Path("deadly.mat"))
+    assert read(Path("d.mat")) not in (first, os.getpid())
+
+
+def test_no_process_outlives_its_reader() -> None:
+    before = set(multiprocessing.active_children())
+    read = MortalReader(pid_or_death)
+    read(Path("a.mat"))
+    (ours,) = set(multiprocessing.active_children()) - before
+    del read
+    ours.join(10)
+    assert ours.exitcode == 0
+
+
+def test_points_come_back_as_they_were_read(tmp_path) -> None:
+    path = qnrf_file(tmp_path / "a.mat", annPoints=np.array([[1.5, 2.0], [30.0, 1e300]]))
+    np.testing.assert_array_equal(MortalReader(read_qnrf_points)(path), read_qnrf_points(path))

@@ -1,0 +1,37 @@
+"""The pages in docs/results say what the raw results beside them say."""
+
+import re
+import json
+from pathlib import Path
+
+import pytest
+
+from tools.research.comparison.page import markdown, read_content, with_tables
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
+TABLES = sorted(RESULTS.glob("*.json"))
+PAGES = {path: path.read_text() for path in sorted(RESULTS.glob("*.md"))}
+LARGEST = {".png": 150_000, ".json": 500_000}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
+def test_a_table_is_what_the_tool_prints_from_the_json(table):
+    tables = markdown(*read_content(table))
+    (page,) = [text for text in PAGES.values() if f"<!-- tables of {table.stem} -->" in text]
+    assert with_tables(page, table.stem, tables) == page, (
+        f"run: python tools/research/compare_methods.py docs/results/{table.name} --page PAGE"
+    )
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
+def test_a_table_names_no_folder_of_one_machine(table):
+    content = json.loads(table.read_text())
+    texts = [content["command"], json.dumps(content["comparison"])]
+    assert not [text for text in texts if re.search(r"(?<![\w.~])/(?:home|work|root|tmp|opt|mnt)/", text)]
+
+
+def test_results_are_small_and_each_picture_is_shown():
+    shown = "".join(PAGES.values())
+    for path in RESULTS.iterdir():
+        assert path.stat().st_size < LARGEST.get(path.suffix, 100_000), path.name
+        assert path.suffix != ".png" or f"({path.name})" in shown, path.name

@@ -1,0 +1,242 @@
+"""A comparison of methods: which cells are trained, by whom, and what its table says."""
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tools.research.comparison.cells import Cell, Result, claimed, read_result, save_result, settings_of
+from tools.research.comparison.description import Comparison, ComparisonError, described, read_comparison
+from tools.research.comparison.page import content_of, markdown, read_content
+from tools.research.comparison.plan import cells_to_report, chosen_rate, wanted_cells
+from tools.research.comparison.scores import against_baseline, paired
+from tools.research.comparison.train_cell import config_of
+from tools.research.comparison.work import results_so_far, work
+
+ROOT = Path(__file__).resolve().parents[3]
+TABLE = Comparison(
+    name="table",
+    title="a table",
+    kind="cifar",
+    methods={"wd": {"decay": 1}, "wrs": {"tau": 10}},
+    scores={"accuracy %": "accuracy"},
+    rate="rate",
+    rates=(0.01, 0.1, 1.0),
+)
+
+
+def result(validation, test=0.0):
+    return Result(validation, {"accuracy": test}, 1.0, "2026-01-01", {"device": "CPU", "torch": "2.11.0"})
+
+
+def scored(_, cell, __):
+    """A training whose best rate is 0.1 for wd and 1 for wrs. Tests would choose another rate."""
+    best = {"wd": 0.1, "wrs": 1.0}[cell.method]
+    return result(80.0 if cell.rate == best else 70.0, 60.0 + cell.seed if cell.rate == best else 99.0)
+
+
+def test_validation_chooses_the_rate_and_the_test_is_reported(tmp_path):
+    trained = []
+
+    def train(*args):
+        trained.append(args[1])
+        return scored(*args)
+
+    assert work(TABLE, tmp_path, train) == []
+    assert len(trained) == len(set(trained)) == 2 * (3 + 2), "three rates with seed 0, then two more seeds"
+    found = results_so_far(TABLE, tmp_path)
+    assert chosen_rate(TABLE, found, "", "wrs") == (1.0,)
+    assert {seed: run.test["accuracy"] for seed, run in cells_to_report(TABLE, found, "", "wd").items()} == {
+        0: 60.0,
+        1: 61.0,
+        2: 62.0,
+    }
+    assert "| wd | 61.0 ± 1.0 (rate 0.1) |" in markdown(TABLE, found, "command")
+
+
+def test_a_lower_score_is_better_where_the_comparison_says_so():
+    errors = Comparison(
+        "t", "t", "cifar", {"wd": {}}, {"MAE": "mae"}, rate="rate", rates=(1.0, 2.0), higher_is_better=False
+    )
+    found = {Cell("wd", "", 1.0, 0): result(9.0), Cell("wd", "", 2.0, 0): result(7.0)}
+    assert chosen_rate(errors, found, "", "wd") == (2.0,)
+    found[Cell("wd", "", 2.0, 0)] = result(None)
+    assert chosen_rate(errors, found, "", "wd") == (1.0,), "a training that broke down is the worst"
+
+
+def test_nothing_is_chosen_before_all_rates_were_tried():
+    found = {Cell("wd", "", rate, 0): result(50.0) for rate in (0.01, 0.1)}
+    assert chosen_rate(TABLE, found, "", "wd") == ()
+    assert {cell.seed for cell in wanted_cells(TABLE, found)} == {0}
+
+
+def test_the_paired_test_is_that_of_a_hand_calculation():
+    """Differences 1, 2, 3: mean 2, deviation 1, so t = 2 sqrt(3). With two degrees of freedom p is known in full."""
+    test = paired([11.0, 22.0, 33.0], [10.0, 20.0, 30.0])
+    t = 2 * math.sqrt(3)
+    assert (test.pairs, test.difference) == (3, 2.0)
+    assert test.t == pytest.approx(t)
+    assert test.p == pytest.approx(1 - t / math.sqrt(2 + t**2))
+
+
+def test_pairs_share_column_and_seed():
+    table = Comparison("t", "t", "cifar", {"wd": {}, "wrs": {}}, {"a": "accuracy"}, columns={"x": {}, "y": {}})
+    found = {Cell("wd", column, None, seed): result(0, seed) for column in "xy" for seed in (0, 1)}
+    found |= {Cell("wrs", "x", None, 0): result(0, 5.0), Cell("wrs", "y", None, 1): result(0, 7.0)}
+    found |= {Cell("wrs", "y", None, 2): result(0, 100.0)}
+    assert against_baseline(table, found, "wrs") == paired([5.0, 7.0], [0.0, 1.0])
+
+
+def test_what_was_not_run_says_so():
+    found = {Cell("wd", "", rate, 0): result(50.0, 40.0) for rate in TABLE.rates}
+    text = markdown(TABLE, found, "command")
+    assert "| wd | 40.0, 1 of 3 seeds (rate 0.01) |" in text
+    assert "| wrs | not run |" in text
+    assert "| wrs | not run | 0 |  |  |" in text
+
+
+def test_a_training_that_broke_down_is_counted():
+    table = Comparison("t", "t", "cifar", {"wd": {}}, {"a": "accuracy"})
+    found = {Cell("wd", "", None, seed): result(None, None if seed else 50.0) for seed in table.seeds}
+    assert "| wd | 50.0, 2 of 3 failed |" in markdown(table, found, "command")
+
+
+def test_the_json_holds_the_whole_table(tmp_path):
+    found = {Cell("wd", "", rate, 0): result(50.0, 40.0) for rate in TABLE.rates}
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(content_of(TABLE, found, "command")))
+    assert markdown(*read_content(path)) == markdown(TABLE, found, "command")
+
+
+def test_an_unfair_choice_of_rates_is_refused():
+    with pytest.raises(ComparisonError, match="equally many rates, not wd: 3, wrs: 1"):
+        Comparison(
+            "t", "t", "cifar", TABLE.methods, TABLE.scores, rate="rate", rates=TABLE.rates, rates_of={"wrs": (1.0,)}
+        )
+
+
+def test_results_of_other_settings_are_refused(tmp_path):
+    cell = Cell("wd", "", 0.1, 0)
+    (tmp_path / cell.folder).mkdir()
+    save_result(TABLE, tmp_path, cell, result(50.0))
+    assert read_result(TABLE, tmp_path, cell) == result(50.0)
+    with pytest.raises(ComparisonError, match="epochs=None, and now 5 is wanted"):
+        read_result(TABLE.with_settings({"epochs": 5}), tmp_path, cell)
+
+
+def test_a_failed_cell_does_not_end_the_others_and_is_tried_again(tmp_path, capsys):
+    def train(*args):
+        if args[1].rate == 0.01:
+            raise RuntimeError("out of memory")
+        return scored(*args)
+
+    failed = work(TABLE, tmp_path, train)
+    assert {(cell.method, cell.rate) for cell in failed} == {("wd", 0.01), ("wrs", 0.01)}
+    assert "out of memory" in capsys.readouterr().err
+    assert len(results_so_far(TABLE, tmp_path)) == 4
+    assert work(TABLE, tmp_path, scored) == []
+
+
+WORKER = """
+import os, sys, time
+from pathlib import Path
+from tools.research.comparison.cells import Result
+from tools.research.comparison.description import Comparison
+from tools.research.comparison.train_cell import config_of
+from tools.research.comparison.work import work
+
+folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+
+def train(comparison, cell, where):
+    with (folder / "trained").open("a") as file:
+        file.write(f"{os.getpid()} {cell}\\n")
+    time.sleep(seconds)
+    return Result(1.0, {"accuracy": 1.0}, 1.0, "2026-01-01", {"device": "CPU"})
+
+table = Comparison("table", "t", "cifar", {"wd": {}, "wrs": {}}, {"a": "accuracy"}, rate="rate", rates=(1.0, 2.0, 3.0))
+work(table, folder, train, wait=0.05)
+"""
+
+
+def start_worker(folder, seconds):
+    command = [sys.executable, "-c", WORKER, str(folder), str(seconds)]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+
+
+def trained(folder):
+    path = folder / "trained"
+    return [line.split(" ", 1) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def wait_until(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def test_two_processes_share_a_table_and_train_no_cell_twice(tmp_path):
+    workers = [start_worker(tmp_path, 0.3) for _ in range(2)]
+    assert [worker.wait(300) for worker in workers] == [0, 0]
+    cells = [cell for _, cell in trained(tmp_path)]
+    assert len(cells) == len(set(cells)) == 10
+    assert {int(pid) for pid, _ in trained(tmp_path)} == {worker.pid for worker in workers}
+
+
+def test_the_cell_of_a_killed_process_is_taken_up_by_another(tmp_path):
+    killed = start_worker(tmp_path, 1000)
+    wait_until(lambda: trained(tmp_path))
+    (_, lost), *_ = trained(tmp_path)
+    other = start_worker(tmp_path, 0)
+    wait_until(lambda: len(trained(tmp_path)) > 1)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert other.wait(300) == 0
+    cells = [cell for _, cell in trained(tmp_path)]
+    assert len(set(cells)) == 10
+    assert [cell for cell in cells if cells.count(cell) > 1] == [lost, lost]
+
+
+def test_a_claimed_cell_is_free_again_afterwards(tmp_path):
+    cell = Cell("wd", "", 0.1, 0)
+    with claimed(tmp_path, cell) as mine, claimed(tmp_path, cell) as second:
+        assert (mine, second) == (True, False)
+    with claimed(tmp_path, cell) as again:
+        assert again
+
+
+@pytest.mark.parametrize("name", described())
+def test_the_descriptions_are_sound(name):
+    comparison = read_comparison(name)
+    folders = [cell.folder for cell in wanted_cells(comparison, {})]
+    assert len(folders) == len(set(folders))
+
+
+def test_the_description_on_the_page_is_one(tmp_path):
+    page = (ROOT / "docs" / "results" / "index.md").read_text()
+    (code,) = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.py").write_text(code)
+    comparison = read_comparison(tmp_path / "mine.py")
+    tried = {cell.rate for cell in wanted_cells(comparison, {})}
+    assert tried == {0.001, 0.003, 0.01}
+    cell = Cell("wrs own norms", "", 0.003, 0)
+    assert settings_of(comparison, cell)["optim_wrapper.optimizer.lr"] == 0.003
+    assert config_of(comparison, "wrs own norms") == ROOT / "configs" / "my_yolov3_wrs.py"
+    assert config_of(comparison, "wd") == ROOT / "configs" / "my_yolov3_wd.py"
+
+
+def test_an_unknown_name_and_an_unknown_setting_are_refused(tmp_path):
+    with pytest.raises(ComparisonError, match=r"no comparison 'cifra': configs/comparisons has .*cifar_finetune"):
+        read_comparison("cifra")
+    (tmp_path / "mine.py").write_text(
+        "title = 't'\nkind = 'cifar'\nmethods = {'wd': {}}\nscores = {'a': 'a'}\nrate_s = 1\n"
+    )
+    with pytest.raises(ComparisonError, match="'rate_s' is unknown"):
+        read_comparison(tmp_path / "mine.py")
