@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -28,4 +29,18 @@ def main() -> None:
         sys.exit(2 if asked else 0)
     sys.argv = [str(known[name]), *sys.argv[2:]]
     sys.path.insert(0, str(known[name].parent))  # as Python does for a script
-    runpy.run_path(str(known[name]), run_name="__main__")
+    try:
+        runpy.run_path(str(known[name]), run_name="__main__")
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("tools", "normreg_plugins", ""):
+            raise
+        sys.exit(f"normreg: {name} needs {error.name}, which is not installed. {_extras()}")
+
+
+def _extras() -> str:
+    """What to install, so that a tool finds what it needs."""
+    try:
+        extras = ", ".join(metadata("normreg_plugins").get_all("Provides-Extra") or ())
+    except PackageNotFoundError:  # in a clone that was not installed
+        extras = "see pyproject.toml"
+    return f"pip install 'normreg_plugins[EXTRA]' brings it; the extras: {extras}"

@@ -142,6 +142,15 @@ def test_the_command_runs_the_tools_of_the_wheel(site: Path) -> None:
     assert "usage: eval_mae.py" in shown.stdout
 
 
+def test_a_tool_says_which_module_it_lacks(site: Path, only_torch: Path) -> None:
+    environment = clean_environment(PYTHONPATH=f"{site}{os.pathsep}{only_torch}")
+    command = [sys.executable, "-S", str(site / "bin" / "normreg"), "eval_map", "a.json", "b.json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert re.search(r"eval_map needs \w+, which is not installed\..*the extras: mm, .*evaluation", done.stderr)
+
+
 INSTALLED_CONFIGS = """
 import normreg_plugins
 from normreg_plugins.hosts.mmengine import read_config

@@ -39,9 +39,11 @@ def test_the_mm_config_for_fine_tuning_is_one(tmp_path) -> None:
     (code,) = re.findall(r"^```py\n(.*?)^```$", (ROOT / "docs/fine_tuning.md").read_text(), re.MULTILINE | re.DOTALL)
     (tmp_path / "mine.py").write_text(code)
     config = Config.fromfile(tmp_path / "mine.py")
-    assert config.train_dataloader.dataset.metainfo.classes == config.classes == ("cat", "dog")
-    assert config.train_dataloader.dataset.type == "CocoDataset"
-    assert config.model.bbox_head.num_classes == len(config.classes)
+    for loader in (config.train_dataloader, config.val_dataloader):
+        assert loader.dataset.type == "CocoDataset"
+        assert loader.dataset.data_root == "data/mini/detection/"
+        assert config.model.bbox_head.num_classes == len(loader.dataset.metainfo.classes)
+    assert config.val_evaluator.ann_file == "data/mini/detection/annotations/val.json"
     assert build_regularizer(config.optim_wrapper.regularizer).radius == "initial"
 
 

@@ -64,7 +64,7 @@ def build_model(args: argparse.Namespace, cfg: Config) -> nn.Module:
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build(settings))
     if args.checkpoint is not None:
-        load_weights(model, args.checkpoint, args.config)
+        load_weights(model, args.checkpoint, args.config, other_classes=True)
     return model.train()
 
 

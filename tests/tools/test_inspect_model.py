@@ -95,3 +95,22 @@ def test_a_checkpoint_that_will_not_do(inspect, small, tmp_path, capsys, harm):
         "missing": "there is no file",
     }
     assert said[harm] in capsys.readouterr().err
+
+
+def test_a_checkpoint_with_other_classes_is_inspected_without_its_last_layers(inspect, small, tmp_path) -> None:
+    """As `load_from` does when a fine-tuning begins."""
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+
+    config = Config.fromfile(small)
+    config.model.bbox_head.num_classes += 2
+    build(small)  # it sets the scope
+    torch.manual_seed(0)
+    other = MODELS.build(config.model)
+    other.neck.detect1.conv1.conv.weight.data.mul_(5)
+    torch.save({"state_dict": other.state_dict()}, tmp_path / "other.pth")
+    printed = inspect(small, tmp_path / "other.pth", "--no-prove")
+    assert "not loaded, because the shapes differ: bbox_head.convs_pred.0.weight, " in printed
+    norm = other.neck.detect1.conv1.conv.weight.detach().flatten(1).norm(dim=1).max().item()
+    (row,) = [line for line in printed.splitlines() if "neck.detect1.conv1.conv.weight" in line]
+    assert f"{norm:.3g}" in row

@@ -56,14 +56,28 @@ def read(args: argparse.Namespace) -> tuple[nn.Module, dict[str, Any]]:
     return model, {key: value for key, value in meta.items() if not _holds_inert(value)}
 
 
-def load_weights(model: nn.Module, path: Path, config: str | Path) -> dict[str, Any]:
-    """Put the weights of a checkpoint into the net of a config; return its meta."""
+def load_weights(model: nn.Module, path: Path, config: str | Path, *, other_classes: bool = False) -> dict[str, Any]:
+    """Put the weights of a checkpoint into the net of a config; return its meta.
+
+    Args:
+        other_classes: leave out weights of another shape, as `load_from` does in a fine-tuning, and print their names.
+    """
     checkpoint = _load(path)
     try:
-        model.load_state_dict(checkpoint.get("state_dict", checkpoint))
+        state = checkpoint.get("state_dict", checkpoint)
+        model.load_state_dict(_fitting(state, model) if other_classes else state)
     except (AttributeError, RuntimeError) as error:
         refuse(f"{path} does not belong to the net of {config}:\n{error}")
     return checkpoint.get("meta") or {}
+
+
+def _fitting(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
+    """`state`, with the model's own values where shapes differ."""
+    own = {name: value for name, value in model.state_dict().items() if name in state}
+    differ = {name: value for name, value in own.items() if state[name].shape != value.shape}
+    if differ:
+        print(f"not loaded, because the shapes differ: {', '.join(differ)}")
+    return {**state, **differ}
 
 
 def _load(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from mmengine.config import Config
@@ -21,4 +22,7 @@ def find_config(name: str | Path) -> Path:
 
 
 def config_of(name: str | Path) -> Config:
+    """The config. Its `custom_imports` may name a module in the working directory, such as a method of one's own."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
     return read_config(find_config(name))
