@@ -59,6 +59,7 @@ faults-load: env ## 100,000 updates with every method: an hour on one core (ARGS
 mutate: env ## change the code in 20 places and see whether the tests notice (ARGS='--sample 5 --rooms core/methods')
 	$(BIN)/python -m pip install -q --no-build-isolation -c requirements/maintained.txt -e '.[campaigns]'
 	$(CAMPAIGN)/mutants.py $(ARGS)
+
 # An interpreter on the command line or in the environment is used as it is; it needs torch and pytest, hosts if it has them.
 GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
 

@@ -58,8 +58,9 @@ def drawn(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_few_steps_of_each_task(drawn, monkeypatch, task: str, method: str) -> None:
     """The mini configs' own nets. On a CPU tests/tools trains them."""
-    from tools.research.benchmark_methods import ready_step
     from tools.research.mini_tasks import config_of
+
+    from tools.research.benchmark_methods import ready_step
 
     monkeypatch.chdir(drawn)
     step, _, _ = ready_step(config_of(task, method), task)
