@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.research.cifar.training import training_of
 from tools.research.comparison.cells import Cell, Result, read_result, save_result, settings_of
 from tools.research.comparison.description import Comparison, ComparisonError, described, read_comparison
 from tools.research.comparison.page import content_of, markdown, read_content
@@ -144,6 +145,11 @@ def test_the_descriptions_are_sound(name):
     comparison = read_comparison(name)
     folders = [cell.folder for cell in wanted_cells(comparison, {})]
     assert len(folders) == len(set(folders))
+    if comparison.kind == "mm":
+        assert all(config_of(comparison, method).is_file() for method in comparison.methods)
+    else:
+        columns, methods = comparison.columns, comparison.methods
+        assert all(training_of(settings_of(comparison, Cell(m, c, None, 0))) for m in methods for c in columns)
 
 
 def test_the_description_on_the_page_is_one(tmp_path):
