@@ -52,6 +52,18 @@ def test_the_net_is_small_and_begins_at_random(net):
     assert cfg.model.get("pretrained") is None
 
 
+@pytest.mark.parametrize("net", SETS)
+def test_a_missing_set_is_named_with_the_command_that_prepares_it(net, tmp_path, monkeypatch):
+    from tools.preflight.check import PreflightError, check
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PreflightError) as refused:
+        check(config(net, "wd"), ("train", "val", "test"))
+    name = SETS[net]
+    assert f"python tools/data/prepare_{name}.py" in str(refused.value)
+    assert f"data/{name}" in str(refused.value)
+
+
 def prepared(tmp_path, name):
     arguments = (PREPARED[name](tmp_path / "raw"), tmp_path / "data", "--any-counts", *OPTIONS.get(name, ()))
     assert import_module(f"tools.data.prepare_{name}").main([*map(str, arguments)]) == 0
