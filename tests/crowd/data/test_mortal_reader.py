@@ -34,6 +34,22 @@ def test_one_process_reads_all_files_until_one_kills_it() -> None:
     assert read(Path("d.mat")) not in (first, os.getpid())
 
 
+def test_a_forked_process_does_not_share_its_reader() -> None:
+    """Two processes on one pipe would take each other's answers."""
+    ours = SHARED(Path("a.mat"))
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        theirs = {pool.apply_async(read_in_fork, (number,)).get(60) for number in range(4)}
+    assert ours not in theirs
+    assert SHARED(Path("b.mat")) == ours
+
+
+SHARED = MortalReader(pid_or_death)
+
+
+def read_in_fork(number: int) -> int:
+    return SHARED(Path(f"{number}.mat"))
+
+
 def test_no_process_outlives_its_reader() -> None:
     before = set(multiprocessing.active_children())
     read = MortalReader(pid_or_death)
