@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,8 @@ def test_one_process_reads_all_files_until_one_kills_it() -> None:
 def test_a_forked_process_does_not_share_its_reader() -> None:
     """Two processes on one pipe would take each other's answers."""
     ours = SHARED(Path("a.mat"))
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        theirs = {pool.apply_async(read_in_fork, (number,)).get(60) for number in range(4)}
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+        theirs = set(pool.map(read_in_fork, range(4)))
     assert ours not in theirs
     assert SHARED(Path("b.mat")) == ours
 
