@@ -41,7 +41,7 @@ from campaigns.victims import VICTIMS, Victim
 from normreg_plugins.whole_files import write_json
 
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM}
-NAMED = re.compile(r"Errno|PytorchStreamWriter|inline_container|No space|File too large|Read-only")
+NAMED = re.compile(r"Errno|PytorchStreamWriter|inline_container|iostream|No space|File too large|Read-only")
 """What an error says that comes of a disk."""
 LOG = 8_000
 """Bytes that what a process says may take. A limit of the size of its files holds for these too."""

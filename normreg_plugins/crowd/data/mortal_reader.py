@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from functools import cache
 from multiprocessing.connection import Connection
@@ -24,9 +25,10 @@ class MortalReader:
         self._read = read
         self._process: Any = None
         self._pipe: Any = None
+        self._owner = 0
 
     def __call__(self, path: Path) -> Any:
-        if self._process is None:
+        if self._process is None or self._owner != os.getpid():  # a forked process has a reader of its own
             self._start()
         try:
             self._pipe.send(path)
@@ -41,6 +43,7 @@ class MortalReader:
         return answer
 
     def _start(self) -> None:
+        self._owner = os.getpid()
         self._pipe, theirs = multiprocessing.Pipe()
         self._process = multiprocessing.Process(target=_serve, args=(self._read, theirs, self._pipe), daemon=True)
         self._process.start()

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,22 @@ def test_one_process_reads_all_files_until_one_kills_it() -> None:
         with pytest.raises(AnnotationError, match=r"deadly\.mat: the process that read it died \(exit code -9\)"):
             read(Path("deadly.mat"))
     assert read(Path("d.mat")) not in (first, os.getpid())
+
+
+def test_a_forked_process_does_not_share_its_reader() -> None:
+    """Two processes on one pipe would take each other's answers."""
+    ours = SHARED(Path("a.mat"))
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+        theirs = set(pool.map(read_in_fork, range(4)))
+    assert ours not in theirs
+    assert SHARED(Path("b.mat")) == ours
+
+
+SHARED = MortalReader(pid_or_death)
+
+
+def read_in_fork(number: int) -> int:
+    return SHARED(Path(f"{number}.mat"))
 
 
 def test_no_process_outlives_its_reader() -> None:
