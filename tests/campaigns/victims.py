@@ -103,9 +103,11 @@ def ultralytics_run(folder: Path) -> None:
 
     last = folder / "train" / "weights" / "last.pt"
     resumed = last.is_file()
+    if resumed and torch.load(last, weights_only=False)["optimizer"] is None:
+        return  # it was stopped after its end, when the host had taken the optimizer out
     model = YOLO(last if resumed else tiny_yolo(folder))
     set_ = folder.parent / "made" / "data.yaml"
-    model.add_callback("on_train_end", lambda trainer: write_norms(trainer, folder))
+    model.add_callback("on_train_epoch_end", lambda trainer: write_norms(trainer, folder))
     settings = {"resume": True} if resumed else {"data": str(set_), "project": str(folder), **OFFLINE, "epochs": 6}
     model.train(trainer=with_method(model, WRS), **settings)
 
@@ -113,6 +115,8 @@ def ultralytics_run(folder: Path) -> None:
 def write_norms(trainer: Any, folder: Path) -> None:
     from ultralytics.utils.torch_utils import unwrap_model
 
+    if trainer.epoch + 1 < trainer.epochs:
+        return
     weights = (unwrap_model(trainer.model).get_parameter(name) for name in trainer.handle.targets)
     held = all(torch.allclose(w.flatten(1).norm(dim=1), torch.ones(len(w)), atol=1e-5) for w in weights)
     torch.save({"updates": trainer.handle.updates, "unit norms": held}, folder / "end.pth")

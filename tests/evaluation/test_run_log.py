@@ -5,6 +5,7 @@ import json
 import pytest
 
 from normreg_plugins.evaluation import PredictionsError, logged_scores, plot_training
+from normreg_plugins.whole_files import DamagedFileError
 
 
 def log(folder, rows, cut_off=""):
@@ -33,7 +34,7 @@ def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(PredictionsError, match="has logged no detection/recall"):
         logged_scores(tmp_path, ["detection/f1", "detection/recall"])
     log(tmp_path / "20260102_000000/vis_data", [], cut_off="torn\n")
-    with pytest.raises(PredictionsError, match=r"scalars\.json is not the log of a run"):
+    with pytest.raises(DamagedFileError, match=r"scalars\.json, line 1: no valid JSON"):
         logged_scores(tmp_path, ["detection/f1"])
 
 

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from normreg_plugins import SphereDescent, WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
+from normreg_plugins.core.training.gradient_test import _radial_share
 
 EVERY_UPDATE = WeightRescaling(interval=1)
 
@@ -241,3 +242,14 @@ def test_weights_that_are_no_targets_are_not_confirmed(method, recwarn) -> None:
     step(net, optimizer)
     assert handle.targets == ("head.weight",)
     assert not [w for w in recwarn if issubclass(w.category, UnconfirmedWarning)]
+
+
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+def test_the_part_of_a_gradient_along_the_weight_does_not_depend_on_the_norm_of_the_weight(factor: float) -> None:
+    net = tiny_net()
+    (target, *_) = attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling())._targets
+    target.weight.grad = target.weight.detach() + torch.randn_like(target.weight)
+    share = _radial_share(target)
+    with torch.no_grad():
+        target.weight.mul_(factor)
+    assert torch.isclose(_radial_share(target), share, rtol=1e-4)
