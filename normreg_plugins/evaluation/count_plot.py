@@ -83,7 +83,7 @@ def plot_counted_images(images: Sequence[CountedImage], path: Path) -> None:
     for each, (first, *others) in zip(images, grid, strict=True):
         first.imshow(each.image)
         first.scatter(*each.points[:, :2].T, **POINT)
-        first.set_title(f"{each.name}: {len(each.points)} people", fontsize=8)
+        first.set_title(f"{each.name}: {len(each.points)} true", fontsize=8)
         for ax, run in zip(others, runs, strict=True):
             density = each.densities[run]
             ax.imshow(each.image if density is None else overlay(each.image, density, title=None))

@@ -74,7 +74,8 @@ def plot_detected_images(images: Sequence[DetectedImage], classes: Mapping[int, 
                 _draw_pair(ax, *pair, classes)
             ax.set_title(f"{each.name}, {run}: {mistakes(each.pairs[run])} mistakes", fontsize=8)
             ax.set_axis_off()
-    figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    columns = 3 if len(runs) > 1 else 1  # one run has no room for all beside each other
+    figure.legend(handles=_legend(), loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     save(figure, path, photographs=True)
 
 
