@@ -74,7 +74,7 @@ def test_counted_images_with_and_without_a_density(tmp_path):
     image = CountedImage("street", GREY, points, {"wd": 1.0, "wrs": 12.0}, densities)
     plot_counted_images([image, image], tmp_path / "worst.svg")
     text = words_of(tmp_path / "worst.svg")
-    assert all(word in text for word in ("street: 2 people", "wd: 1.0 (-1.0)", "wrs: 12.0 (+10.0)"))
+    assert all(word in text for word in ("street: 2 true", "wd: 1.0 (-1.0)", "wrs: 12.0 (+10.0)"))
 
 
 def box(category, score=None, bbox=(2, 2, 10, 10)):
