@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from normreg_plugins.evaluation import plot_dots
-from normreg_plugins.plot_style import MARKERS, OKABE_ITO, new_figure, save, style
+from normreg_plugins.plot_style import MARKERS, OKABE_ITO, log_scale, new_figure, save, style
 from tools.research.comparison.description import Comparison
 from tools.research.comparison.plan import Found, cells_to_choose_from
 from tools.research.comparison.scores import test_scores
@@ -66,7 +67,9 @@ def _draw_rates(comparison: Comparison, found: Found, path: Path) -> Path | None
         for method, points in methods.items():
             looks = {**style(order.index(method), len(points)), "markevery": 1}
             ax.semilogx(*zip(*sorted(points), strict=True), label=method, **looks)
-        ax.set(xlabel=comparison.rate, ylabel="validation score", title=column or comparison.title)
+        ax.set(xlabel=comparison.rate, ylabel="validation score", title=fill(column or comparison.title, 44))
+        tried = [rate for points in methods.values() for rate, _ in points]
+        log_scale(ax.xaxis, min(tried), max(tried))
         ax.legend(fontsize=7)
         ax.grid(alpha=0.25)
     save(figure, path)
