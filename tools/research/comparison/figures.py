@@ -68,8 +68,8 @@ def _draw_rates(comparison: Comparison, found: Found, path: Path) -> Path | None
             looks = {**style(order.index(method), len(points)), "markevery": 1}
             ax.semilogx(*zip(*sorted(points), strict=True), label=method, **looks)
         ax.set(xlabel=comparison.rate, ylabel="validation score", title=fill(column or comparison.title, 44))
-        tried = [rate for points in methods.values() for rate, _ in points]
-        log_scale(ax.xaxis, min(tried), max(tried))
+        drawn = [rate for points in methods.values() for rate, _ in points]
+        log_scale(ax.xaxis, min(drawn), max(drawn))
         ax.legend(fontsize=7)
         ax.grid(alpha=0.25)
     save(figure, path)
