@@ -129,7 +129,7 @@ def test_the_protocol_on_imagenet(method):
     assert cfg["optim_wrapper"]["regularizer"].get("alpha") == said.get(method)
 
 
-@pytest.mark.parametrize("name", [*BASELINES])
+@pytest.mark.parametrize("name", sorted(BASELINES))
 def test_head_and_data_have_the_same_classes(name):
     cfg = load(name)
     data = max((each for each in CLASSES if each in name), key=len)
