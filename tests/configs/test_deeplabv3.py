@@ -184,7 +184,7 @@ def test_the_classifier_can_be_rescaled_from_the_command_line():
     assert f"{CLASSIFIER}.weight" in handle.targets
     norms = [head.decode_head.conv_seg.weight.flatten(1).norm(dim=1).mean().item()]
     for _ in range(10):
-        head.decode_head.conv_seg.weight.grad = torch.zeros_like(head.decode_head.conv_seg.weight)
+        head.decode_head.conv_seg.weight.grad = torch.ones_like(head.decode_head.conv_seg.weight)
         optimizer.step()
         norms.append(head.decode_head.conv_seg.weight.flatten(1).norm(dim=1).mean().item())
     assert norms[9] == norms[0]

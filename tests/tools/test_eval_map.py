@@ -144,9 +144,17 @@ def test_what_does_not_fit_is_named(run, annotations, tmp_path, make, extra, wor
     assert words in complaint
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "{", '{"images": []}'])
-def test_a_file_without_annotations_is_named(run, tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[1, 2]", "is no COCO annotation file"),
+        ("{", "is no valid JSON, perhaps cut off"),
+        ('{"images": []}', "is no COCO annotation file"),
+    ],
+)
+def test_a_file_without_annotations_is_named(run, tmp_path, text, says):
     (tmp_path / "ann.json").write_text(text)
     code, _, complaint = run(tmp_path / "ann.json", coco_json(tmp_path / "p.json"))
     assert code == 2
-    assert "is no COCO annotation file" in complaint
+    assert "ann.json" in complaint
+    assert says in complaint

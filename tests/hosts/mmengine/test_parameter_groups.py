@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from normreg_plugins.core.errors import AttachError, SelectionError
+from normreg_plugins.core.training.saved_entry import STATE_KEY
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
 pytestmark = pytest.mark.mm
@@ -42,7 +43,7 @@ def options_of(runner):
     """What each parameter's group says, by the parameter's name."""
     names = {id(p): name for name, p in runner.model.named_parameters()}
     return {
-        names[id(p)]: {key: value for key, value in group.items() if key not in ("params", "param_names")}
+        names[id(p)]: {key: value for key, value in group.items() if key not in ("params", "param_names", STATE_KEY)}
         for group in runner.optim_wrapper.optimizer.param_groups
         for p in group["params"]
     }

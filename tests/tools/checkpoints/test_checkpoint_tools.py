@@ -172,7 +172,7 @@ def test_bad_input_is_named_and_writes_nothing(
 
     good = (files.config, files.checkpoint, files.out)
     convert = convert_checkpoint
-    refused(convert, "no.py", *good[1:], "--to", "wn", match="there is no file no.py")
+    refused(convert, "no.py", *good[1:], "--to", "wn", match="there is no config no.py")
     refused(convert, files.config, "no.pth", files.out, "--to", "wn", match="there is no file no.pth")
     refused(convert, *good, "--to", "xx", match="invalid choice: 'xx'")
     refused(convert, *good, "--to", "wn", "--keep", "nose", match="keep='nose'")
