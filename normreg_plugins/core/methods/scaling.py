@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -30,7 +29,7 @@ class Target(DividedWeight):
 
 
 class Scaled(NamedTuple):
-    """What happened to a target, or to a run of its parts: the size of each part before, and its factor."""
+    """What happened to a target: the size of each part before, and its factor."""
 
     target: Target
     size: Tensor
@@ -46,7 +45,7 @@ def to_radius(batch: Sequence[Target], radius: float | str, center: bool = False
         radius: r, or the name under which each target keeps its own.
         center: subtract the mean of each part first.
     """
-    radii = radius if isinstance(radius, float) else [target.kept[radius][target.place] for target in batch]
+    radii = radius if isinstance(radius, float) else [target.kept[radius] for target in batch]
     if batch[0].in_one_launch:
         return in_one_launch(batch, radii, center=center)
     for target in batch if center else ():
@@ -64,11 +63,11 @@ def in_one_launch(batch: Sequence[Target], amounts: float | Sequence[Tensor | fl
 @torch.no_grad()
 def scale_(scaled: Iterable[Scaled]) -> list[Scaled]:
     """w <- a w for each part of each target. The biases and running statistics that have to follow do so."""
-    done, ratios = [], defaultdict(list)
+    done, inputs = [], []
     for each in scaled:
-        ratios[each.target.finding].append(_scale_parts_(each))
+        inputs += _followers_(each.target.finding, whole(_scale_parts_(each)))
         done.append(each)
-    repair_statistics_([each for finding, runs in ratios.items() for each in _followers_(finding, runs)])
+    repair_statistics_(inputs)
     return done
 
 
@@ -86,9 +85,9 @@ def _scale_parts_(scaled: Scaled) -> Tensor:
     return safe_factors(target.filters.norms(target.values), before).flatten()
 
 
-def _followers_(finding: Finding, runs: Sequence[Tensor]) -> list[ScaledInput]:
+def _followers_(finding: Finding, ratio: Tensor) -> list[ScaledInput]:
     """Scale the bias if a group or layer norm sees it too. Returns the norm layers whose inputs were scaled."""
-    bias, ratio = finding.layer.bias, whole(runs[0] if len(runs) == 1 else torch.cat(list(runs)))
+    bias = finding.layer.bias
     if bias is not None and any(reader.kind in (Kind.PER_GROUP, Kind.PER_LAYER) for reader in finding.readers):
         bias.mul_(ratio)
     return [ScaledInput(reader.norm, reader.channels, bias, ratio) for reader in finding.readers]

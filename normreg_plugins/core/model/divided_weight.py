@@ -1,11 +1,11 @@
-"""One weight, divided into parts, and which weights or runs of parts are measured and scaled together."""
+"""One weight, divided into parts, and which weights are measured and scaled together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ from normreg_plugins.core.model.one_launch import one_launch_takes
 
 @dataclass(eq=False)
 class DividedWeight:
-    """The weight of one layer, whole or a run of its parts."""
+    """The weight of one layer."""
 
     layer: Layer
     parts: Filters
@@ -28,8 +28,6 @@ class DividedWeight:
     """What the method needs within one update; not saved."""
     acts: Tensor | None = None
     """A bool on the device. If it is False, the step was skipped, and the weight must stay. None: it was not."""
-    place: Any = ...
-    """The run of parts, as an index; all of them if it is `...`."""
 
     @property
     def name(self) -> str:
@@ -37,12 +35,11 @@ class DividedWeight:
 
     @property
     def weight(self) -> nn.Parameter:
-        """All of the weight, also if this is a run of its parts."""
         return self.layer.weight
 
     @property
     def values(self) -> Tensor:
-        return self.parts.view(self.weight)[self.place]
+        return self.parts.view(self.weight)
 
     @property
     def in_one_launch(self) -> bool:
@@ -54,16 +51,15 @@ Weight = TypeVar("Weight", bound=DividedWeight)
 
 
 def batches(weights: Sequence[Weight]) -> Iterator[Sequence[Weight]]:
-    """Weights, or runs of their parts, to measure and scale together.
+    """Weights to measure and scale together.
 
-    On a CPU one run at a time is fastest, because what was measured is still in its cache. On a GPU all weights of one
-    dtype together are fastest, because that takes few calls.
+    On a CPU one at a time is fastest, because a small weight is still in the cache when it is scaled. On a GPU all
+    weights of one dtype together are fastest, because that takes few calls.
     """
     together = defaultdict(list)
     for weight in weights:
         if weight.weight.device.type == "cpu" and not weight.in_one_launch:
-            places = weight.parts.runs(weight.weight)
-            yield from ([replace(weight, place=place) if len(places) > 1 else weight] for place in places)
+            yield [weight]
         else:
             together[weight.in_one_launch, weight.weight.dtype, weight.weight.device].append(weight)
     yield from together.values()

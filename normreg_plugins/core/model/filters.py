@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,6 @@ from torch import Tensor, nn
 Per = Literal["filter", "position", "group", "layer"]
 """Into which parts a weight is divided. Each part has one norm and is scaled by one factor. A part is a filter (one
 output channel), the input channels at one kernel position (for WRS(IC)), a run of filters, or the whole weight."""
-
-CACHED = 2**22
-"""Bytes of which a CPU still has most in its cache when it reads them a second time."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +35,8 @@ class Filters:
     """The number of filters in one part: 1, except for groups and whole layers."""
 
     def view(self, weight: Tensor) -> Tensor:
-        """The weight with output channels on axes of their own. All methods take it, or a run of it, for the weight."""
+        """The weight with output channels on axes of their own. All methods take it for the weight."""
         return weight if weight.ndim == len(self.shape) else weight.view(self.shape)
-
-    def runs(self, weight: Tensor) -> list[Any]:
-        """Indices of `view`. On a CPU each gives a run of parts that fits its cache, else the whole weight.
-
-        To measure and scale one run after another reads most of a weight from memory once, not twice.
-        """
-        parts = len(self.view(weight))
-        together = max(1, CACHED * parts // max(1, weight.numel() * weight.element_size()))
-        if weight.device.type != "cpu" or 0 in self.dims or parts <= together or hasattr(weight, "to_local"):
-            return [...]
-        return [slice(first, first + together) for first in range(0, parts, together)]
 
     @property
     def fan_in(self) -> int:
@@ -85,9 +71,8 @@ class Filters:
         Args:
             only_if: a bool on the weight's device. If it is False, the weight stays as it is.
         """
-        for place in self.runs(weight):
-            run = self.view(weight)[place]
-            run.sub_(self.means(run) if only_if is None else torch.where(only_if, self.means(run), 0.0))
+        means = self.means(weight)
+        self.view(weight).sub_(means if only_if is None else torch.where(only_if, means, 0.0))
 
     def per_channel(self, factors: Tensor) -> Tensor:
         """One factor per output channel, in the order of the channels of the layer's output."""

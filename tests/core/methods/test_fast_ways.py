@@ -1,4 +1,4 @@
-"""The ways that are only faster: runs of parts that fit a CPU's cache, and one GPU kernel for all weights."""
+"""The way that is only faster: one GPU kernel for all weights."""
 
 import copy
 import os
@@ -12,7 +12,7 @@ from helpers.measures import EXACT, relative_error
 from torch.optim import SGD
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach, find_scale_invariant
-from normreg_plugins.core.model import filters, filters_of, one_launch, scale_each_filter_
+from normreg_plugins.core.model import filters_of, one_launch, scale_each_filter_
 
 METHODS = {
     "WRS": WeightRescaling(interval=1),
@@ -23,7 +23,6 @@ METHODS = {
     "PGD": SphereDescent(),
 }
 per_method = pytest.mark.parametrize("method", METHODS)
-per_dtype = pytest.mark.parametrize("dtype", EXACT, ids=str)
 
 
 def updated(net: Branches, method: str) -> Branches:
@@ -44,17 +43,6 @@ def assert_same(net: Branches, other: Branches, exact: float) -> None:
     for (name, ours), theirs in zip(net.state_dict().items(), other.state_dict().values()):
         assert relative_error(ours, theirs) <= 3 * exact, name
         assert ours.stride() == theirs.stride()
-
-
-@per_dtype
-@per_method
-def test_runs_of_parts_are_scaled_as_the_whole(monkeypatch, method: str, dtype: torch.dtype) -> None:
-    net = Branches(dtype, turn=1)
-    whole = updated(net, method)
-    monkeypatch.setattr(filters, "CACHED", 3 * 36 * dtype.itemsize)  # three filters of a 3 x 3 convolution
-    runs = filters_of(net["conv2d"][0]).runs(net["conv2d"][0].weight)
-    assert runs == [slice(0, 3), slice(3, 6)]
-    assert_same(updated(net, method), whole, EXACT[dtype])
 
 
 def test_the_mean_of_a_filter_may_be_far_larger_than_what_is_left() -> None:
