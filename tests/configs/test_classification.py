@@ -195,6 +195,13 @@ def test_the_optimizer_is_built_with_the_method_on_its_weights(name, convolution
     assert {kind(n, p) for n, p in parameters if id(p) not in decays}.isdisjoint(decayed)
 
 
+def test_the_output_layer_begins_at_the_norm_that_the_config_says():
+    head = build(load("classification/resnet18_cifar10_wrs")["model"]["head"])
+    head.init_weights()
+    norm = head.fc.weight.norm(dim=1).mean().item()
+    assert f"begin at norm {norm:.2f} " in (FOLDER / "resnet18_cifar10_wrs.py").read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "millions"),
     [("wrn28_10_cifar10_wd", 36.48), ("resnet110_cifar10_wd", 1.73), ("resnet50_imagenet_wd", 25.56)],
