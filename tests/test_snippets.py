@@ -16,7 +16,7 @@ from normreg_plugins.core.training import handle_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 HAS_FSDP2 = hasattr(torch.distributed.fsdp, "fully_shard")
-CONFIGS = ("detection", "layers", "mmengine", "multi_gpu", "segmentation", "watching")
+CONFIGS = ("detection", "faults", "layers", "mmengine", "multi_gpu", "segmentation", "watching")
 
 
 def blocks(page: str) -> list[str]:
@@ -74,12 +74,15 @@ def test_converting_and_folding() -> None:
 
 
 @pytest.mark.skipif(not HAS_FSDP2, reason="torch.distributed.fsdp.fully_shard: torch >= 2.6")
-def test_sharding_before_attaching(tmp_path) -> None:
-    (code,) = (block for block in blocks("multi_gpu") if "fully_shard" in block)
+def test_sharding_before_attaching_and_a_distributed_checkpoint(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shard, save = (block for block in blocks("multi_gpu") if "torch.distributed." in block)
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
-        names = run(code, model=tiny_net(), torch=torch, attach=attach, WeightRescaling=WeightRescaling)
+        names = run(shard, model=tiny_net(), torch=torch, attach=attach, WeightRescaling=WeightRescaling)
         assert handle_of(names["optimizer"]).targets
+        run(save, **{name: names[name] for name in ("model", "optimizer", "torch")})
+        assert list((tmp_path / "step_1000").glob("*.distcp"))
     finally:
         torch.distributed.destroy_process_group()
 
