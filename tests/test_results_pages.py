@@ -1,7 +1,7 @@
 """The pages in docs/results say what the raw results beside them say."""
 
-import re
 import json
+import re
 from pathlib import Path
 
 import pytest

@@ -44,5 +44,6 @@ def is_within(version: str, first: str, last: str) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The numbers of the release; what follows them, as in 2.2.0rc1, counts for nothing."""
-    return tuple(map(int, re.match(r"\d+(\.\d+)*", version)[0].split(".")))  # type: ignore[index]
+    """The numbers of the release; what follows them, as in 2.2.0rc1, counts for nothing. None where there are none."""
+    release = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, release[0].split("."))) if release else ()

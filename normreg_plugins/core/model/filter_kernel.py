@@ -5,7 +5,7 @@ import triton.language as tl
 
 
 @triton.jit
-def scale_each_filter(  # type: ignore[no-untyped-def]
+def scale_each_filter(  # type: ignore[no-untyped-def]  # Triton reads annotations, and knows constexpr only
     addresses,
     lengths,
     amounts,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -95,8 +95,8 @@ def _table(device: torch.device, weights: tuple[tuple[int, int, int, int], ...])
     addresses = [start + row * length * width for start, rows, length, width in weights for row in range(rows)]
     lengths = [length for _, rows, length, _ in weights for _ in range(rows)]
     counts = [rows for _, rows, _, _ in weights]
-    as_tensor: Any = lambda values, dtype=torch.int64: torch.tensor(values, dtype=dtype, device=device)  # noqa: E731
-    return as_tensor(addresses), as_tensor(lengths, torch.int32), as_tensor(counts)
+    on_device = partial(torch.tensor, device=device)
+    return on_device(addresses), on_device(lengths, dtype=torch.int32), on_device(counts)
 
 
 def _per_filter(

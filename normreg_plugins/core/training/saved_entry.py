@@ -41,7 +41,7 @@ class SavedEntry:
         """Leave a plain optimizer."""
         for handle in self._handles:
             handle.remove()
-        self._optimizer.state.pop(STATE_KEY, None)  # type: ignore[call-overload]
+        self._optimizer.state.pop(STATE_KEY, None)  # type: ignore[call-overload]  # torch types the keys as tensors
         for group in self._optimizer.param_groups:
             group.pop(STATE_KEY, None)
 

@@ -71,6 +71,6 @@ def _serve(read: Read, pipe: Connection, other_end: Connection) -> None:
             return
         try:
             answer: Any = read(path)
-        except Exception as error:
+        except Exception as error:  # whatever reading raises is raised in the process that asked
             answer = error
         pipe.send(answer)

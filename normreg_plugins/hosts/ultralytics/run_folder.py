@@ -18,7 +18,7 @@ PREFIX = colorstr("normreg:")
 VERDICTS_FILE = "verdicts.txt"
 
 
-class WholePath(type(Path())):  # type: ignore[misc]
+class WholePath(type(Path())):  # type: ignore[misc]  # before Python 3.12 Path itself cannot be a base
     """A path that the trainer writes checkpoints to: the file is the old one or the new one, never half of it."""
 
     def write_bytes(self, data: Any) -> int:
