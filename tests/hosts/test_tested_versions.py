@@ -44,7 +44,15 @@ def test_the_ranges_are_those_of_pyproject_and_of_the_environments(host: str) ->
 
 @pytest.mark.parametrize(
     ("version", "inside"),
-    [("2.1", True), ("2.1.0", True), ("2.3.99", True), ("2.4.0", False), ("2.0.9", False), ("2.3.0rc1", True)],
+    [
+        ("2.1", True),
+        ("2.1.0", True),
+        ("2.3.99", True),
+        ("2.4.0", False),
+        ("2.0.9", False),
+        ("2.3.0rc1", True),
+        ("dev", False),
+    ],
 )
 def test_what_is_within(version: str, inside: bool) -> None:
     assert is_within(version, "2.1", "2.3") == inside
