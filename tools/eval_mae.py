@@ -5,7 +5,7 @@ The predictions are a folder that CountMetric(out_dir=...) or tools/crowd/infer_
 are the index of a prepared split. It prints MAE and RMSE, which crowd papers call MSE, of all images and of bands of
 true counts. Where density maps were saved, it also prints the grid average mean error GAME(L): the picture is cut into
 4^L equal parts, whose errors are summed. GAME(0) is the MAE. With --out it draws predicted counts against true ones
-and the error by density, and with --worst the pictures with the largest errors.
+and the error by density. With --worst and --best it also draws the pictures with the largest and the smallest errors.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from normreg_plugins.crowd.data import read_rgb, records_in
 from normreg_plugins.evaluation import (
     CountedImage,
     bands,
+    best,
     count_errors,
     grid_error,
     load_counts,
@@ -32,6 +33,7 @@ from normreg_plugins.evaluation import (
 from normreg_plugins.whole_files import read_numbers
 
 LEVELS = 4
+CHOICES = {"worst": worst, "best": best}
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -52,11 +54,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar="TRAIN.json",
         help="index of the training split: print also the error of predicting its mean count for every image",
     )
-    add("--out", type=Path, help="folder for counts.png and worst_counts.png")
+    add("--out", type=Path, help="folder for counts.png, worst_counts.png and best_counts.png")
     add("--worst", type=int, default=0, metavar="N", help="draw the N pictures with the largest errors, to --out")
+    add("--best", type=int, default=0, metavar="N", help="draw the N pictures with the smallest errors, to --out")
     args = parser.parse_args(argv)
-    if args.worst < 0 or (args.worst and args.out is None):
-        parser.error(f"--worst {args.worst}: must be 0 or more, and more than 0 needs --out")
+    for choice in CHOICES:
+        if (number := getattr(args, choice)) < 0 or (number and args.out is None):
+            parser.error(f"--{choice} {number}: must be 0 or more, and more than 0 needs --out")
     return args
 
 
@@ -98,17 +102,25 @@ def draw(args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.
     name, true = args.predictions.name, np.array([record["count"] for record in records])
     plot_counts({name: predicted}, true, args.bands, args.out / "counts.png")
     print(f"picture: {args.out / 'counts.png'}")
-    if not args.worst:
-        return
-    images = []
-    for place in worst(predicted, true, args.worst):
+    for choice, places in CHOICES.items():
+        if number := getattr(args, choice):
+            path = args.out / f"{choice}_counts.png"
+            draw_images(args, records, predicted, places(predicted, true, number), path)
+            print(f"picture: {path}")
+
+
+def draw_images(
+    args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray, places: list[int], path: Path
+) -> None:
+    """Draw the images at these places of the index, each with its people and its density map."""
+    name, images = args.predictions.name, []
+    for place in places:
         record, count = records[place], float(predicted[place])
         pixels = read_rgb(args.annotations.parent / record["picture"])
         density = load_map(args.predictions, record["name"])
         points = people_of(args.annotations, record)
         images.append(CountedImage(record["name"], pixels, points, {name: count}, {name: density}))
-    plot_counted_images(images, args.out / "worst_counts.png")
-    print(f"picture: {args.out / 'worst_counts.png'}")
+    plot_counted_images(images, path)
 
 
 def main(argv: list[str] | None = None) -> int:

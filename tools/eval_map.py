@@ -7,7 +7,8 @@ A file of detections is COCO's .json, or the .pkl of tools/test.py --out. For ea
 .95) and mAP@.5. It also prints precision, recall and F1 (IoU .5, means over classes), once at the confidence with the
 best F1 and once at --confidence. With --out it writes all numbers as JSON and draws these three over every confidence,
 the scores as bars, and which class was taken for which at --confidence. With --images and --pictures it draws the
-images with the most mistakes. Fig. 9 of the WRS paper shows scores over training: tools/research/plot_training.py.
+images with the most mistakes, and with --best those with the fewest. Fig. 9 of the WRS paper shows scores over
+training: tools/research/plot_training.py.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--out", type=Path, help=f"folder for {', '.join(FILES)}")
     add("--images", type=Path, help="folder of the images, for --pictures")
     add("--pictures", type=int, default=0, metavar="N", help=f"draw the N images with most mistakes, as {PICTURES}")
+    add("--best", action="store_true", help="draw the images with the fewest mistakes instead")
     args = parser.parse_args(argv)
     args.names = args.names or [str(path) for path in args.predictions]
     if len(set(args.names)) != len(args.predictions):
@@ -130,14 +132,21 @@ def write(args: argparse.Namespace, coco: Any, ids: Sequence[int], runs: dict[st
     plot_confusion(counts, [*classes, "nothing there"], [*classes, "missed"], confusion_file, unit="boxes")
     print("wrote", ", ".join(str(args.out / name) for name in FILES))
     if args.pictures:
-        draw_worst(args, coco, runs)
+        draw_images(args, coco, runs)
 
 
-def draw_worst(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> None:
-    """Draw the images with the most mistakes, summed over the runs."""
-    total = {image: sum(mistakes(run.pairs[image]) for run in runs.values()) for image in coco.getImgIds()}
+def images_to_draw(args: argparse.Namespace, ids: Sequence[int], runs: dict[str, Run]) -> list[int]:
+    """The ids of the worst images, or of the best. Of two equally good images, the one with more boxes is better."""
+    wrong = {image: sum(mistakes(run.pairs[image]) for run in runs.values()) for image in ids}
+    boxes = {image: sum(len(run.pairs[image]) for run in runs.values()) for image in ids}
+    if args.best:
+        return sorted(ids, key=lambda image: (wrong[image], -boxes[image]))[: args.pictures]
+    return sorted(ids, key=lambda image: -wrong[image])[: args.pictures]
+
+
+def draw_images(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> None:
     images = []
-    for image in sorted(total, key=lambda image: -total[image])[: args.pictures]:
+    for image in images_to_draw(args, coco.getImgIds(), runs):
         file = coco.imgs[image]["file_name"]
         pairs = {name: run.pairs[image] for name, run in runs.items()}
         images.append(DetectedImage(Path(file).stem, read_rgb(args.images / file), pairs))

@@ -7,7 +7,8 @@
 The test set of the config has the true masks. Each folder of predictions holds a PNG of labels for each image. For each
 folder it prints the IoU of each class, mIoU and pixel accuracy, which are the numbers of mmseg's own IoUMetric. With
 --out it writes them as JSON, and draws the IoU as bars and which class was taken for which. With --pictures it also
-draws some predictions beside image and truth; with --worst those with the fewest right pixels.
+draws some predictions beside image and truth: with --worst those with the fewest right pixels, with --best those with
+the most.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--names", nargs="+", help="what to call them (default: the names of the folders)")
     add("--out", type=Path, help=f"folder for {METRICS}, {IOU}, {CONFUSION} and {PICTURES}")
     add("--pictures", type=int, default=0, help="how many images to draw, spread over the set (%(default)s)")
-    add("--worst", action="store_true", help="draw the images with the fewest right pixels instead")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--worst", action="store_true", help="draw the images with the fewest right pixels instead")
+    which.add_argument("--best", action="store_true", help="draw the images with the most right pixels instead")
     args = parser.parse_args(argv)
     args.names = args.names or [path.name for path in args.predictions]
     if len(set(args.names)) != len(args.predictions):
@@ -98,7 +101,7 @@ class Counted:
 
     confusion: Mapping[str, NDArray[np.int64]]
     right: NDArray[np.float64]
-    """A mean over the runs; 1 for an image whose pixels are all ignored."""
+    """A mean over the runs; NaN for an image whose pixels are all ignored."""
 
     def scores(self) -> dict[str, Scores]:
         return {name: scores(counts) for name, counts in self.confusion.items()}
@@ -107,7 +110,7 @@ class Counted:
 def count(dataset: Any, runs: dict[str, list[Path]]) -> Counted:
     classes = len(dataset.metainfo["classes"])
     counts = {name: np.zeros((classes, classes), dtype=np.int64) for name in runs}
-    right = np.ones(len(dataset))
+    right = np.full(len(dataset), np.nan)
     for index in track(range(len(dataset)), "scoring", console=Console(stderr=True), transient=True):
         truth = dataset[index]["gt_seg_map"]
         here = {name: counts_of(truth, files[index], dataset) for name, files in runs.items()}
@@ -168,6 +171,14 @@ def draw(dataset: Any, runs: dict[str, list[Path]], images: Sequence[Path], chos
     plot_rows(rows, dataset.metainfo["classes"], dataset.metainfo["palette"], path)
 
 
+def images_to_draw(args: argparse.Namespace, counted: Counted) -> list[int]:
+    """The places in the test set of the worst images, or of the best, or of some spread over the set."""
+    if not (args.worst or args.best):
+        return list(spread(len(counted.right), args.pictures))
+    order = -counted.right if args.best else counted.right
+    return np.argsort(order, kind="stable")[: args.pictures].tolist()  # NaN is last
+
+
 def evaluate(args: argparse.Namespace) -> None:
     wanted = [METRICS, IOU, CONFUSION, *([PICTURES] if args.pictures else [])]
     if there := [args.out / name for name in wanted if args.out and (args.out / name).exists()]:
@@ -183,9 +194,7 @@ def evaluate(args: argparse.Namespace) -> None:
         args.out.mkdir(parents=True, exist_ok=True)
         draw_scores(counted, classes, args.out)
         if args.pictures:
-            worst = np.argsort(counted.right, kind="stable")[: args.pictures].tolist()
-            chosen = worst if args.worst else spread(len(images), args.pictures)
-            draw(dataset, runs, images, chosen, args.out / PICTURES)
+            draw(dataset, runs, images, images_to_draw(args, counted), args.out / PICTURES)
         write_json(args.out / METRICS, {name: as_plain(each, classes) for name, each in found.items()})
         print("wrote", " and ".join(str(args.out / name) for name in wanted))
 

@@ -8,7 +8,7 @@ from normreg_plugins.evaluation.confusion_plot import plot_confusion
 from normreg_plugins.evaluation.contact_sheet import Labelled, plot_sheet, spread
 from normreg_plugins.evaluation.count_errors import CountErrors, bands, count_errors, grid_error
 from normreg_plugins.evaluation.count_files import load_counts, load_map, save_counts, save_map
-from normreg_plugins.evaluation.count_plot import CountedImage, plot_counted_images, plot_counts, worst
+from normreg_plugins.evaluation.count_plot import CountedImage, best, plot_counted_images, plot_counts, worst
 from normreg_plugins.evaluation.density_overlay import overlay
 from normreg_plugins.evaluation.detection_confusion import Pair, detection_confusion, mistakes, pairs_by_image
 from normreg_plugins.evaluation.detection_curves import Curves, Matches, curves
@@ -49,6 +49,7 @@ __all__ = [
     "Row",
     "Scores",
     "bands",
+    "best",
     "category_ids",
     "confusion",
     "count_errors",

@@ -1,4 +1,4 @@
-"""Draws predicted counts against true ones, the error by density, and the pictures with the largest errors."""
+"""Draws predicted counts against true ones, the error by density, and the worst or best pictures."""
 
 from __future__ import annotations
 
@@ -70,8 +70,16 @@ def _draw_bands(ax: Any, runs: Mapping[str, ArrayLike], true: NDArray[np.float64
 
 def worst(predicted: ArrayLike, true: ArrayLike, number: int) -> list[int]:
     """The places of the images with the largest absolute errors, the largest first."""
-    errors = np.abs(np.asarray(predicted, dtype=float) - np.asarray(true, dtype=float))
-    return np.argsort(-errors, kind="stable")[:number].tolist()
+    return np.argsort(-_errors(predicted, true), kind="stable")[:number].tolist()
+
+
+def best(predicted: ArrayLike, true: ArrayLike, number: int) -> list[int]:
+    """The places of the images with the smallest absolute errors, the smallest first."""
+    return np.argsort(_errors(predicted, true), kind="stable")[:number].tolist()
+
+
+def _errors(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
+    return np.abs(np.asarray(predicted, dtype=float) - np.asarray(true, dtype=float))
 
 
 def plot_counted_images(images: Sequence[CountedImage], path: Path) -> None:

@@ -11,6 +11,7 @@ from normreg_plugins.evaluation import (
     CountedImage,
     DetectedImage,
     Labelled,
+    best,
     plot_bars,
     plot_confusion,
     plot_counted_images,
@@ -66,6 +67,11 @@ def test_counts_with_nobody_and_below_zero(tmp_path):
 def test_the_worst_are_the_farthest_from_the_truth():
     assert worst([5, 90, 30], [10, 100, 29], 2) == [1, 0]
     assert worst([1], [1], 5) == [0]
+
+
+def test_the_best_are_the_nearest_to_the_truth():
+    assert best([5, 90, 30], [10, 100, 29], 2) == [2, 0]
+    assert best([1], [1], 5) == [0]
 
 
 def test_counted_images_with_and_without_a_density(tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 pytest.importorskip("pycocotools")
 
@@ -32,7 +33,7 @@ def annotations(tmp_path):
     path = tmp_path / "ann.json"
     boxes = [(image, *box) for image, boxes in BOXES.items() for box in boxes]
     coco = {
-        "images": [{"id": i, "file_name": f"{i}.png", "width": 64, "height": 64} for i in (1, 2)],
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 64, "height": 64} for i in (2, 1)],
         "annotations": [
             {
                 "id": number,
@@ -103,6 +104,25 @@ def test_perfect_and_half_found_in_both_formats(run_tool, annotations, tmp_path)
     assert picture.startswith(b"\x89PNG")
     for name in ("pkl", "json", "half"):
         assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("found", "flags", "drawn"),
+    [
+        ([1], (), [2, 1]),  # the cat of image 2 is missed
+        ([1], ("--best",), [1, 2]),
+        ([1, 2], ("--best",), [1, 2]),  # nothing is missed, and image 1 has more boxes
+    ],
+)
+def test_the_worst_or_the_best_are_drawn(found, flags, drawn, run, annotations, tmp_path, monkeypatch):
+    for image in BOXES:
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{image}.png")
+    images = []
+    monkeypatch.setattr(eval_map, "plot_detected_images", lambda rows, *_: images.extend(int(row.name) for row in rows))
+    files = (annotations, mm_pickle(tmp_path / "p.pkl", images=found), "--out", tmp_path / "eval")
+    code, _, complaint = run(*files, "--images", tmp_path, "--pictures", 2, *flags)
+    assert code == 0, complaint
+    assert images == drawn
 
 
 def test_results_are_not_overwritten(run, annotations, tmp_path):

@@ -50,6 +50,10 @@ def no_dogs(mask):
     return np.where(mask == 2, 0, mask).astype(np.uint8)
 
 
+def one_dog_less(mask):
+    return np.where(np.arange(24).reshape(4, 6) == 22, 0, mask).astype(np.uint8)
+
+
 @pytest.fixture
 def run(capsys, data):
     def run(*args):
@@ -77,6 +81,23 @@ def test_numbers_and_pictures(run, data):
     with Image.open(out / eval_miou.PICTURES) as picture:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 24)}
     assert {(200, 0, 0), (0, 0, 200), (224, 224, 192), (120, 120, 120)} <= {tuple(c) for c in colours}
+
+
+@pytest.mark.parametrize(("flag", "drawn"), [("--worst", ["b", "a"]), ("--best", ["c", "a"])])
+def test_the_worst_or_the_best_are_drawn(flag, drawn, run, data, monkeypatch):
+    """The prediction for b has no dogs, and that for c is right. No pixel of void counts, so it is neither."""
+    folder = predict(data, "p")
+    for name, change in (("a", one_dog_less), ("b", no_dogs)):
+        save_mask(change(read_mask(folder / f"{name}.png")), folder / f"{name}.png")
+    Image.new("RGB", (6, 4)).save(data / "images" / "void.jpg")
+    save_mask(np.full((4, 6), 255, dtype=np.uint8), data / "masks" / "void.png")
+    save_mask(np.zeros((4, 6), dtype=np.uint8), folder / "void.png")
+    (data / "list.txt").write_text("void\na\nb\nc\n")
+    rows = []
+    monkeypatch.setattr(eval_miou, "plot_rows", lambda found, *_: rows.extend(row.name for row in found))
+    code, _, complaint = run(folder, "--out", data / "eval", "--pictures", 2, flag)
+    assert code == 0, complaint
+    assert rows == drawn
 
 
 def test_a_class_that_nobody_has_is_null(run, data):
@@ -139,6 +160,7 @@ def test_a_prediction_that_does_not_fit_is_named(run, data, damage, words):
     [
         (("--names", "a", "b"), "need 1 different names"),
         (("--pictures", 3), "needs --out"),
+        (("--pictures", 3, "--worst", "--best"), "not allowed with argument --worst"),
         (("--pictures", -1, "--out", "eval"), "must be 0 or more"),
     ],
 )

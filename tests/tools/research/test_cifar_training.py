@@ -7,7 +7,14 @@ from helpers.made_up_cifar import write_pictures
 from tools.data import prepare_cifar_jpeg
 from tools.research.cifar.cifar_nets import NETS
 from tools.research.cifar.pictures import augmented, batches, parts, read_pictures
-from tools.research.cifar.training import built, conv_weights, train, training_of
+from tools.research.cifar.training import (
+    built,
+    conv_weights,
+    optimizer_of,
+    schedule_of,
+    train,
+    training_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +88,34 @@ def test_the_decay_of_the_filters_has_its_phase(data):
     assert norms[0.0, 1.0] < 0.9 * norms[0.0, 0.0]
 
 
+def test_the_filters_may_have_a_decay_of_their_own():
+    run = training_of({"weight_decay": 0.1, "filter_decay": 0.2})
+    filters, others = optimizer_of(run, NETS["cnn8"]()).param_groups
+    assert (filters["weight_decay"], others["weight_decay"]) == (0.2, 0.1)
+
+
+def test_nothing_guards_the_division_of_eq_25():
+    """All convolutions of the net of the overflow comparison standardize, and a filter of zeros ends the training."""
+    net = NETS["cnn8_eq25"]()
+    assert [type(m).__name__ for m in net.modules() if isinstance(m, torch.nn.Conv2d)] == ["TextbookWS"] * 6
+    pictures = torch.rand(2, 3, 32, 32)
+    assert net(pictures).isfinite().all()
+    with torch.no_grad():
+        conv_weights(net)[0][0] = 0
+    assert not net(pictures).isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "rates"), [("constant", [1, 1, 1]), ("drops", [1, 0.1, 0.01])])
+def test_a_schedule_has_its_rates(name, rates):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    schedule, seen = schedule_of(name, optimizer, updates=9), []
+    for _ in range(9):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert seen[0::3] == pytest.approx(rates)
+
+
 def test_pgd_trains_without_norm_layers(data):
     run = settings(data, epochs=1, rate=0.001, convert="pgd", sigma=0.1, method={"type": "PGD"})
     outcome = train(run, 0)
@@ -97,8 +132,6 @@ def test_a_training_that_breaks_down_has_no_score(data):
 
 
 def test_the_rate_follows_the_batch(data):
-    from tools.research.cifar.training import optimizer_of
-
     run = settings(data, rate=0.1, rate_is_for_batch=128, batch=32)
     assert optimizer_of(run, NETS["cnn8"]()).defaults["lr"] == pytest.approx(0.025)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
+from tools.research.studies.nets import TextbookWS
+
 CLASSES = 10
 NormLayer = Callable[[int], nn.Module]
 
@@ -58,7 +60,9 @@ class CifarResNet(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
-def plain_cnn(width: int = 16, norm: NormLayer = nn.BatchNorm2d) -> nn.Sequential:
+def plain_cnn(
+    width: int = 16, norm: NormLayer = nn.BatchNorm2d, conv: Callable[..., nn.Conv2d] = nn.Conv2d
+) -> nn.Sequential:
     """The form of VGG: three stages of two convolutions, each followed by a norm layer, with a pooling between stages.
 
     It is the CNN of the constrained paper (section 4.1.1), narrower: stages have width, 2 width and 4 width filters.
@@ -69,7 +73,7 @@ def plain_cnn(width: int = 16, norm: NormLayer = nn.BatchNorm2d) -> nn.Sequentia
         filters = width * 2**stage
         layers += [nn.AvgPool2d(2)] if layers else []
         for _ in range(2):
-            layers += [nn.Conv2d(channels, filters, 3, padding=1, bias=False), norm(filters), nn.ReLU()]
+            layers += [conv(channels, filters, 3, padding=1, bias=False), norm(filters), nn.ReLU()]
             channels = filters
     net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
     for module in net:
@@ -85,4 +89,5 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "cnn8": lambda: plain_cnn(8),
     "cnn16": lambda: plain_cnn(16),
     "cnn32": lambda: plain_cnn(32),
+    "cnn8_eq25": lambda: plain_cnn(8, conv=TextbookWS),  # weight standardization that nothing guards
 }

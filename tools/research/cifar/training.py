@@ -48,8 +48,10 @@ class Training:
     """If not 0, the rate is multiplied by batch / rate_is_for_batch, the linear scaling rule."""
     optimizer: str = "sgdm"
     schedule: str = "cosine"
-    """'cosine', or 'drops': by 10 at 3/10, 6/10 and 8/10 of the run."""
+    """'cosine', 'constant', or 'drops': by 10 at 3/10, 6/10 and 8/10 of the run."""
     weight_decay: float = 5e-4
+    filter_decay: float | None = None
+    """The weight decay of the filters, if it is another than that of the rest."""
     method: Mapping[str, Any] = field(default_factory=dict)
     phase: tuple[float, float] = ALWAYS
     """From which part of the run to which the method acts; without a method, the weight decay of the filters."""
@@ -143,12 +145,16 @@ def conv_weights(model: nn.Module) -> list[Tensor]:
     return [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)]
 
 
+def filter_decay_of(run: Training) -> float:
+    return run.weight_decay if run.filter_decay is None else run.filter_decay
+
+
 def optimizer_of(run: Training, model: nn.Module) -> torch.optim.Optimizer:
     """The filters are the first group. Scale-bias layers have no weight decay (constrained paper, section 3.4)."""
     scale_bias = [p for m in model.modules() if isinstance(m, ScaleBias) for p in m.parameters()]
     taken = {id(p) for p in (*conv_weights(model), *scale_bias)}
     others = [p for p in model.parameters() if id(p) not in taken]
-    decay = 0.0 if run.method and run.phase != ALWAYS else run.weight_decay
+    decay = 0.0 if run.method and run.phase != ALWAYS else filter_decay_of(run)
     groups = [
         {"params": conv_weights(model), "weight_decay": decay},
         {"params": others, "weight_decay": run.weight_decay},
@@ -174,7 +180,7 @@ def fit(
     model.train()
     for update, batch in enumerate(batches(learned, run.batch, run.epochs)):
         if not run.method:
-            optimizer.param_groups[0]["weight_decay"] = run.weight_decay if phase[0] <= update < phase[1] else 0.0
+            optimizer.param_groups[0]["weight_decay"] = filter_decay_of(run) if phase[0] <= update < phase[1] else 0.0
         images = batch.images.to(DEVICE)
         images = as_input(augmented(images) if run.augment else images)
         loss = nn.functional.cross_entropy(model(images), batch.labels.to(DEVICE))
@@ -191,9 +197,11 @@ def fit(
 def schedule_of(name: str, optimizer: torch.optim.Optimizer, updates: int) -> torch.optim.lr_scheduler.LRScheduler:
     if name == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    if name == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     if name == "drops":
         return torch.optim.lr_scheduler.MultiStepLR(optimizer, [round(part * updates) for part in DROPS], 0.1)
-    raise ValueError(f"schedule={name!r}: choose 'cosine' or 'drops'")
+    raise ValueError(f"schedule={name!r}: choose 'cosine', 'constant' or 'drops'")
 
 
 @torch.inference_mode()
