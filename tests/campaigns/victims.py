@@ -184,11 +184,11 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def files(*ignored: str) -> Callable[[Path], dict[str, Any]]:
-    """Every file of a folder, by its bytes."""
+    """Every file of a folder, by its bytes, without what a killed process left named as unfinished."""
 
     def read(folder: Path) -> dict[str, Any]:
-        found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-        return {name: path.read_bytes() for name, path in found.items() if not name.startswith(ignored)}
+        found = {str(p.relative_to(folder)): p for p in folder.rglob("*") if not p.name.startswith(".unfinished")}
+        return {n: p.read_bytes() for n, p in found.items() if p.is_file() and not n.startswith(ignored)}
 
     return read
 
