@@ -23,6 +23,8 @@ from tools.data.mini_data import drawn_crowds
 from tools.data.mini_data.recipe import make_once
 
 WRS = WeightRescaling(interval=4)
+EPOCHS = 6
+"""Of a run of ultralytics."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,13 @@ def ultralytics_run(folder: Path) -> None:
 
     last = folder / "train" / "weights" / "last.pt"
     resumed = last.is_file()
-    if resumed and torch.load(last, weights_only=False)["optimizer"] is None:
-        return  # it was stopped after its end, when the host had taken the optimizer out
+    saved = torch.load(last, weights_only=False) if resumed else {}
+    if saved and (saved["optimizer"] is None or saved["epoch"] == EPOCHS - 1):
+        return  # it was stopped after its last epoch: there is nothing to resume
     model = YOLO(last if resumed else tiny_yolo(folder))
     set_ = folder.parent / "made" / "data.yaml"
     model.add_callback("on_train_epoch_end", lambda trainer: write_norms(trainer, folder))
-    settings = {"resume": True} if resumed else {"data": str(set_), "project": str(folder), **OFFLINE, "epochs": 6}
+    settings = {"resume": True} if resumed else {"data": str(set_), "project": str(folder), **OFFLINE, "epochs": EPOCHS}
     model.train(trainer=with_method(model, WRS), **settings)
 
 
