@@ -6,18 +6,19 @@ forward, to prove them by numbers, to attach a method, one pass of WRS, one repo
 small that what is left is the cost of handling each. The exponent is the slope of the times on log-log axes: 1 is
 linear. Then it finds and proves the weights of large nets (timm's), in units of one of their own training steps, and
 measures how long the import of this package takes beside torch's.
-Only the time of this process is counted, so that a busy machine matters little.
+Only the processor time of each process is counted, so that a busy machine matters little.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,15 +29,12 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from torch import Tensor, nn
-from torch.optim import SGD
 
-from normreg_plugins import WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
-from normreg_plugins.analysis import Monitor
+from normreg_plugins import find_scale_invariant, prove_scale_invariant
 from normreg_plugins.plot_style import MARKERS, OKABE_ITO, log_scale, new_figure, save
+from tools.research.part_costs import Parts, chain, loss, seconds, training_parts
 from tools.shared.wide_console import wide_console
 
-Parts = dict[str, float]
 IMPORTS = """
 from time import process_time as now
 begun = now(); import torch
@@ -45,38 +43,13 @@ print(torch_there - begun, now() - torch_there)
 """
 
 
-def chain(weights: int, width: int = 4) -> nn.Sequential:
-    pairs = [(nn.Conv2d(width if i else 3, width, 3, padding=1), nn.BatchNorm2d(width)) for i in range(weights)]
-    return nn.Sequential(*(layer for pair in pairs for layer in pair))
-
-
-def loss(images: Tensor, model: nn.Module) -> Tensor:
-    return model(images).square().mean()
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 def parts_of(weights: int) -> Iterator[tuple[str, float]]:
     """Seconds of each part for a chain of so many weights."""
     net, forward = chain(weights), partial(loss, torch.randn(2, 3, 6, 6))
     yield "find by structure", seconds(lambda: find_scale_invariant(net))
     yield "find by watching a forward", seconds(lambda: find_scale_invariant(net, forward))
     yield "prove by numbers", seconds(lambda: prove_scale_invariant(net, forward))
-    optimizer = SGD(net.parameters(), lr=1e-3)
-    yield (
-        "attach",
-        seconds(lambda: attach(optimizer, net, WeightRescaling(interval=1), proof=find_scale_invariant(net))),
-    )
-    forward(net).backward()
-    optimizer.step()
-    yield "step and pass of WRS", min(seconds(optimizer.step) for _ in range(3))
-    with Monitor(optimizer, net, every=1):
-        optimizer.step()
-        yield "the same with a report of the monitor", min(seconds(optimizer.step) for _ in range(3))
+    yield from training_parts(net, forward)
 
 
 def growth(counts: Sequence[int], rounds: int) -> dict[int, Parts]:
@@ -139,6 +112,24 @@ def large_net(name: str, size: int) -> list[str]:
     return [name, str(len(verdicts)), f"{step:.2f}", *(f"{part / step:.2f}" for part in parts)]
 
 
+def costs_of_a_rank(ranks: int, rounds: int) -> Parts:
+    """The median seconds that each part takes one rank of so many."""
+    with tempfile.TemporaryDirectory() as folder:
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+        command = [*torchrun, str(Path(__file__).with_name("cost_of_a_rank.py")), folder, f"--rounds={rounds}"]
+        subprocess.run(command, check=True, capture_output=True)
+        found = [times for file in Path(folder).iterdir() for times in json.loads(file.read_text())]
+    return {part: statistics.median(times[part] for times in found) for part in found[0]}
+
+
+def ranks_table(found: dict[int, Parts]) -> Table:
+    first, *others = found
+    shown = Table("one rank", f"of {first}, ms", *(f"of {ranks}" for ranks in others))
+    for part, alone in found[first].items():
+        shown.add_row(part, f"{1e3 * alone:.1f}", *(f"{found[ranks][part] / alone:.2f} x" for ranks in others))
+    return shown
+
+
 def import_seconds(rounds: int) -> tuple[float, float]:
     """Medians of the processor time that a fresh Python takes to import torch, and then this package."""
     runs = [subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True) for _ in range(rounds)]
@@ -153,12 +144,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--rounds", type=int, default=3)
     add("--nets", nargs="*", default=["resnet50", "nasnetalarge"], help="names of timm's")
     add("--size", type=int, default=128, help="side of the images that the nets of --nets see")
+    add("--ranks", type=int, nargs="*", default=[], help="numbers of processes that train together, such as 1 2 4")
     add("--plot", type=Path, help="picture to write, .png or .svg")
     args = parser.parse_args(argv)
     if len(set(args.weights)) < 2 or min(args.weights) < 1 or args.rounds < 1:
         parser.error(f"--weights {args.weights} --rounds {args.rounds}: two lengths or more, and a round or more")
     if unknown := set(args.nets) - set(timm.list_models()):
         parser.error(f"--nets {', '.join(sorted(unknown))}: not among timm's models")
+    if args.ranks and min(args.ranks) < 1:
+        parser.error(f"--ranks {args.ranks}: 1 or more")
     return args
 
 
@@ -174,6 +168,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.nets:
         console.print(f"\nin training steps (forward and backward) of two images of {args.size} px")
         console.print(nets)
+    if args.ranks:
+        console.print()
+        console.print(ranks_table({ranks: costs_of_a_rank(ranks, args.rounds) for ranks in sorted(set(args.ranks))}))
     theirs, ours = import_seconds(args.rounds)
     console.print(f"\nimport normreg_plugins: {100 * ours / theirs:.1f} % of the time of import torch, {theirs:.2f} s")
     if args.plot is not None:
