@@ -56,9 +56,8 @@ faults-kills: env ## kill runs of every kind 30 times and resume them (ARGS='--k
 faults-load: env ## 100,000 updates with every method: an hour on one core (ARGS='--updates 2000')
 	$(CAMPAIGN)/load.py $(ARGS)
 
-mutate: env ## change the code in 20 places and see whether the tests notice (ARGS='--sample 5 --rooms core/methods')
-	$(BIN)/python -m pip install -q --no-build-isolation -c requirements/maintained.txt -e '.[campaigns]'
-	$(CAMPAIGN)/mutants.py $(ARGS)
+mutate: .campaigns/.ready ## change the code in 20 places and see whether the tests notice (ARGS='--sample 5 --rooms core/methods')
+	PYTHONPATH=.campaigns $(CAMPAIGN)/mutants.py $(ARGS)
 
 # An interpreter on the command line or in the environment is used as it is; it needs torch and pytest, hosts if it has them.
 GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
@@ -98,10 +97,11 @@ clean: ## remove build outputs and caches (the environments stay)
 .venv-classic/.ready: requirements/classic.txt pyproject.toml
 	$(call build_env,.venv-classic,$(CLASSIC_PYTHON),mmcv,$(CLASSIC_EXTRAS))
 
-# A folder beside .venv and not in it: mmpretrain and Hugging Face's transformers do not go together.
-.trainers/.ready: requirements/trainers.txt .venv/.ready
-	rm -rf .trainers
-	$(BIN)/python -m pip install --no-deps --target .trainers -r $<
+# Folders beside .venv and not in it. mmpretrain and Hugging Face's transformers do not go together, and only one campaign
+# needs Cosmic Ray.
+.trainers/.ready .campaigns/.ready: .%/.ready: requirements/%.txt .venv/.ready
+	rm -rf .$*
+	$(BIN)/python -m pip install --no-deps --target .$* -r $<
 	@touch $@
 
 # build_env: folder, python, distribution of mmcv, extras. The order matters: mmcv compiles against

@@ -18,18 +18,30 @@ class DamagedFileError(ValueError):
 def replacing(path: Path) -> Iterator[Path]:
     """Give a path to write to; at the end that file takes the place of `path` in one step.
 
-    If the block raises, `path` stays as it was. The path given has the suffix of `path`, because many libraries choose
-    the format by it. The folder is created if it is missing.
+    If the block raises, or the disk has no room for all of the file, `path` stays as it was. The path given has the
+    suffix of `path`, because many libraries choose the format by it. The folder is created if it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
     try:
         yield unfinished
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
+        _refuse_cut_off(unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _refuse_cut_off(path: Path) -> None:
+    """Raise an OSError if the disk had no room for the end of the file.
+
+    Pillow and NumPy do not notice it when only the last bytes of a file find no room. One more byte finds none then
+    either.
+    """
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.write(b"\0")
+        file.truncate(size)
+        os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

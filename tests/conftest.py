@@ -13,6 +13,17 @@ HOSTS = {
     "trainers": ("lightning", "transformers", "accelerate"),
 }
 
+ONE_STACK = (
+    "core/verdicts/test_zoo.py",
+    "hosts/mmengine/test_mmdet_zoo.py",
+    "hosts/mmengine/test_mmpretrain_zoo.py",
+    "hosts/mmengine/test_mmseg_zoo.py",
+    "tools/data/",
+    "tools/research/",
+    "tools/test_official_layouts.py",
+)
+"""Long tests of nets and commands that are the same on both stacks."""
+
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 REQUIRED_HOSTS = [host for host in os.environ.get("NORMREG_REQUIRE_HOSTS", "").split(",") if host]
 
@@ -33,6 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what `.ci/run` need not run twice. It comes first, because `-m` picks from what is marked."""
+    for item in items:
+        if item.path.relative_to(config.rootpath / "tests").as_posix().startswith(ONE_STACK):
+            item.add_marker(pytest.mark.one_stack)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -17,7 +17,7 @@ from normreg_plugins.analysis.report import Report, Row, effective_gradient_norm
 from normreg_plugins.analysis.updates import UpdateCount
 from normreg_plugins.analysis.watched import Watched, watch
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.core.training import handle_of, keep_step_hooks
+from normreg_plugins.core.training import closure_of, handle_of, keep_step_hooks, moves_nothing
 
 Sink = Callable[[Report], Any]
 
@@ -38,7 +38,7 @@ class Monitor:
     moves all numbers to the host in one transfer. With sharded weights (FSDP2) it sees this process's filters.
 
     Make it before a checkpoint is loaded into the optimizer: the optimizer's `state_dict` carries the count of updates
-    and the smoothed averages.
+    and the smoothed averages. torch's distributed checkpoints carry the count of a method only.
 
     Args:
         every: updates between two reports.
@@ -69,6 +69,8 @@ class Monitor:
         self._statistics = RunningStatistics(model)
         self._count = UpdateCount(optimizer, updates)
         self._copies: list[Tensor] = []
+        self._idle = False
+        """Whether the step now running moves nothing, and so is no update."""
         keep_step_hooks(optimizer)
         self._before_hook = optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step))
         self._go_last()
@@ -109,6 +111,9 @@ class Monitor:
     @torch.no_grad()
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._copies = []
+        self._idle = closure_of(args, kwargs) is None and moves_nothing(optimizer)
+        if self._idle:
+            return
         self._count.start()
         if self._count.may_reach(self._every):
             self._copies = [each.weight.clone() for each in self._watched]
@@ -117,6 +122,8 @@ class Monitor:
                 self._go_last()
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self._idle:
+            return
         self._count.tick()
         if self._copies:
             self._look(optimizer)

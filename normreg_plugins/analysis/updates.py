@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from normreg_plugins.core.training import handle_of
+from normreg_plugins.core.training import handle_of, skip_flag
 
 STATE_KEY = "normreg_plugins_monitor"
 
@@ -21,7 +21,9 @@ class UpdateCount:
     a tensor `found_inf` on it. Those tensors are kept until the count could reach a report, and read with it.
 
     The count starts at what a checkpoint holds, else at the count of the method attached to the optimizer, else at
-    `updates`. The optimizer's `state_dict` carries it beside `state`, so that the state itself stays as it is.
+    `updates`. The optimizer's `state_dict` carries it beside `state`, so that the state itself stays as it is. torch's
+    distributed checkpoints (DCP) leave it out. They read only what every checkpoint holds, so with an entry of the
+    monitor in them, a run that was saved without one could not go on with one.
     """
 
     def __init__(self, optimizer: Optimizer, updates: int = 0) -> None:
@@ -67,11 +69,11 @@ class UpdateCount:
 
     def tick(self) -> None:
         """The optimizer was called."""
-        found_inf = getattr(self._optimizer, "found_inf", None)
-        if found_inf is None:
+        flag = skip_flag(self._optimizer)
+        if flag is None:
             self._settled += 1
         else:
-            self._unread.append(found_inf)
+            self._unread.append(flag)
 
     def settle(self, flags: Sequence[float]) -> tuple[int, bool]:
         """Take in the values of `unread`: the count now, and whether the last call was an update."""

@@ -3,6 +3,7 @@
 import copy
 import math
 from functools import partial
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -133,6 +134,33 @@ def test_a_resumed_run_reports_as_the_unbroken_one(with_method: bool) -> None:
     assert [report.update for report in resumed] == [6, 9]
     assert {report.since for report in resumed} == {4}
     assert [report.layers for report in resumed] == [report.layers for report in unbroken[1:]]
+
+
+@pytest.mark.skipif(find_spec("torch.distributed.checkpoint.state_dict") is None, reason="torch >= 2.2")
+@pytest.mark.parametrize("with_method", [True, False])
+def test_a_distributed_checkpoint_carries_the_count_of_a_method_and_without_one_the_user_gives_it(with_method) -> None:
+    """To have a state to load into, torch lets the new optimizer step with rate 0. That is no update."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    def start(updates=0):
+        net, reports = tiny_net(), []
+        optimizer = SGD(net.parameters(), lr=ETA, momentum=0.9)
+        if with_method:
+            attach(optimizer, net, WeightRescaling(interval=2))
+        monitor = Monitor(optimizer, net, every=3, sinks=[reports.append], updates=updates)
+        return net, optimizer, reports, monitor
+
+    net, optimizer, *_ = start()
+    train(net, optimizer, 4)
+    saved = copy.deepcopy(get_state_dict(net, optimizer))
+    net, optimizer, resumed, monitor = start(updates=0 if with_method else 4)
+    get_state_dict(net, optimizer)
+    assert monitor.updates == (0 if with_method else 4)
+    set_state_dict(net, optimizer, model_state_dict=saved[0], optim_state_dict=saved[1])
+    assert monitor.updates == 4
+    train(net, optimizer, 5, first=4)
+    assert [report.update for report in resumed] == [6, 9]
+    assert {report.since for report in resumed} == {4}
 
 
 def test_a_checkpoint_from_before_the_monitor_counts_by_its_method() -> None:

@@ -3,14 +3,17 @@
 
 A run is ended by SIGKILL or SIGTERM, or it meets a full disk, a limit of the size of its files, or a folder that it may
 not write to, and then gets room again. After each end every checkpoint must be whole, and `last_checkpoint` must name
-one that is there. A run that starts again loses no more than its work since the last checkpoint. Processes are forked
-from one that has imported everything, which spares the time of the imports.
+one that is there. A run that starts again loses no more than its work since the last checkpoint. After one to five such
+ends it is left alone, so that it reaches its end. Signals come at moments of the processor time of the run itself, so
+that they spread over the whole run on a busy machine too. Processes are forked from one that has imported everything,
+which spares the time of the imports.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -45,7 +48,9 @@ NAMED = re.compile(r"Errno|PytorchStreamWriter|inline_container|iostream|No spac
 """What an error says that comes of a disk."""
 LOG = 8_000
 """Bytes that what a process says may take. A limit of the size of its files holds for these too."""
-TRIES = 200
+MOST = 5
+"""How often a run is stopped at most, before it is left alone."""
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -65,25 +70,25 @@ class Campaign:
         self.victim, self.folder, self.chance, self.ways = victim, folder, chance, ways
         self.tally = Tally()
         victim.make(folder / "made")
-        begun = time.monotonic()
-        self.whole = self._unbroken(folder / "whole")
-        self.seconds = time.monotonic() - begun
+        self.seconds, self.whole = self._unbroken(folder / "whole")
 
-    def _unbroken(self, folder: Path) -> dict[str, Any]:
+    def _unbroken(self, folder: Path) -> tuple[float, dict[str, Any]]:
+        """The processor time and the result of a run that nobody stops."""
         folder.mkdir()
-        if (code := self._start(folder).wait()) != 0:
+        process = self._start(folder)
+        seconds = process.used_until(math.inf)
+        if (code := process.wait()) != 0:
             raise RuntimeError(f"the unbroken run ended with {code}: {(folder.parent / 'log').read_text()[-3000:]}")
-        return self.victim.result(folder)
+        return seconds, self.victim.result(folder)
 
     def _start(self, folder: Path, size: int = 0) -> Process:
         return Process(self.victim, folder, size)
 
-    def one_run(self, kills: int) -> None:
-        """Start a run again and again until it reaches its end; leave it alone after so many kills."""
+    def one_run(self, stops: int) -> None:
+        """Start a run again and again until it reaches its end; leave it alone after so many stops."""
         folder = self.folder / "killed"
-        for _ in range(TRIES):
+        for way in [*self.chance.choices(self.ways, k=stops), ""]:
             folder.mkdir(exist_ok=True)
-            way = self.chance.choice(self.ways) if sum(self.tally.ends.values()) < kills else ""
             with self._obstacle(way, folder) as process:
                 if way in SIGNALS:
                     process.end_after(self.chance.uniform(0, self.seconds), SIGNALS[way])
@@ -98,8 +103,6 @@ class Campaign:
                 self.tally.found.append(f"{way}: no error that names it: {process.said()}")
             self.tally.ends[way] += 1
             self._look(folder, way)
-        else:
-            self.tally.found.append(f"no end in {TRIES} tries")
         shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
@@ -145,8 +148,17 @@ class Process:
         self._process: Any = context.Process(target=in_child, args=(victim, folder, self.log, size))
         self._process.start()
 
+    def used_until(self, seconds: float) -> float:
+        """Wait until it has used so much processor time or has ended; how much it has used."""
+        used = 0.0
+        while used < seconds and self._process.exitcode is None:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+            used = (int(fields[11]) + int(fields[12])) / TICKS
+            time.sleep(0.003)
+        return used
+
     def end_after(self, seconds: float, how: signal.Signals) -> None:
-        self._process.join(seconds)
+        self.used_until(seconds)
         if self._process.exitcode is None:
             os.kill(self._process.pid, how)
 
@@ -230,18 +242,20 @@ def ways() -> list[str]:
     return [*SIGNALS, "file size", *(["full disk", "read-only"] if can_mount() else [])]
 
 
-def run(name: str, kills: int, seed: int, chosen: list[str]) -> Iterator[Tally]:
+def run(name: str, kills: int, ends: int, seed: int, chosen: list[str]) -> Iterator[Tally]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         campaign = Campaign(VICTIMS[name], Path(folder), random.Random(seed), chosen)
-        while sum(campaign.tally.ends.values()) < kills and len(campaign.tally.found) < 5:
-            campaign.one_run(kills)
-            yield campaign.tally
+        tally = campaign.tally
+        while (sum(tally.ends.values()) < kills or tally.finished < ends) and len(tally.found) < 5:
+            campaign.one_run(campaign.chance.randint(1, MOST))
+            yield tally
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=30, help="of each kind of run (%(default)s)")
+    parser.add_argument("--kills", type=int, default=30, help="of each kind of run, at least (%(default)s)")
+    parser.add_argument("--ends", type=int, default=10, help="runs of each kind that reach their end (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     parser.add_argument("--runs", nargs="+", choices=VICTIMS, default=list(VICTIMS), help="which kinds")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/campaigns/kills.json"), help="(%(default)s)")
@@ -249,7 +263,7 @@ def main() -> int:
     report = json.loads(args.out.read_text()) if args.out.is_file() else {}
     chosen = ways()
     for name in args.runs:
-        for tally in run(name, args.kills, args.seed, chosen):
+        for tally in run(name, args.kills, args.ends, args.seed, chosen):
             report[name] = {"ends": tally.ends, "finished": tally.finished, "found": tally.found}
             write_json(args.out, report)
         print(f"{name}: ended by {dict(tally.ends)}; {tally.finished} reached the end", flush=True)

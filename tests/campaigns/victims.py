@@ -23,6 +23,8 @@ from tools.data.mini_data import drawn_crowds
 from tools.data.mini_data.recipe import make_once
 
 WRS = WeightRescaling(interval=4)
+EPOCHS = 6
+"""Of a run of ultralytics."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,13 @@ def ultralytics_run(folder: Path) -> None:
 
     last = folder / "train" / "weights" / "last.pt"
     resumed = last.is_file()
-    if resumed and torch.load(last, weights_only=False)["optimizer"] is None:
-        return  # it was stopped after its end, when the host had taken the optimizer out
+    saved = torch.load(last, weights_only=False) if resumed else {}
+    if saved and (saved["optimizer"] is None or saved["epoch"] == EPOCHS - 1):
+        return  # it was stopped after its last epoch: there is nothing to resume
     model = YOLO(last if resumed else tiny_yolo(folder))
     set_ = folder.parent / "made" / "data.yaml"
     model.add_callback("on_train_epoch_end", lambda trainer: write_norms(trainer, folder))
-    settings = {"resume": True} if resumed else {"data": str(set_), "project": str(folder), **OFFLINE, "epochs": 6}
+    settings = {"resume": True} if resumed else {"data": str(set_), "project": str(folder), **OFFLINE, "epochs": EPOCHS}
     model.train(trainer=with_method(model, WRS), **settings)
 
 
@@ -184,11 +187,11 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def files(*ignored: str) -> Callable[[Path], dict[str, Any]]:
-    """Every file of a folder, by its bytes."""
+    """Every file of a folder, by its bytes, without what a killed process left named as unfinished."""
 
     def read(folder: Path) -> dict[str, Any]:
-        found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-        return {name: path.read_bytes() for name, path in found.items() if not name.startswith(ignored)}
+        found = {str(p.relative_to(folder)): p for p in folder.rglob("*") if not p.name.startswith(".unfinished")}
+        return {n: p.read_bytes() for n, p in found.items() if p.is_file() and not n.startswith(ignored)}
 
     return read
 

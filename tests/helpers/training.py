@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -65,3 +67,13 @@ def same_state(one: nn.Module, other: nn.Module) -> bool:
     """Bit by bit, running statistics included."""
     first, second = one.state_dict(), other.state_dict()
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def unit_after(net: nn.Module, updates: int, step: Callable[[int], None]) -> list[int]:
+    """The updates, counted from 1, after which the first conv's filters had norm 1."""
+    found = []
+    for update in range(1, updates + 1):
+        step(update)
+        if are_unit(net):
+            found.append(update)
+    return found

@@ -13,10 +13,10 @@ from normreg_plugins.core.model import (
     DividedWeight,
     ScaledInput,
     all_safe_factors,
+    all_whole,
     repair_statistics_,
     safe_factors,
     scale_each_filter_,
-    whole,
 )
 from normreg_plugins.core.verdicts import Finding, Kind
 
@@ -63,11 +63,13 @@ def in_one_launch(batch: Sequence[Target], amounts: float | Sequence[Tensor | fl
 @torch.no_grad()
 def scale_(scaled: Iterable[Scaled]) -> list[Scaled]:
     """w <- a w for each part of each target. The biases and running statistics that have to follow do so."""
-    done, inputs = [], []
+    done, ratios = [], []
     for each in scaled:
-        inputs += _followers_(each.target.finding, whole(_scale_parts_(each)))
+        ratio = _scale_parts_(each)
+        _scale_bias_(each.target.finding, ratio)
         done.append(each)
-    repair_statistics_(inputs)
+        ratios.append(ratio)
+    repair_statistics_(_scaled_inputs([each.target.finding for each in done], ratios))
     return done
 
 
@@ -85,9 +87,18 @@ def _scale_parts_(scaled: Scaled) -> Tensor:
     return safe_factors(target.filters.norms(target.values), before).flatten()
 
 
-def _followers_(finding: Finding, ratio: Tensor) -> list[ScaledInput]:
-    """Scale the bias if a group or layer norm sees it too. Returns the norm layers whose inputs were scaled."""
+def _scale_bias_(finding: Finding, ratio: Tensor) -> None:
+    """Scale the bias if a group or layer norm sees it too."""
     bias = finding.layer.bias
     if bias is not None and any(reader.kind in (Kind.PER_GROUP, Kind.PER_LAYER) for reader in finding.readers):
         bias.mul_(ratio)
-    return [ScaledInput(reader.norm, reader.channels, bias, ratio) for reader in finding.readers]
+
+
+def _scaled_inputs(findings: Sequence[Finding], ratios: Sequence[Tensor]) -> list[ScaledInput]:
+    """The norm layers whose inputs were scaled. They are not sharded, so they need all of each ratio and bias."""
+    biases = all_whole([f.layer.bias if f.layer.bias is None else f.layer.bias.detach() for f in findings])
+    return [
+        ScaledInput(reader.norm, reader.channels, bias, ratio)
+        for finding, bias, ratio in zip(findings, biases, all_whole(ratios))
+        for reader in finding.readers
+    ]

@@ -10,7 +10,6 @@ from normreg_plugins.core.model.filters import (
     filters_of,
     is_zero,
     layer_weight,
-    local,
     safe_factors,
 )
 from normreg_plugins.core.model.no_trace import evaluation_mode, is_untouched, same_randomness, training_mode, untouched
@@ -29,8 +28,8 @@ from normreg_plugins.core.model.running_statistics import (
     ScaledInput,
     per_norm_channel,
     repair_statistics_,
-    whole,
 )
+from normreg_plugins.core.model.shards import all_whole, local, whole
 from normreg_plugins.core.model.weight_normalization import WeightNormalization, weight_normalization
 
 __all__ = [
@@ -43,6 +42,7 @@ __all__ = [
     "Untouchable",
     "WeightNormalization",
     "all_safe_factors",
+    "all_whole",
     "at_least_float32",
     "batches",
     "evaluation_mode",

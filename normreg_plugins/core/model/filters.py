@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from normreg_plugins.core.model.shards import is_sharded
+
 Per = Literal["filter", "position", "group", "layer"]
 """Into which parts a weight is divided. Each part has one norm and is scaled by one factor. A part is a filter (one
 output channel), the input channels at one kernel position (for WRS(IC)), a run of filters, or the whole weight."""
@@ -137,15 +139,10 @@ def safe_factors(target: Tensor | float, norms: Tensor) -> Tensor:
 
 
 def all_safe_factors(targets: float | Sequence[Tensor], norms: Sequence[Tensor]) -> list[Tensor]:
-    """`safe_factors` of several weights; in one operation if all have the same target."""
+    """`safe_factors` of several weights; in one operation if all have the same target and none is sharded."""
     if not isinstance(targets, float):
         return list(map(safe_factors, targets, norms))
-    if len(norms) == 1:
-        return [safe_factors(targets, norms[0])]
+    if len(norms) == 1 or is_sharded(norms[0]):  # to join shards, the ranks would exchange them one by one
+        return [safe_factors(targets, each) for each in norms]
     flat = safe_factors(targets, torch.cat([n.flatten() for n in norms]))
     return [factors.view_as(n) for factors, n in zip(flat.split([n.numel() for n in norms]), norms)]
-
-
-def local(values: Tensor) -> Tensor:
-    """This process's part of a sharded tensor; any other tensor as it is."""
-    return values.to_local() if hasattr(values, "to_local") else values

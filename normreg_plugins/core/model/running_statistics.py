@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from normreg_plugins.core.model.norm_layers import norm_eps
+from normreg_plugins.core.model.shards import whole
 
 OTHER_LAYER = -1
 """Marks a channel of a norm layer that comes from another layer."""
@@ -74,8 +75,3 @@ def per_norm_channel(values: Tensor, channels: Tensor | None, fill: float) -> Te
     if channels is None:
         return values
     return torch.where(channels != OTHER_LAYER, values[channels.clamp_min(0)], torch.full_like(values[:1], fill))
-
-
-def whole(values: Tensor) -> Tensor:
-    """All of a sharded tensor. Shards of a weight hold whole filters; the norm layers behind it are not sharded."""
-    return values.full_tensor() if hasattr(values, "full_tensor") else values

@@ -24,7 +24,7 @@ from normreg_plugins.core.training.norms_at_start import NormsAtStart
 from normreg_plugins.core.training.phase import PerEpoch, Phase
 from normreg_plugins.core.training.saved_entry import SavedEntry
 from normreg_plugins.core.training.selection import Selection
-from normreg_plugins.core.training.skipped_steps import moves_nothing, skip_flag
+from normreg_plugins.core.training.skipped_steps import closure_of, moves_nothing, skip_flag
 from normreg_plugins.core.training.update_count import UpdateCount
 from normreg_plugins.core.training.weight_decay import WeightDecayOff, spared_from_decay
 from normreg_plugins.core.verdicts import Forward, Verdicts
@@ -171,7 +171,7 @@ class Handle:
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         refuse_capture(self._targets[0].weight)
-        closure = args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
+        closure = closure_of(args, kwargs)
         self._idle = closure is None and moves_nothing(optimizer)
         if self._idle:
             return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,11 @@ from normreg_plugins.core.model import whole
 def skip_flag(optimizer: Optimizer) -> Tensor | None:
     """Above 0 if the step now running skips inside; None if it cannot."""
     return getattr(optimizer, "found_inf", None)
+
+
+def closure_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The closure of a step, from what its hooks are given; None if it has none."""
+    return args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
 
 
 def moves_nothing(optimizer: Optimizer) -> bool:

@@ -8,7 +8,7 @@ which filter it scales with.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +67,7 @@ class FilterTrace(TorchDispatchMode):
         self._tags: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._norm_calls: dict[int, set[tuple]] = defaultdict(set)
         self._open: list[nn.Module] = []
-        """The layer or norm layer that is running now, with those that run inside it."""
+        """The layer or norm layer that is running or looked at now, with those that run inside it."""
 
     @contextmanager
     def watching(self) -> Iterator[FilterTrace]:
@@ -118,10 +118,12 @@ class FilterTrace(TorchDispatchMode):
                 self.traces[id(module)].scale_readers[outer] = None
             return
         incoming = [tag for tensor in tree_flatten((args, kwargs))[0] for tag in self._of(tensor)]
+        self._open.append(module)  # the operations that look at it are none of the forward's
         if id(module) in self.traces:
             self._through_layer(self.traces[id(module)], incoming, output)
         else:
             self._into_norm(module, incoming)
+        self._open.pop()
 
     def _through_layer(self, trace: Trace, incoming: list[Tag], output: Any) -> None:
         for tag in incoming:
@@ -167,7 +169,7 @@ class FilterTrace(TorchDispatchMode):
         output = func(*args, **kwargs)
         if self._open:
             return output
-        tensors = [t for t in tree_flatten((args, kwargs))[0] if isinstance(t, Tensor)]
+        tensors = [*_tensors_in((*args, *kwargs.values()))]
         for trace in filter(None, (self._by_weight.get(id(tensor)) for tensor in tensors)):
             trace.scale_readers[f"{func.overloadpacket.__name__}, which takes the weight itself"] = None
         if any(t in self._tags for t in tensors):
@@ -200,3 +202,12 @@ class FilterTrace(TorchDispatchMode):
 
     def _of(self, tensor: Any) -> list[Tag]:
         return self._tags.get(tensor, []) if isinstance(tensor, Tensor) else []
+
+
+def _tensors_in(arguments: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors that an operation takes, alone or in lists; several times faster than torch's flattening of trees."""
+    for each in arguments:
+        if isinstance(each, Tensor):
+            yield each
+        elif isinstance(each, list | tuple):
+            yield from _tensors_in(each)

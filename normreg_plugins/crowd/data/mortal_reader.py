@@ -1,9 +1,10 @@
-"""Reads files in a process that may die: SciPy's reader of MATLAB files crashes on some damaged ones."""
+"""Processes of a preparation. One reads files, and some kill it: SciPy's reader of MATLAB files crashes."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from functools import cache
 from multiprocessing.connection import Connection
@@ -74,3 +75,14 @@ def _serve(read: Read, pipe: Connection, other_end: Connection) -> None:
         except Exception as error:  # whatever reading raises is raised in the process that asked
             answer = error
         pipe.send(answer)
+
+
+def end_with_parent() -> None:
+    """Let this worker process end when the process that started it is killed. It would wait for work for ever."""
+    threading.Thread(target=_wait_and_end, daemon=True).start()
+
+
+def _wait_and_end() -> None:
+    parent: Any = multiprocessing.parent_process()
+    parent.join()
+    os._exit(1)

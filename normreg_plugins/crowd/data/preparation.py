@@ -25,7 +25,7 @@ from PIL import Image
 
 from normreg_plugins.crowd.data.images import Pixels, UnreadableImageError, read_rgb, stored_rotated
 from normreg_plugins.crowd.data.mat_files import AnnotationError
-from normreg_plugins.crowd.data.mortal_reader import mortal
+from normreg_plugins.crowd.data.mortal_reader import end_with_parent, mortal
 from normreg_plugins.crowd.data.points import CleanPoints, Points, clean_points, neighbour_distances
 from normreg_plugins.crowd.data.resize import bounded_size, checked_bounds, resize, resize_points
 from normreg_plugins.whole_files import DamagedFileError, read_json, replacing, write_json
@@ -74,7 +74,7 @@ def prepare(
     """
     _write_settings(out, settings)
     work = partial(_prepare_or_explain, settings=settings, read_points=read_points)
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
         for split, images in splits.items():
             folder = out / split
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
+from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, colorstr
 
 from normreg_plugins.analysis import norm_summary, rate_at_start
@@ -24,6 +28,24 @@ class WholePath(type(Path())):  # type: ignore[misc]  # before Python 3.12 Path 
     def write_bytes(self, data: Any) -> int:
         with replacing(Path(self)) as unfinished:
             return unfinished.write_bytes(data)
+
+
+@contextmanager
+def copies_of_checkpoints(trainer: BaseTrainer) -> Iterator[None]:
+    """Give the trainer copies of `last.pt` and `best.pt` to write over. In the end they take the place of the files.
+
+    After the last epoch the host writes both files anew, in place and without the optimizer.
+    """
+    paths = {name: path for name in ("last", "best") if (path := getattr(trainer, name)).exists()}
+    with ExitStack() as stack:
+        try:
+            for name, path in paths.items():
+                copy = stack.enter_context(replacing(path))
+                shutil.copyfile(path, copy)
+                setattr(trainer, name, copy)
+            yield
+        finally:
+            vars(trainer).update(paths)
 
 
 def tell(handle: Handle, optimizer: Optimizer, model: nn.Module) -> None:

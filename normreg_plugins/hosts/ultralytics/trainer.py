@@ -8,7 +8,7 @@ put on the model, because the checkpoints pickle the whole model.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,7 +30,13 @@ from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
 from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
 from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
 from normreg_plugins.hosts.ultralytics.resume_check import refuse_strange
-from normreg_plugins.hosts.ultralytics.run_folder import WholePath, norm_scalars, tell, write_verdicts
+from normreg_plugins.hosts.ultralytics.run_folder import (
+    WholePath,
+    copies_of_checkpoints,
+    norm_scalars,
+    tell,
+    write_verdicts,
+)
 
 
 def with_method(
@@ -112,6 +118,10 @@ class MethodTrainer(BaseTrainer):
     def save_model(self) -> Any:
         with self._correct_average():
             return super().save_model()
+
+    def final_eval(self) -> None:
+        with copies_of_checkpoints(self) if RANK in {-1, 0} else nullcontext():
+            super().final_eval()
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
         """Add the filter norms of the targets as they are now, for results.csv and the loggers."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed.fsdp
+from helpers.odd_shards import odd_net, train_odd, with_counted_messages, with_odd_shards
 from helpers.processes import METHODS, WORLD, run, train_with, with_ddp, with_fsdp1, with_fsdp2
 from helpers.training import tiny_net
 from torch.optim import SGD
@@ -14,13 +15,15 @@ from normreg_plugins import attach
 from normreg_plugins.core.errors import AttachError
 
 HAS_FSDP2 = hasattr(torch.distributed.fsdp, "fully_shard")
+needs_fsdp2 = pytest.mark.skipif(not HAS_FSDP2, reason="torch.distributed.fsdp.fully_shard: torch >= 2.6")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes saved, started once for all tests."""
     folder = tmp_path_factory.mktemp("processes")
-    run([with_ddp, with_fsdp1, *([with_fsdp2] if HAS_FSDP2 else [])], folder)
+    sharded = [with_fsdp2, with_odd_shards, with_counted_messages] if HAS_FSDP2 else []
+    run([with_ddp, with_fsdp1, *sharded], folder)
     return folder
 
 
@@ -37,7 +40,7 @@ def test_ranks_stay_bit_equal_under_ddp(results: Path) -> None:
         assert all(torch.equal(one[key], other[key]) for key in weights), name
 
 
-@pytest.mark.skipif(not HAS_FSDP2, reason="torch.distributed.fsdp.fully_shard: torch >= 2.6")
+@needs_fsdp2
 def test_sharded_training_equals_training_in_one_piece(results: Path) -> None:
     assert_no_error(results, with_fsdp2)
     for name, method in METHODS.items():
@@ -46,6 +49,24 @@ def test_sharded_training_equals_training_in_one_piece(results: Path) -> None:
         assert sharded.keys() == whole.keys()
         for key, value in whole.items():
             assert torch.allclose(sharded[key], value, atol=2e-5), (name, key)
+
+
+@needs_fsdp2
+def test_shards_of_different_lengths_and_scaled_biases(results: Path) -> None:
+    """A layer norm in front of which the bias is scaled, and a batch norm whose statistics need the whole bias."""
+    assert_no_error(results, with_odd_shards)
+    sharded = torch.load(results / "odd.pt", weights_only=True)
+    net = odd_net()
+    train_odd(net)
+    for key, value in net.state_dict().items():
+        assert torch.allclose(sharded[key], value, atol=1e-5), key
+
+
+@needs_fsdp2
+def test_ranks_exchange_factors_and_biases_in_one_message_each(results: Path) -> None:
+    """The statistics of norm layers are not sharded, so every rank needs the factors of all filters."""
+    assert_no_error(results, with_counted_messages)
+    assert {(results / f"messages {rank}").read_text() for rank in range(WORLD)} == {"2"}
 
 
 def test_flat_shards_are_refused(results: Path) -> None:

@@ -3,6 +3,9 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -64,3 +67,43 @@ def test_no_process_outlives_its_reader() -> None:
 def test_points_come_back_as_they_were_read(tmp_path) -> None:
     path = qnrf_file(tmp_path / "a.mat", annPoints=np.array([[1.5, 2.0], [30.0, 1e300]]))
     np.testing.assert_array_equal(MortalReader(read_qnrf_points)(path), read_qnrf_points(path))
+
+
+WAITS_WITH_WORKERS = """
+import os, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from normreg_plugins.crowd.data.mortal_reader import end_with_parent, mortal
+
+def pids(_):
+    return [os.getpid(), mortal(pid)(Path())]
+
+def pid(_):
+    time.sleep(0.2)
+    return os.getpid()
+
+with ProcessPoolExecutor(2, initializer=end_with_parent) as pool:
+    print(*{number for each in pool.map(pids, range(4)) for number in each}, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_and_their_readers_end_when_the_process_that_started_them_is_killed() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", WAITS_WITH_WORKERS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        running = {int(number) for number in process.stdout.readline().split()}
+        process.kill()
+    assert len(running) == 4
+    end = time.monotonic() + 30
+    while running and time.monotonic() < end:
+        time.sleep(0.05)
+        running = {number for number in running if is_running(number)}
+    assert not running
+
+
+def is_running(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -12,6 +12,7 @@ from torch import Tensor
 from normreg_plugins.crowd import BayesianLoss
 from normreg_plugins.crowd.losses.bayesian_loss import margin_distance, ratio_distance
 from normreg_plugins.crowd.losses.cell_grid import nearest_distances
+from normreg_plugins.crowd.losses.loss_inputs import checked_maps
 
 SIDE = 512  # pixels of the crop
 CELLS = SIDE // 8
@@ -207,6 +208,20 @@ def test_nearest_distances_against_all_pairs():
         true = (x[:, None, :] ** 2 + y[:, :, None] ** 2).amin(0)
         torch.testing.assert_close(nearest_distances(points, true, 8), true)
         torch.testing.assert_close(nearest_distances(points, true * 9 + 500, 8), true)
+
+
+def test_points_on_the_centres_of_cells_are_found():
+    """Their exact bound of the distance is 0, so only the margin for rounding finds them."""
+    points = torch.tensor([[4.0, 4.0], [4.0, 12.0], [4.0, 20.0]], dtype=torch.float64)
+    exact = torch.zeros(3, 1, dtype=torch.float64)
+    assert torch.equal(nearest_distances(points, exact, 8), exact)
+
+
+def test_maps_stay_on_their_device():
+    """Only Apple's, which has no double precision, is left. The meta device stands for all others."""
+    maps = checked_maps(torch.zeros(2, 1, 4, 4, device="meta"), [None, None])
+    assert maps.device.type == "meta"
+    assert maps.dtype == torch.float64
 
 
 @pytest.mark.parametrize(

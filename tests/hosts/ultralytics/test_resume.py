@@ -100,6 +100,22 @@ def test_resume_before_the_phase_touches_nothing(begin):
     assert all(torch.equal(value, saved[name]) for name, value in seen.items())
 
 
+def test_the_optimizer_is_not_taken_out_of_the_checkpoints_in_place(begin):
+    """The host does so after the last epoch. A run that is killed there would leave half a file."""
+
+    def keep(trainer):
+        for path in (trainer.last, trainer.best):
+            path.with_suffix(".kept").unlink(missing_ok=True)
+            path.with_suffix(".kept").hardlink_to(path)  # the same file: what is written in place shows here too
+
+    trainer = go_on(begin(WeightRescaling(interval=3)), WeightRescaling(interval=3), {"on_model_save": keep})
+    for path in (trainer.last, trainer.best):
+        assert type(path) is WholePath
+        assert torch_load(path)["optimizer"] is None
+        assert torch_load(path.with_suffix(".kept"))["optimizer"] is not None
+    assert sorted(path.name for path in trainer.wdir.iterdir()) == ["best.kept", "best.pt", "last.kept", "last.pt"]
+
+
 OTHERS = {
     "another method": (SphereDescent(), {}, "'method': 'WeightRescaling'.*'method': 'SphereDescent'"),
     "another interval": (WeightRescaling(interval=5), {}, "{'interval': 4}.*{'interval': 5}"),
