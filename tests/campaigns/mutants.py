@@ -65,8 +65,12 @@ class Mutant:
         return "\n".join(unified_diff(before, after, str(self.file), self.operator, n=0, lineterm=""))
 
     def matters(self) -> bool:
-        """Whether more than an annotation changes. Annotations are not evaluated."""
-        return without_annotations((ROOT / self.file).read_text()) != without_annotations(self.code())
+        """Whether it is Python, and more than an annotation changes. Annotations are not evaluated."""
+        try:
+            changed = without_annotations(self.code())
+        except SyntaxError:  # Cosmic Ray takes the stars of {**one, **other} for powers
+            return False
+        return changed != without_annotations((ROOT / self.file).read_text())
 
 
 def without_annotations(code: str) -> str:
