@@ -53,6 +53,8 @@ ONE = {"conv.weight": ("invariant", "bn")}
 FREE = {"conv.weight": ("free",)}
 UNSAFE = {"conv.weight": ("unsafe", "bn")}
 ANY = "any norms"
+PLACES = 64
+"""Of the output of `conv()`."""
 SPOILED = ("unsafe", ANY)
 
 CASES: dict[str, Case] = {
@@ -219,6 +221,18 @@ CASES: dict[str, Case] = {
         {"conv.weight": ("per_layer", "norm")},
     ),
     "instance norm": Case(behind_conv(lambda: nn.InstanceNorm2d(WIDTH)), {"conv.weight": ("invariant", "norm")}),
+    # One statistic for each place, over all filters: it sees the scale of one filter, and not that of all together.
+    "instance norm over places": Case(
+        lambda: Net(lambda n, x: n.norm(n.conv(x).flatten(2).mT), conv=conv(), norm=nn.InstanceNorm1d(PLACES)),
+        {"conv.weight": ("free",)},
+        {"conv.weight": ("per_layer", "norm")},
+    ),
+    # A cumulative sum along a side keeps the scale of each group, but is not among the operations that are known to.
+    "groups behind an operation that is not known": Case(
+        lambda: Net(lambda n, x: n.norm(n.conv(x).cumsum(2)), conv=conv(), norm=nn.GroupNorm(2, WIDTH)),
+        {"conv.weight": ("free",)},
+        {"conv.weight": ("per_group", "norm")},
+    ),
     "instance norm with statistics": Case(
         behind_conv(lambda: nn.InstanceNorm2d(WIDTH, affine=True, track_running_stats=True)),
         {"conv.weight": ("invariant", "norm")},

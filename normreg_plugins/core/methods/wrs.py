@@ -18,7 +18,7 @@ Radius = float | Literal["initial"]
 
 
 @torch.no_grad()
-def rescale_(targets: Sequence[Target], radius: Radius = 1.0) -> list[Scaled]:
+def rescale_(targets: Sequence[Target], radius: Radius) -> list[Scaled]:
     """w <- r w / ||w|| for each filter (Algorithm 1, lines 13 and 16; r = 1 in the paper)."""
     r = "radius" if radius == "initial" else float(radius)
     return scale_(each for batch in batches(targets) for each in to_radius(batch, r))

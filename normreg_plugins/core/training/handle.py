@@ -202,6 +202,8 @@ class Handle:
         self._count.tick()
         self._kept.write()
         acts = self._count.due(self.method.interval, self._phase.holds)
+        if type(self.method).after_update is Method.after_update:
+            return  # nothing to do, so the CPU need not wait for the answer
         if isinstance(acts, Tensor) and self.method.skips_on_device and not self._sharded:
             self._look_at(self.method.after_update([replace(t, acts=acts) for t in self._active()], self._rates))
         elif acts:

@@ -4,12 +4,13 @@ import copy
 
 import pytest
 import torch
+from helpers.no_waiting import NoWaiting
 from helpers.optimizers import FUSED_ON_CPU
 from helpers.training import loss_on, same_state, see_batch, tiny_net, train, unit_after
 from torch import nn
 from torch.optim import SGD, AdamW
 
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightDecay, WeightRescaling, attach
 from normreg_plugins.core.training import skipped_steps
 
 needs_cpu_scaler = pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="torch.amp.GradScaler: torch >= 2.3")
@@ -177,3 +178,18 @@ class TestTheDeviceDecides:
     def test_a_phase_reads_flags_only_at_its_ends(self, monkeypatch) -> None:
         _, _, early = self.train(AdaptiveWeightShrink(alpha=0.2, begin=100), None, monkeypatch)
         assert early == 0
+
+    @pytest.mark.parametrize("method", [*PLANS, AdaptiveWeightShrink(), WeightDecay()], ids=repr)
+    def test_no_step_reads_a_value_while_no_flag_has_arrived(self, method, monkeypatch) -> None:
+        monkeypatch.setattr(skipped_steps.UnreadFlag, "arrived", lambda _: False)
+        net = tiny_net()
+        optimizer = AdamW(net.parameters(), lr=1e-2, fused=True)
+        handle = attach(optimizer, net, method, forward=see_batch)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+        for index in range(4):
+            optimizer.zero_grad()
+            scaler.scale(loss_on(net, index)).backward()
+            with NoWaiting():
+                scaler.step(optimizer)
+            scaler.update()
+        assert handle.updates == 4
