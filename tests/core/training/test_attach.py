@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import torch
 from helpers.training import INVARIANT, are_unit, lengths, see_batch, tiny_net, train
 from torch import nn
 from torch.optim import LBFGS, SGD, Adam
@@ -143,3 +144,16 @@ def test_the_handle_says_what_it_does() -> None:
     train(net, optimizer, 3)
     assert repr(handle) == f"<{EVERY_UPDATE!r} on 2 of 3 weights, 3 updates>"
     assert float(lengths(net).mean()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("begin", "held"), [(0, True), (2, False)])
+def test_weights_that_something_else_rounded_are_put_back_within_the_phase(begin: int, held: bool) -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = attach(optimizer, net, WeightRescaling(interval=1, begin=begin))
+    train(net, optimizer, 1)
+    net.half().float()
+    rounded = net[0].weight.detach().clone()
+    handle.reapply()
+    assert are_unit(net) == held
+    assert torch.equal(net[0].weight, rounded) != held

@@ -151,3 +151,12 @@ class TestChoosing:
 
 def see_image(model: nn.Module) -> torch.Tensor:
     return model(torch.ones(2, 3, 5, 5))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_filters_of_one_statistic_are_one_part(groups: int) -> None:
+    """The mean square of their norms is 1, in each group."""
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.GroupNorm(groups, 6), nn.Flatten(), nn.Linear(6 * 36, 2))
+    attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(at_start=True, select="0.weight"))
+    squares = net[0].weight.detach().reshape(groups, -1).square().sum(1)
+    assert torch.allclose(squares, torch.full((groups,), 6.0 / groups))
