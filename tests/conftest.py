@@ -20,7 +20,7 @@ ONE_STACK = (
     "hosts/mmengine/test_mmseg_zoo.py",
     "tools/data/",
     "tools/research/",
-    "tools/test_official_layouts.py",
+    "tools/test_official_layouts",
 )
 """Long tests of nets and commands that are the same on both stacks."""
 
