@@ -31,7 +31,7 @@ demo: env ## draw a small detection set and train YOLOv3 on it with WRS: about 5
 	$(BIN)/python tools/train.py configs/mini/yolov3_wrs.py $(ARGS)
 
 demo-digits: env ## compare weight decay and the methods on scikit-learn's digits, in under a minute
-	$(BIN)/python tools/research/compare_digits.py $(ARGS)
+	$(BIN)/python research/compare_digits.py $(ARGS)
 
 demo-ultralytics: env ## train ultralytics' yolov3-tiny on drawn shapes, with weight decay and with WRS
 	$(BIN)/python tools/data/make_mini_data.py yolo

@@ -15,9 +15,9 @@ from normreg_plugins.core import (
     find_scale_invariant,
     prove_scale_invariant,
 )
+from normreg_plugins.core.methods import Hyperball
 from normreg_plugins.hosts.method_names import register_method
 from normreg_plugins.hosts.on_import import register_with
-from normreg_plugins.more_methods import Hyperball
 
 __version__ = "0.1.0"
 

@@ -19,7 +19,7 @@ ONE_STACK = (
     "hosts/mmengine/test_mmpretrain_zoo.py",
     "hosts/mmengine/test_mmseg_zoo.py",
     "tools/data/",
-    "tools/research/",
+    "research/",
     "tools/test_official_layouts",
 )
 """Long tests of nets and commands that are the same on both stacks."""

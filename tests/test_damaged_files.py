@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from normreg_plugins import AdaptiveWeightShrink, WeightRescaling
-from normreg_plugins.analysis import read_run
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.crowd.data import records_in
 from normreg_plugins.evaluation import (
@@ -21,8 +20,9 @@ from normreg_plugins.evaluation import (
     logged_scores,
     read_mask,
 )
+from normreg_plugins.files import DamagedFileError, read_json, read_lines, read_numbers
 from normreg_plugins.hosts.method_names import build_method
-from normreg_plugins.whole_files import DamagedFileError, read_json, read_lines, read_numbers
+from normreg_plugins.monitor import read_run
 
 DEEP = "[" * 100_000
 BOX = '{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12}'
@@ -171,7 +171,7 @@ def test_masks_that_are_none(tmp_path, content):
     ],
 )
 def test_annotations_with_odd_ids(tmp_path, changed, words):
-    from tools.preflight.coco_annotations import coco_faults
+    from normreg_plugins.cli.preflight.coco_annotations import coco_faults
 
     image = '{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}'
     text = f'{{"images": [{image}], "annotations": [{changed}], "categories": [{{"id": 1, "name": "a"}}]}}'
@@ -182,8 +182,8 @@ def test_annotations_with_odd_ids(tmp_path, changed, words):
 @pytest.mark.mm
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02c\xff\xff\nx\n."])
 def test_checkpoints_that_are_none(tmp_path, content, capsys):
-    from tools.checkpoints.mm_checkpoint import load_weights
-    from tools.crowd.infer_crowd import read_checkpoint
+    from normreg_plugins.cli.checkpoints.mm_checkpoint import load_weights
+    from normreg_plugins.cli.crowd.infer_crowd import read_checkpoint
 
     path = file_of(tmp_path, content, "some.pth")
     for read in (read_checkpoint, lambda file: load_weights(torch.nn.Linear(1, 1), file, "config.py")):

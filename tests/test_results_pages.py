@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.research.comparison.page import markdown, read_content, with_tables
+from research.comparison.page import markdown, read_content, with_tables
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 TABLES = sorted(RESULTS.glob("*.json"))
@@ -19,7 +19,7 @@ def test_a_table_is_what_the_tool_prints_from_the_json(table):
     tables = markdown(*read_content(table))
     (page,) = [text for text in PAGES.values() if f"<!-- tables of {table.stem} -->" in text]
     assert with_tables(page, table.stem, tables) == page, (
-        f"run: python tools/research/compare_methods.py docs/results/{table.name} --page PAGE"
+        f"run: python research/compare_methods.py docs/results/{table.name} --page PAGE"
     )
 
 

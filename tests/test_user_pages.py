@@ -50,8 +50,8 @@ def test_the_mm_config_for_fine_tuning_is_one(tmp_path) -> None:
 @pytest.mark.ultralytics
 def test_the_ultralytics_command_for_fine_tuning_is_one() -> None:
     pytest.importorskip("ultralytics")
+    from normreg_plugins.cli.yolo.key_values import parse
     from normreg_plugins.hosts.ultralytics.method_keys import take_method
-    from tools.yolo.key_values import parse
 
     page = (ROOT / "docs/fine_tuning.md").read_text().replace("\\\n", " ")
     (words,) = re.findall(r"train_ultralytics\.py (.*)$", page, re.MULTILINE)

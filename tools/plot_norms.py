@@ -1,57 +1,9 @@
 #!/usr/bin/env python
-"""Draw filter norms, effective rate, rotation, loss and score of one run or several on common axes.
+"""The command of normreg_plugins/cli/plot_norms.py."""
 
-  python tools/plot_norms.py work_dirs/yolov3_wd work_dirs/yolov3_wrs --out norms.png
-  python tools/plot_norms.py work_dirs/yolov3_wrs --layers rotation_degrees --out layers.svg
-
-A run is a folder that mmengine or ultralytics trained in, or a file: norms.jsonl of a monitor, mmengine's scalars.json,
-or ultralytics' results.csv. Below the curves is a heat map of each run: its layers from top to bottom, updates to the
-right.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
-from dataclasses import fields
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/__init__.py says why
-
-from normreg_plugins.analysis import Row, logs_of, plot_layers, plot_runs
-from tools.shared.refusal import refuse
-
-QUANTITIES = [field.name for field in fields(Row)]
-
-
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run, or its log file")
-    add("--names", nargs="+", help="what to call them (default: the names of the folders)")
-    add("--out", type=Path, default=Path("norms.png"), help="picture to write, .png or .svg (%(default)s)")
-    add("--loss", default="loss", help="the scalar to draw as loss (%(default)s)")
-    add("--score", help="the scalar to draw as score, such as coco/bbox_mAP_50 (default: the first found)")
-    add("--layers", choices=QUANTITIES, metavar="QUANTITY", help=f"draw heat maps alone, of {', '.join(QUANTITIES)}")
-    args = parser.parse_args(argv)
-    if args.names and len(args.names) != len(args.runs):
-        parser.error(f"--names: need {len(args.runs)} names, got {len(args.names)}")
-    return args
-
-
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
-    try:
-        runs = logs_of(args.runs, args.names)
-        if args.layers:
-            plot_layers(runs, args.out, args.layers)
-        else:
-            plot_runs(runs, args.out, loss=args.loss, score=args.score)
-    except (ValueError, OSError) as error:
-        refuse(f"plot_norms.py: {error}")
-    print(f"picture: {args.out}")
-    return 0
-
+from normreg_plugins.cli.plot_norms import main
 
 if __name__ == "__main__":
     sys.exit(main())

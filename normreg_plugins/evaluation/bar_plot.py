@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from normreg_plugins.plot_style import bar_style, new_figure, save
+from normreg_plugins.plots import bar_style, new_figure, save
 
 BAR = 0.19
 """The height of one bar in inches. Names of classes are long, so bars lie."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from normreg_plugins.plot_style import new_figure, save
+from normreg_plugins.plots import new_figure, save
 
 MOST_NUMBERS = 25
 """With more classes, the numbers in the cells could not be read."""

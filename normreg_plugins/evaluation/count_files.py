@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from normreg_plugins.whole_files import DamagedFileError, read_json, read_numbers, replacing, write_json
+from normreg_plugins.files import DamagedFileError, read_json, read_numbers, replacing, write_json
 
 FILE = "predictions.json"
 

@@ -14,7 +14,7 @@ from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.evaluation.bar_plot import draw_bars
 from normreg_plugins.evaluation.count_errors import bands, count_errors
 from normreg_plugins.evaluation.density_overlay import overlay
-from normreg_plugins.plot_style import MARKERS, OKABE_ITO, POINT, new_figure, save
+from normreg_plugins.plots import MARKERS, OKABE_ITO, POINT, new_figure, save
 
 
 @dataclass(frozen=True)

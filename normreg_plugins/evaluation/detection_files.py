@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from normreg_plugins.whole_files import DamagedFileError, read_json
+from normreg_plugins.files import DamagedFileError, read_json
 
 
 def _is_number(value: Any) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from normreg_plugins.evaluation.detection_curves import Matches
 from normreg_plugins.evaluation.detection_files import PredictionsError
-from normreg_plugins.whole_files import DamagedFileError, read_json
+from normreg_plugins.files import DamagedFileError, read_json
 
 
 @dataclass(frozen=True)

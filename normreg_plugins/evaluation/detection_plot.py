@@ -12,7 +12,7 @@ import numpy as np
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.evaluation.detection_confusion import Pair, mistakes
 from normreg_plugins.evaluation.detection_curves import Curves, Floats
-from normreg_plugins.plot_style import OKABE_ITO, new_figure, save, style
+from normreg_plugins.plots import OKABE_ITO, new_figure, save, style
 
 Line = tuple[Sequence[float] | Floats, Sequence[float] | Floats]
 """Where on the axis, and the score there."""

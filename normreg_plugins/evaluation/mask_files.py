@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from normreg_plugins.crowd.data import UNREADABLE
-from normreg_plugins.whole_files import replacing
+from normreg_plugins.files import replacing
 
 __all__ = ["IGNORED", "UNREADABLE", "Labels", "MaskError", "read_mask", "save_mask", "voc_palette"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from normreg_plugins.evaluation.detection_files import PredictionsError
-from normreg_plugins.whole_files import read_lines
+from normreg_plugins.files import read_lines
 
 
 def logged_scores(run: Path, names: Sequence[str]) -> dict[str, tuple[list[float], list[float]]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.evaluation.mask_files import IGNORED, Labels
-from normreg_plugins.plot_style import new_figure, save
+from normreg_plugins.plots import new_figure, save
 
 IGNORED_COLOUR = (224, 224, 192)  # as in PASCAL VOC
 Palette = Sequence[Sequence[int]]

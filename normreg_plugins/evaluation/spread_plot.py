@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from normreg_plugins.plot_style import MARKERS, OKABE_ITO, bar_style, log_scale, new_figure, save
+from normreg_plugins.plots import MARKERS, OKABE_ITO, bar_style, log_scale, new_figure, save
 
 Values = Mapping[str, Sequence[float]]
 TITLE_WIDTH = 44

@@ -9,7 +9,7 @@ from typing import Any
 
 from normreg_plugins.core import AdaptiveWeightShrink, Method, SphereDescent, WeightDecay, WeightRescaling
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.more_methods import Hyperball
+from normreg_plugins.core.methods import Hyperball
 
 METHODS: dict[str, type[Method]] = {
     "WD": WeightDecay,

@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import nn
 from torch.optim import Optimizer
 
-from normreg_plugins.analysis import JsonLinesSink, Monitor
 from normreg_plugins.core.errors import SelectionError
 from normreg_plugins.core.model import layers_of
+from normreg_plugins.monitor import JsonLinesSink, Monitor
 
 FILE = "norms.jsonl"
 """In the folder of a run: reports of the monitor, loss and scores. tools/plot_norms.py draws it."""

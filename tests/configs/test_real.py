@@ -8,7 +8,7 @@ import torch
 from helpers import public_layouts as drawn
 
 pytestmark = pytest.mark.mm
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "real"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "small"
 METHODS = ("wd", "wrs", "wrs_ic", "aws", "pgd", "adamp")
 SETS = {"yolov3": "bccd", "deeplabv3": "camvid", "csrnet": "mbm"}
 PREPARED = {"bccd": drawn.bccd, "camvid": drawn.camvid, "mbm": drawn.mbm}
@@ -27,8 +27,8 @@ def config(net, method):
 
 @pytest.mark.parametrize("net", SETS)
 def test_every_method_has_a_config_and_a_comparison_names_it(net):
-    from tools.research.comparison.description import read_comparison
-    from tools.research.comparison.train_cell import config_of
+    from research.comparison.description import read_comparison
+    from research.comparison.train_cell import config_of
 
     comparison = read_comparison(SETS[net])
     assert tuple(comparison.methods) == METHODS
@@ -54,7 +54,7 @@ def test_the_net_is_small_and_begins_at_random(net):
 
 @pytest.mark.parametrize("net", SETS)
 def test_a_missing_set_is_named_with_the_command_that_prepares_it(net, tmp_path, monkeypatch):
-    from tools.preflight.check import PreflightError, check
+    from normreg_plugins.cli.preflight.check import PreflightError, check
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PreflightError) as refused:
@@ -66,7 +66,7 @@ def test_a_missing_set_is_named_with_the_command_that_prepares_it(net, tmp_path,
 
 def prepared(tmp_path, name):
     arguments = (PREPARED[name](tmp_path / "raw"), tmp_path / "data", "--any-counts", *OPTIONS.get(name, ()))
-    assert import_module(f"tools.data.prepare_{name}").main([*map(str, arguments)]) == 0
+    assert import_module(f"normreg_plugins.cli.data.prepare_{name}").main([*map(str, arguments)]) == 0
     return tmp_path / "data"
 
 
@@ -89,7 +89,7 @@ def overrides(name, data):
 
 @pytest.mark.parametrize(("net", "method"), [("yolov3", "pgd"), ("deeplabv3", "wrs"), ("csrnet", "aws")])
 def test_it_trains_validates_and_tests(tmp_path, net, method):
-    from tools.shared.mm_runs import build_runner, check_or_refuse, read_config
+    from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, read_config
 
     name = SETS[net]
     options = overrides(name, prepared(tmp_path, name)) | {"visualizer.name": tmp_path.name}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from normreg_plugins.evaluation import PredictionsError, logged_scores, plot_training
-from normreg_plugins.whole_files import DamagedFileError
+from normreg_plugins.files import DamagedFileError
 
 
 def log(folder, rows, cut_off=""):

@@ -14,10 +14,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins import find_scale_invariant as verdicts_of
-from normreg_plugins.analysis import Monitor
 from normreg_plugins.core.errors import NonFiniteWeightWarning, NormRegError
 from normreg_plugins.layers import NORMALIZATIONS
 from normreg_plugins.layers.normalized import normalize_layer_
+from normreg_plugins.monitor import Monitor
 
 METHODS = {
     "WRS": WeightRescaling(interval=1),

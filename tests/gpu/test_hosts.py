@@ -58,9 +58,9 @@ def drawn(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_few_steps_of_each_task(drawn, monkeypatch, task: str, method: str) -> None:
     """The mini configs' own nets. On a CPU tests/tools trains them."""
-    from tools.research.mini_tasks import config_of
+    from research.mini_tasks import config_of
 
-    from tools.research.benchmark_methods import ready_step
+    from research.benchmark_methods import ready_step
 
     monkeypatch.chdir(drawn)
     step, _, _ = ready_step(config_of(task, method), task)
@@ -88,7 +88,7 @@ def test_the_benchmark_counts_no_wait(capsys) -> None:
     """torch's profiler sees no pass make the host wait."""
     for needed in ("timm", "torchvision", "rich"):
         pytest.importorskip(needed)
-    from tools.research import benchmark
+    from research import benchmark
 
     benchmark.main(["--model", "resnet18", "--size", "32", "--batch", "2", "--rounds", "2", "--device", "cuda"])
     printed = capsys.readouterr().out

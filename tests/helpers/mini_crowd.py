@@ -17,9 +17,9 @@ def make_prepared(folder: Path, train: int = 4, test: int = 2) -> Path:
     """Draw the raw set and prepare it; train, val (= test) and test."""
     from dataclasses import replace
 
-    from tools.data import prepare_qnrf
-    from tools.data.mini_data import drawn_crowds
-    from tools.data.mini_data.recipe import make_once
+    from normreg_plugins.cli.data import prepare_qnrf
+    from normreg_plugins.cli.data.mini_data import drawn_crowds
+    from normreg_plugins.cli.data.mini_data.recipe import make_once
 
     make_once(folder / "raw", replace(drawn_crowds.RECIPE, train=train, val=test, size=64), drawn_crowds.draw)
     splits = {

@@ -7,7 +7,7 @@ from torch.optim import Adam
 
 from helpers.training import tiny_net, train
 from normreg_plugins import WeightRescaling, attach
-from normreg_plugins.analysis import Monitor
+from normreg_plugins.monitor import Monitor
 
 
 def monitor_under_fsdp2(rank: int, folder: Path) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from normreg_plugins.cli.data.mini_data import drawn_crowds
+from normreg_plugins.cli.data.mini_data.drawn_masks import label_map
+from normreg_plugins.cli.data.mini_data.recipe import Recipe, make_once
+from normreg_plugins.cli.data.mini_data.scenes import Scene, draw_scene
 from normreg_plugins.evaluation import save_mask
-from tools.data.mini_data import drawn_crowds
-from tools.data.mini_data.drawn_masks import label_map
-from tools.data.mini_data.recipe import Recipe, make_once
-from tools.data.mini_data.scenes import Scene, draw_scene
 
 SIZE = 96
 NOT_USED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}

@@ -29,10 +29,10 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers what the configs name)
+from normreg_plugins.cli.preflight.total_batch import split_batch
 from normreg_plugins.crowd.network import csrnet
 from normreg_plugins.hosts.mmengine.crowd import CrowdSample
 from normreg_plugins.layers import ScaleBias
-from tools.preflight.total_batch import split_batch
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TASKS = ("yolov3", "deeplabv3", "csrnet")

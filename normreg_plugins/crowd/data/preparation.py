@@ -28,7 +28,7 @@ from normreg_plugins.crowd.data.mat_files import AnnotationError
 from normreg_plugins.crowd.data.mortal_reader import end_with_parent, mortal
 from normreg_plugins.crowd.data.points import CleanPoints, Points, clean_points, neighbour_distances
 from normreg_plugins.crowd.data.resize import bounded_size, checked_bounds, resize, resize_points
-from normreg_plugins.whole_files import DamagedFileError, read_json, replacing, write_json
+from normreg_plugins.files import DamagedFileError, read_json, replacing, write_json
 
 SETTINGS_FILE = "settings.json"
 Record = dict[str, Any]

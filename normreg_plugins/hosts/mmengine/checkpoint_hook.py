@@ -11,8 +11,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from normreg_plugins.files import replacing
 from normreg_plugins.hosts.mmengine.random_states import Continuation
-from normreg_plugins.whole_files import replacing
 
 BACKEND = "normreg_whole_files"
 

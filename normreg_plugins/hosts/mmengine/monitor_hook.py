@@ -15,10 +15,10 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
-from normreg_plugins.analysis import JsonLinesSink, Monitor, Report
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.mmengine.method_hook import bare_model, named_wrappers
 from normreg_plugins.hosts.monitoring import EVERY, run_file, start_monitor
+from normreg_plugins.monitor import JsonLinesSink, Monitor, Report
 
 LOSS = "train/loss"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger, print_log
 
-from normreg_plugins.analysis import rate_at_start
 from normreg_plugins.core import Handle
+from normreg_plugins.files import write_text
 from normreg_plugins.hosts.mmengine.config_text import setting, types_in
 from normreg_plugins.hosts.tested_versions import MM, warn_of_untested
-from normreg_plugins.whole_files import write_text
+from normreg_plugins.monitor import rate_at_start
 
 REASONS_SHOWN = 6
 

@@ -13,9 +13,9 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from normreg_plugins.analysis import JsonLinesSink, Monitor
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.monitoring import EVERY, run_file, start_monitor
+from normreg_plugins.monitor import JsonLinesSink, Monitor
 
 PREFIX = "norms/"
 Metrics = dict[str, Any]

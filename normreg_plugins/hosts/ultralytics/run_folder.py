@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, colorstr
 
-from normreg_plugins.analysis import norm_summary, rate_at_start
 from normreg_plugins.core import Handle
+from normreg_plugins.files import replacing, write_text
 from normreg_plugins.hosts.ultralytics.parameter_groups import decayed_counts
-from normreg_plugins.whole_files import replacing, write_text
+from normreg_plugins.monitor import norm_summary, rate_at_start
 
 PREFIX = colorstr("normreg:")
 VERDICTS_FILE = "verdicts.txt"

@@ -12,10 +12,10 @@ from helpers.config_keys import CONFIGS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from normreg_plugins.analysis import logs_of
+from normreg_plugins.cli.data.mini_data import digit_folders
+from normreg_plugins.cli.data.mini_data.recipe import make_once
 from normreg_plugins.hosts.mmengine import NormRegEMAHook, handles_of
-from tools.data.mini_data import digit_folders
-from tools.data.mini_data.recipe import make_once
+from normreg_plugins.monitor import logs_of
 
 pytestmark = pytest.mark.mmpretrain
 _runs = itertools.count()

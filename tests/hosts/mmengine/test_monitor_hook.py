@@ -11,9 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, METRICS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.runner import Runner
 
-from normreg_plugins.analysis import plot_runs, read_run
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
+from normreg_plugins.monitor import plot_runs, read_run
 
 pytestmark = pytest.mark.mm
 WRS = {"type": "WRS", "interval": 3}

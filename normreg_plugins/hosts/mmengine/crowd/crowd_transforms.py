@@ -20,8 +20,8 @@ from normreg_plugins.crowd.data import (
     resize_points,
     visible_share,
 )
+from normreg_plugins.files import read_numbers
 from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
-from normreg_plugins.whole_files import read_numbers
 
 Results = dict[str, Any]
 META = ("name", "img_path", "img_shape", "shorter_side", "count")

@@ -10,8 +10,8 @@ from PIL import Image
 
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.evaluation import overlay
+from normreg_plugins.files import replacing
 from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
-from normreg_plugins.whole_files import replacing
 
 
 @VISUALIZERS.register_module()

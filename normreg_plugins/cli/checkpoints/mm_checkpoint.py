@@ -1,0 +1,133 @@
+"""Read a checkpoint of an mm config, check how far its outputs moved, and write a new one."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+from torch.utils._pytree import tree_flatten
+
+import normreg_plugins.hosts.mmengine.layer_names  # noqa: F401  (it registers them)
+from normreg_plugins.cli.shared.config_files import config_of
+from normreg_plugins.cli.shared.refusal import refuse
+from normreg_plugins.files import replacing
+
+MARK = "normreg"
+"""The key of `meta` under which a checkpoint says that it was converted or folded."""
+TOLERANCE = 1e-8
+"""The largest relative change that counts as rounding, in float64. A hundred layers change by 1e-13 to 1e-12."""
+
+
+class Inert:
+    """Takes the place of each object in a training checkpoint that is not a weight, such as mmengine's log."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, _: Any) -> None: ...
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("config", help="config of the net that the checkpoint belongs to")
+    add("checkpoint", type=Path, help="checkpoint to read; it is not changed")
+    add("out", type=Path, help="checkpoint to write; it must not exist")
+    add("--keep", nargs="+", default=[], metavar="NAME", help="modules to leave as they are")
+    add("--size", type=int, default=128, help="side of the random images that the outputs are compared on")
+    return parser
+
+
+def read(args: argparse.Namespace) -> tuple[nn.Module, dict[str, Any]]:
+    """The net of the config with the weights of the checkpoint, in float64, and its meta."""
+    if not args.checkpoint.is_file():
+        refuse(f"there is no file {args.checkpoint} (in {Path.cwd()})")
+    if args.out.exists():
+        refuse(f"{args.out} exists; remove it or choose another name")
+    cfg = config_of(args.config)
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    model = MODELS.build(cfg.model).double()
+    meta = load_weights(model, args.checkpoint, args.config)
+    return model, {key: value for key, value in meta.items() if not _holds_inert(value)}
+
+
+def load_weights(model: nn.Module, path: Path, config: str | Path, *, other_classes: bool = False) -> dict[str, Any]:
+    """Put the weights of a checkpoint into the net of a config; return its meta.
+
+    Args:
+        other_classes: leave out weights of another shape, as `load_from` does in a fine-tuning, and print their names.
+    """
+    checkpoint = _load(path)
+    try:
+        state = checkpoint.get("state_dict", checkpoint)
+        model.load_state_dict(_fitting(state, model) if other_classes else state)
+    except (AttributeError, RuntimeError) as error:
+        refuse(f"{path} does not belong to the net of {config}:\n{error}")
+    return checkpoint.get("meta") or {}
+
+
+def _fitting(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
+    """`state`, with the model's own values where shapes differ."""
+    own = {name: value for name, value in model.state_dict().items() if name in state}
+    differ = {name: value for name, value in own.items() if state[name].shape != value.shape}
+    if differ:
+        print(f"not loaded, because the shapes differ: {', '.join(differ)}")
+    return {**state, **differ}
+
+
+def _load(path: Path) -> Any:
+    """Load weights only. Other objects in a training checkpoint become `Inert`, which needs torch 2.6."""
+    serialization: Any = torch.serialization
+    try:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            if not hasattr(serialization, "get_unsafe_globals_in_checkpoint"):  # torch < 2.6
+                raise
+        foreign = serialization.get_unsafe_globals_in_checkpoint(path)
+        with serialization.safe_globals([(Inert, name) for name in foreign]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds of exceptions for damaged files
+        refuse(
+            f"{path} cannot be read as weights only:\n{error}\nA training checkpoint needs "
+            "torch >= 2.6 here; or keep of it only dict(state_dict=..., meta=...)."
+        )
+
+
+def _holds_inert(value: Any) -> bool:
+    return any(isinstance(leaf, Inert) for leaf in tree_flatten(value)[0])
+
+
+def forward_of(size: int) -> Callable[[nn.Module], list[Any]]:
+    """A forward through all heads that training uses, on the same random images at each call."""
+    images = torch.randn(2, 3, size, size, dtype=torch.float64)
+
+    def forward(model: Any) -> list[Any]:
+        outputs = [model(images, mode="tensor")]
+        head = getattr(model, "auxiliary_head", None)  # mmseg leaves it out of 'tensor'
+        if head is not None:
+            features = model.extract_feat(images)
+            outputs += [h(features) for h in (head if isinstance(head, nn.ModuleList) else [head])]
+        return outputs
+
+    return forward
+
+
+def check_change(change: float, exact: bool) -> None:
+    """Print how far the outputs moved, and end here if they should not have moved."""
+    print(f"relative change of the evaluated outputs on random images, in float64: {change:.1e}")
+    if exact and not change < TOLERANCE:
+        refuse(f"that is more than rounding ({TOLERANCE}): nothing was written")
+
+
+def write(args: argparse.Namespace, model: nn.Module, meta: dict[str, Any], to: str, **options: Any) -> None:
+    """Write a float32 checkpoint with the weights, the old meta and a mark of what was done."""
+    mark = {"to": to, "source": args.checkpoint.name, "keep": args.keep, **options}
+    with replacing(args.out) as unfinished:
+        torch.save({"meta": {**meta, MARK: mark}, "state_dict": model.float().state_dict()}, unfinished)
+    print(f"written: {args.out} (weights and meta only: a run cannot be resumed from it)")

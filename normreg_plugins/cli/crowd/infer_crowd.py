@@ -1,0 +1,135 @@
+"""Count the people in pictures: `python tools/crowd/infer_crowd.py best-1a2b3c4d.pth photo.jpg party.png`.
+
+For each picture it prints the count and writes NAME_count.jpg in the folder --out: the picture with its density and its
+count. The config is read from the checkpoint. A training run leaves several checkpoints: take the published one,
+best_count_MAE_epoch_N-xxxxxxxx.pth, which holds weights only and is safe to read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from PIL import Image
+
+import normreg_plugins  # noqa: F401  (it registers the mm parts)
+from normreg_plugins.cli.shared.config_files import config_of
+from normreg_plugins.cli.shared.refusal import refuse
+from normreg_plugins.crowd.data import (
+    SHORTER_SIDE,
+    UnreadableImageError,
+    bounded_size,
+    checked_bounds,
+    read_rgb,
+    resize,
+)
+from normreg_plugins.evaluation import overlay, save_counts, save_map
+from normreg_plugins.files import replacing
+from normreg_plugins.hosts.mmengine.crowd import CrowdCounter, CrowdSample
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="trained weights")
+    add("images", type=Path, nargs="+", help="pictures")
+    add("--config", type=Path, help="config of the net (default: the one in the checkpoint)")
+    add("--out", type=Path, default=Path("crowd_counts"), help="folder for the drawn pictures")
+    add("--save", action="store_true", help="save counts and density maps there for eval_mae.py")
+    add(
+        "--sides",
+        type=int,
+        nargs=2,
+        default=SHORTER_SIDE,
+        metavar=("LEAST", "MOST"),
+        help="bounds of the shorter side, as in the training data (default: 512 2048)",
+    )
+    add("--tile", type=int, default=1024, help="side in pixels of what is predicted at once, which bounds the memory")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args(argv)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        refuse(f"there is no checkpoint {path} (in {Path.cwd()})")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds of exceptions for damaged files
+        refuse(
+            f"{path} cannot be read as weights only. Of a training run, take the published file "
+            f"beside it, such as best_count_MAE_epoch_N-xxxxxxxx.pth.\n{error}"
+        )
+    if "state_dict" not in checkpoint:
+        refuse(f"{path} is no checkpoint of mmengine: it has no state_dict")
+    return checkpoint
+
+
+def build(checkpoint: dict[str, Any], args: argparse.Namespace) -> CrowdCounter:
+    """The counter of the config, with the checkpoint's weights."""
+    if args.config is not None:
+        cfg = config_of(args.config)
+    elif "cfg" in checkpoint.get("meta", {}):
+        cfg = Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py")
+    else:
+        refuse(f"{args.checkpoint} holds no config; name it with --config")
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    model = MODELS.build(cfg.model)
+    if not isinstance(model, CrowdCounter):
+        refuse(f"the config makes a {type(model).__name__}, which counts no crowds")
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        refuse(f"{args.checkpoint} does not belong to this net:\n{error}")
+    model.tile = args.tile
+    return model.to(args.device).eval()
+
+
+@torch.no_grad()
+def count(model: CrowdCounter, path: Path, args: argparse.Namespace) -> float:
+    """Count one picture, draw it, and return the count."""
+    image = read_rgb(path, upright=True)
+    image = resize(image, bounded_size(image.shape[1], image.shape[0], tuple(args.sides)))
+    sample = CrowdSample(metainfo={"img_shape": image.shape[:2]})
+    pixels = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    [sample] = model.test_step({"inputs": [pixels], "data_samples": [sample]})
+    density = sample.density.cpu().numpy()
+    drawn = Image.fromarray(overlay(image, density, f"{sample.predicted_count:.0f} people"))
+    with replacing(args.out / f"{path.stem}_count.jpg") as unfinished:
+        drawn.save(unfinished, quality=92)
+    if args.save:
+        save_map(args.out, path.stem, density)
+    return sample.predicted_count
+
+
+def count_or_say_why(model: CrowdCounter, path: Path, args: argparse.Namespace) -> float | None:
+    """The count of one picture; None, with the reason on stderr, if it cannot be read."""
+    try:
+        number = count(model, path, args)
+    except (UnreadableImageError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return None
+    print(f"{path}: {number:.1f}")
+    return number
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    if len({path.stem for path in args.images}) < len(args.images):
+        refuse("two pictures have the same name; count them in two runs with another --out each")
+    try:
+        checked_bounds(tuple(args.sides))
+    except ValueError as error:
+        refuse(f"--sides: {error}")
+    model = build(read_checkpoint(args.checkpoint), args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    counts = {path.stem: count_or_say_why(model, path, args) for path in args.images}
+    known = {name: number for name, number in counts.items() if number is not None}
+    if args.save:
+        save_counts(args.out, known)
+    print(f"pictures: {args.out}")
+    return 0 if len(known) == len(counts) else 1

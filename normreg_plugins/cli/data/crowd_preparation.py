@@ -1,0 +1,149 @@
+"""Prepare a crowd data set: split it, prepare its images in several processes, report what was odd."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from rich.progress import track
+
+from normreg_plugins.cli.data.contact_sheets import draw_crowds
+from normreg_plugins.crowd.data import SHORTER_SIDE, Points, PreparationError, RawImage, Record, Settings, prepare
+from normreg_plugins.files import write_json
+
+Splits = dict[str, list[RawImage]]
+
+
+def parser(description: str | None, val: int) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("raw", type=Path, help="folder of the raw data set")
+    add("out", type=Path, help="folder to prepare it in")
+    add(
+        "--sides",
+        type=int,
+        nargs=2,
+        default=SHORTER_SIDE,
+        metavar=("LEAST", "MOST"),
+        help="bounds of the shorter side in pixels (default: 512 2048)",
+    )
+    add("--val", type=int, default=val, help=f"training images held out for validation (default: {val})")
+    add("--seed", type=int, default=0, help="which images are held out (default: 0)")
+    add(
+        "--lists",
+        type=Path,
+        nargs=2,
+        metavar=("TRAIN", "VAL"),
+        help="instead of --val: two text files that name the images of train and val, one per line",
+    )
+    add("--format", choices=["jpg", "png"], default="jpg", help="format of resized pictures (default: jpg)")
+    add("--any-counts", action="store_true", help="accept another number of images than the official set has")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    return parser
+
+
+def run(
+    args: argparse.Namespace,
+    find: Callable[[Path, str], list[RawImage]],
+    read_points: Callable[[Path], Points],
+    counts: Mapping[str, tuple[int, int]],
+) -> int:
+    """Prepare train, val and test. Return 0 if every image is ready, 1 if some were left out, 2 if it could not run."""
+    try:
+        whole, test = find(args.raw, "train"), find(args.raw, "test")
+        if not args.any_counts:
+            check_counts(args.raw, (len(whole), len(test)), counts)
+        train, val, how = part(whole, args)
+        splits = {"train": train, "val": val, "test": test}
+        settings = Settings(tuple(args.sides), suffix=f".{args.format}", split=how)
+        total = sum(map(len, splits.values()))
+        records: dict[str, list[Record]] = {split: [] for split in splits}
+        work = prepare(splits, args.out, settings, read_points, args.workers)
+        for split, record in track(work, "preparing", total=total):
+            records[split].append(record)
+        draw_crowds(records, args.out)
+        return report(records, args.out)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenProcessPool:
+        print(
+            "a worker was killed, probably because memory ran out; run the same command with fewer --workers: it goes "
+            "on from here",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def check_counts(raw: Path, found: tuple[int, int], counts: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse a set that has other numbers of training and test images than each of the official ones."""
+    if found in counts.values():
+        return
+    official = ", ".join(f"{name} has {train:,} and {test:,}" for name, (train, test) in counts.items())
+    raise PreparationError(
+        f"{raw} has {found[0]:,} training and {found[1]:,} test images; {official}. Unpack it again. If it is another "
+        "set on purpose: --any-counts"
+    )
+
+
+def part(images: Sequence[RawImage], args: argparse.Namespace) -> tuple[list, list, str]:
+    """Training images, validation images, and a sentence that says how they were chosen."""
+    if args.lists:
+        train, val = (_listed(path, images) for path in args.lists)
+        if both := {raw.name for raw in train} & {raw.name for raw in val}:
+            raise PreparationError(f"{len(both)} images are in both lists, e.g. {min(both)}")
+        return train, val, f"lists of {len(train)} and {len(val)} names"
+    if not 0 < args.val < len(images):
+        raise PreparationError(f"--val {args.val}: there are {len(images)} training images")
+    held_out = set(random.Random(args.seed).sample(range(len(images)), args.val))
+    train = [raw for index, raw in enumerate(images) if index not in held_out]
+    return train, [images[index] for index in sorted(held_out)], f"{args.val} by seed {args.seed}"
+
+
+def _listed(path: Path, images: Sequence[RawImage]) -> list[RawImage]:
+    known = {raw.name: raw for raw in images}
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    names = [Path(line.split()[0]).stem for line in lines if line]
+    if unknown := [name for name in names if name not in known]:
+        raise PreparationError(f"{path}: {len(unknown)} unknown images, e.g. {unknown[0]}")
+    if len(set(names)) != len(names):
+        raise PreparationError(f"{path} names an image twice")
+    return [known[name] for name in names]
+
+
+def report(records: Mapping[str, Sequence[Record]], out: Path) -> int:
+    """Print what is ready and what was odd, and write it to report.json."""
+    odd: Counter[str] = Counter()
+    images: dict[str, list[str]] = {}
+    left_out = []
+    for split, some in records.items():
+        ready = [record for record in some if "error" not in record]
+        left_out += [record["error"] for record in some if "error" in record]
+        points = sum(record["count"] for record in ready)
+        print(f"{split}: {len(ready)} images, {points} points")
+        for record in ready:
+            for what, number in record["odd"].items():
+                odd[what] += number
+                images.setdefault(what, []).append(f"{split}/{record['name']}")
+    for what, number in odd.most_common():
+        print(f"odd: {what}: {number} in {len(images[what])} images, e.g. {images[what][0]}")
+    write_json(out / "report.json", {"odd": odd, "images": images, "left_out": left_out})
+    for reason in left_out:
+        print(f"left out: {reason}", file=sys.stderr)
+    if left_out:
+        way_out = "the others are ready. To try these again, mend them and run the same command."
+        print(f"{len(left_out)} images were left out; {way_out}", file=sys.stderr)
+    return 1 if left_out else 0
+
+
+def pair(pictures: Sequence[Path], annotation_of: Callable[[Path], Path], folder: Path) -> list[RawImage]:
+    """Pictures with their annotation files, in the order of their names."""
+    if not pictures:
+        raise PreparationError(f"{folder}: no pictures there")
+    return [RawImage(path.stem, path, annotation_of(path)) for path in sorted(pictures)]

@@ -1,0 +1,145 @@
+"""Errors of saved counts: `python tools/eval_mae.py work_dirs/csrnet_wrs/predictions data/qnrf/test.json`.
+
+The predictions are a folder that CountMetric(out_dir=...) or tools/crowd/infer_crowd.py --save wrote. The annotations
+are the index of a prepared split. It prints MAE and RMSE, which crowd papers call MSE, of all images and of bands of
+true counts. Where density maps were saved, it also prints the grid average mean error GAME(L): the picture is cut into
+4^L equal parts, whose errors are summed. GAME(0) is the MAE. With --out it draws predicted counts against true ones
+and the error by density. With --worst and --best it also draws the pictures with the largest and the smallest errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from normreg_plugins.crowd.data import read_rgb, records_in
+from normreg_plugins.evaluation import (
+    CountedImage,
+    bands,
+    best,
+    count_errors,
+    grid_error,
+    load_counts,
+    load_map,
+    plot_counted_images,
+    plot_counts,
+    worst,
+)
+from normreg_plugins.files import read_numbers
+
+LEVELS = 4
+CHOICES = {"worst": worst, "best": best}
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("predictions", type=Path, help="folder with predictions.json")
+    add("annotations", type=Path, help="index of the prepared split, such as data/qnrf/test.json")
+    add(
+        "--bands",
+        type=float,
+        nargs="+",
+        default=[100, 500, 1000, 5000],
+        help="the true counts at which a new band begins (default: 100 500 1000 5000)",
+    )
+    add(
+        "--baseline",
+        type=Path,
+        metavar="TRAIN.json",
+        help="index of the training split: print also the error of predicting its mean count for every image",
+    )
+    add("--out", type=Path, help="folder for counts.png, worst_counts.png and best_counts.png")
+    add("--worst", type=int, default=0, metavar="N", help="draw the N pictures with the largest errors, to --out")
+    add("--best", type=int, default=0, metavar="N", help="draw the N pictures with the smallest errors, to --out")
+    args = parser.parse_args(argv)
+    for choice in CHOICES:
+        if (number := getattr(args, choice)) < 0 or (number and args.out is None):
+            parser.error(f"--{choice} {number}: must be 0 or more, and more than 0 needs --out")
+    return args
+
+
+def read_index(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; tools/data/prepare_qnrf.py writes it")
+    return records_in(path)
+
+
+def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarray:
+    """Predicted counts in the order of the records. Both must have the same images."""
+    names = {record["name"] for record in records}
+    if missing := sorted(names - counts.keys()):
+        raise ValueError(f"{len(missing)} images have no prediction, e.g. {missing[0]}")
+    if strangers := sorted(counts.keys() - names):
+        raise ValueError(f"{len(strangers)} predictions are of other images, e.g. {strangers[0]}")
+    return np.array([counts[record["name"]] for record in records])
+
+
+def people_of(annotations: Path, record: dict[str, Any]) -> np.ndarray:
+    """x and y of the people in a picture."""
+    return read_numbers((annotations.parent / record["picture"]).with_suffix(".npy"), columns=2)[:, :2]
+
+
+def grid_errors(predictions: Path, annotations: Path, records: list[dict[str, Any]]) -> np.ndarray:
+    """GAME(0), GAME(1), ... over all images; empty if the density map of any image was not saved."""
+    errors = []
+    for record in records:
+        density = load_map(predictions, record["name"])
+        if density is None:
+            return np.zeros(0)
+        points = people_of(annotations, record)
+        size = record["width"], record["height"]
+        errors.append([grid_error(density, points, *size, level) for level in range(LEVELS)])
+    return np.mean(errors, axis=0)
+
+
+def draw(args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray) -> None:
+    name, true = args.predictions.name, np.array([record["count"] for record in records])
+    plot_counts({name: predicted}, true, args.bands, args.out / "counts.png")
+    print(f"picture: {args.out / 'counts.png'}")
+    for choice, places in CHOICES.items():
+        if number := getattr(args, choice):
+            path = args.out / f"{choice}_counts.png"
+            draw_images(args, records, predicted, places(predicted, true, number), path)
+            print(f"picture: {path}")
+
+
+def draw_images(
+    args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray, places: list[int], path: Path
+) -> None:
+    """Draw the images at these places of the index, each with its people and its density map."""
+    name, images = args.predictions.name, []
+    for place in places:
+        record, count = records[place], float(predicted[place])
+        pixels = read_rgb(args.annotations.parent / record["picture"])
+        density = load_map(args.predictions, record["name"])
+        points = people_of(args.annotations, record)
+        images.append(CountedImage(record["name"], pixels, points, {name: count}, {name: density}))
+    plot_counted_images(images, path)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        records = read_index(args.annotations)
+        true = np.array([record["count"] for record in records])
+        predicted = matched(load_counts(args.predictions), records)
+        print(f"all {len(true)} images: {count_errors(predicted, true)}")
+        for name, mask in bands(true, args.bands):
+            if mask.any():
+                print(f"{name}: {mask.sum()} images: {count_errors(predicted[mask], true[mask])}")
+        for level, error in enumerate(grid_errors(args.predictions, args.annotations, records)):
+            print(f"GAME({level}): {error:.2f}")
+        if args.baseline:
+            mean = np.mean([record["count"] for record in read_index(args.baseline)])
+            print(f"always {mean:.1f}: {count_errors(np.full(len(true), mean), true)}")
+        if args.out:
+            draw(args, records, predicted)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

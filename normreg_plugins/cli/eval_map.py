@@ -1,0 +1,174 @@
+"""Score saved detections against COCO annotations; no model is needed.
+
+  python tools/eval_map.py data/coco/annotations/instances_val2017.json wd.pkl wrs.pkl --out eval
+
+A file of detections is COCO's .json, or the .pkl of tools/test.py --out. For each file it prints COCO's mAP (IoU .5 to
+.95) and mAP@.5. It also prints precision, recall and F1 (IoU .5, means over classes), once at the confidence with the
+best F1 and once at --confidence. With --out it writes all numbers as JSON and draws these three over every confidence,
+the scores as bars, and which class was taken for which at --confidence. With --images and --pictures it draws the
+images with the most mistakes, and with --best those with the fewest. Fig. 9 of the WRS paper shows scores over
+training: research/plot_training.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from normreg_plugins.cli.shared.wide_console import wide_console
+from normreg_plugins.crowd.data import read_rgb
+from normreg_plugins.evaluation import (
+    Curves,
+    DetectedImage,
+    Pair,
+    PredictionsError,
+    category_ids,
+    curves,
+    detection_confusion,
+    detection_scores,
+    load_annotations,
+    load_predictions,
+    mistakes,
+    pairs_by_image,
+    plot_bars,
+    plot_confusion,
+    plot_curves,
+    plot_detected_images,
+)
+from normreg_plugins.files import write_json
+
+FILES = ("detection_metrics.json", "detection_curves.png", "detection_scores.png", "detection_confusion.png")
+PICTURES = "detection_pictures.png"
+BARS = {"mAP": "mAP", "mAP50": "mAP50", "best_f1": "best F1"}
+POINT = ("confidence", "precision", "recall", "f1")
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("annotations", type=Path, help="COCO annotation file")
+    add("predictions", type=Path, nargs="+", help=".json or .pkl files of detections")
+    add("--names", nargs="+", help="what to call them (default: the names of the files)")
+    add("--confidence", type=float, default=0.3, help="threshold to report at (%(default)s)")
+    add("--classes", nargs="+", help="the classes of the model, if not all of the file")
+    add("--out", type=Path, help=f"folder for {', '.join(FILES)}")
+    add("--images", type=Path, help="folder of the images, for --pictures")
+    add("--pictures", type=int, default=0, metavar="N", help=f"draw the N images with most mistakes, as {PICTURES}")
+    add("--best", action="store_true", help="draw the images with the fewest mistakes instead")
+    args = parser.parse_args(argv)
+    args.names = args.names or [str(path) for path in args.predictions]
+    if len(set(args.names)) != len(args.predictions):
+        parser.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
+    if not 0 <= args.confidence <= 1:
+        parser.error(f"--confidence: must lie between 0 and 1, got {args.confidence}")
+    if args.pictures < 0 or (args.pictures and not (args.out and args.images)):
+        parser.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --images and --out")
+    return args
+
+
+def refuse_strangers(path: Path, detections: list[dict[str, Any]], coco: Any) -> None:
+    for key, known in (("image_id", coco.imgs), ("category_id", coco.cats)):
+        if strangers := {d[key] for d in detections} - set(known):
+            raise PredictionsError(
+                f"{path} has {len(strangers)} values of {key} that the annotations do not have, "
+                f"e.g. {min(strangers)}: they do not belong together"
+            )
+
+
+def table(metrics: dict[str, dict[str, Any]], confidence: float) -> Table:
+    shown = Table("detections", title=f"at the confidence with the best F1, and at confidence {confidence}")
+    for column in ("mAP", "mAP50", *2 * ("confidence", "precision", "recall", "F1")):
+        shown.add_column(column, justify="right")
+    for name, row in metrics.items():
+        points = [row[at][key] for at in ("best_f1", "at_confidence") for key in POINT]
+        shown.add_row(name, *(f"{value:.3f}" for value in (row["mAP"], row["mAP50"], *points)))
+    return shown
+
+
+@dataclass
+class Run:
+    """What was found of one file of detections."""
+
+    metrics: dict[str, Any]
+    curves: Curves
+    pairs: dict[int, list[Pair]]
+    """By the id of the image, at --confidence."""
+
+
+def score(path: Path, coco: Any, ids: Sequence[int], confidence: float) -> Run:
+    print(f"scoring {path} ...", file=sys.stderr)
+    detections = load_predictions(path, ids)
+    refuse_strangers(path, detections, coco)
+    scores = detection_scores(coco, detections, ids)
+    found = curves(scores.matches)
+    metrics = {
+        "mAP": scores.mean_ap,
+        "mAP50": scores.mean_ap50,
+        "best_f1": found.best(),
+        "at_confidence": found.at(confidence),
+    }
+    return Run(metrics, found, pairs_by_image(coco, detections, ids, confidence))
+
+
+def write(args: argparse.Namespace, coco: Any, ids: Sequence[int], runs: dict[str, Run]) -> None:
+    metrics, curves_file, scores_file, confusion_file = (args.out / name for name in FILES)
+    write_json(metrics, {name: run.metrics for name, run in runs.items()})
+    plot_curves({name: run.curves for name, run in runs.items()}, curves_file)
+    bars = {
+        name: [run.metrics["mAP"], run.metrics["mAP50"], run.metrics["best_f1"]["f1"]] for name, run in runs.items()
+    }
+    plot_bars(bars, list(BARS.values()), scores_file, label="IoU .5 to .95 for mAP, .5 for the others")
+    classes = [coco.cats[each]["name"] for each in ids]
+    counts = {name: detection_confusion(run.pairs, ids) for name, run in runs.items()}
+    plot_confusion(counts, [*classes, "nothing there"], [*classes, "missed"], confusion_file, unit="boxes")
+    print("wrote", ", ".join(str(args.out / name) for name in FILES))
+    if args.pictures:
+        draw_images(args, coco, runs)
+
+
+def images_to_draw(args: argparse.Namespace, ids: Sequence[int], runs: dict[str, Run]) -> list[int]:
+    """The ids of the worst images, or of the best. Of two equally good images, the one with more boxes is better."""
+    wrong = {image: sum(mistakes(run.pairs[image]) for run in runs.values()) for image in ids}
+    boxes = {image: sum(len(run.pairs[image]) for run in runs.values()) for image in ids}
+    if args.best:
+        return sorted(ids, key=lambda image: (wrong[image], -boxes[image]))[: args.pictures]
+    return sorted(ids, key=lambda image: -wrong[image])[: args.pictures]
+
+
+def draw_images(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> None:
+    images = []
+    for image in images_to_draw(args, coco.getImgIds(), runs):
+        file = coco.imgs[image]["file_name"]
+        pairs = {name: run.pairs[image] for name, run in runs.items()}
+        images.append(DetectedImage(Path(file).stem, read_rgb(args.images / file), pairs))
+    names = {category: each["name"] for category, each in coco.cats.items()}
+    plot_detected_images(images, names, args.out / PICTURES)
+    print(f"picture: {args.out / PICTURES}")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    wanted = (*FILES, *([PICTURES] if args.pictures else []))
+    if there := [args.out / name for name in wanted if args.out and (args.out / name).exists()]:
+        raise PredictionsError(f"{there[0]} exists: choose another --out, or remove it")
+    coco = load_annotations(args.annotations)
+    ids = category_ids(coco, args.classes)
+    files = zip(args.names, args.predictions, strict=True)
+    runs = {name: score(path, coco, ids, args.confidence) for name, path in files}
+    wide_console().print(table({name: run.metrics for name, run in runs.items()}, args.confidence))
+    if args.out:
+        write(args, coco, ids, runs)
+
+
+def main(argv: list[str] | None = None) -> int:
+    try:
+        evaluate(parse_args(argv))
+    except (ValueError, OSError) as error:
+        print(f"eval_map.py: {error}", file=sys.stderr)
+        return 2
+    return 0

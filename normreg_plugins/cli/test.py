@@ -1,0 +1,103 @@
+"""Evaluate a checkpoint: `python tools/test.py CONFIG CHECKPOINT`. The flags are those of mm's own test.py."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from contextlib import nullcontext
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import HOOKS, METRICS
+from mmengine.runner import Runner
+
+from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, common_parser, leave_together, load_config
+from normreg_plugins.cli.shared.refusal import refuse
+from normreg_plugins.files import replacing
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = common_parser(__doc__)
+    add = parser.add_argument
+    add("checkpoint", help="checkpoint file")
+    add("--out", type=Path, help="write the predictions: to a .pkl for eval_map.py, to a folder for eval_miou.py")
+    add("--show", action="store_true", help="show the predictions in a window")
+    add("--show-dir", help="draw the predictions into this folder, under the work dir")
+    add("--wait-time", type=float, default=2, help="seconds per shown image")
+    return parser.parse_args(argv)
+
+
+def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
+    """Let the visualization hook of the config draw every test image."""
+    hook = cfg.default_hooks.get("visualization")
+    if hook is None:
+        refuse(f"--show and --show-dir: {args.config} has no default_hooks.visualization")
+    with HOOKS.switch_scope_and_registry(cfg.get("default_scope")) as hooks:
+        accepted = inspect.signature(hooks.get(hook["type"])).parameters
+    draw = "enable" if "enable" in accepted else "draw"  # mmpretrain's word, and that of mmdet and mmseg
+    hook.update({draw: True, "interval": 1, "show": args.show, "wait_time": args.wait_time})
+    if args.show_dir:
+        if "out_dir" in accepted:  # mmpretrain's
+            hook["out_dir"] = str(Path(cfg.work_dir) / args.show_dir)
+        elif "test_out_dir" in accepted:  # mmdet's
+            hook["test_out_dir"] = args.show_dir
+        else:  # mmseg's
+            cfg.visualizer["save_dir"] = args.show_dir
+
+
+def save_masks(cfg: Config, folder: Path) -> None:
+    """Let mmseg's metric write a PNG for each prediction. A .pkl would hold a score for each class at each pixel."""
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    metric = next((each for each in evaluators if each["type"] == "IoUMetric"), None)
+    if metric is None:
+        refuse(f"--out: {folder}: only mmseg's IoUMetric writes masks, and test_evaluator has none")
+    metric["output_dir"] = str(folder)
+
+
+def dump_detections(runner: Runner, file: Path) -> None:
+    dump = "DumpDetResults" if runner.cfg.get("default_scope") == "mmdet" else "DumpResults"
+    runner.test_evaluator.metrics.append(METRICS.build({"type": dump, "out_file_path": str(file)}))
+
+
+def refuse_bad_out(out: Path, masks: bool) -> None:
+    if out.exists():
+        refuse(f"--out: {out} exists; remove it or choose another name")
+    if masks == (out.suffix in (".pkl", ".pickle")):
+        refuse(f"--out: {out} must {'name a folder, for PNG masks' if masks else 'end in .pkl or .pickle'}")
+
+
+def predict_into_folder(cfg: Config, folder: Path) -> None:
+    """Test, with a mask for each image in `folder`. All ranks write into one folder; at the end it gets its name."""
+    unfinished = folder.with_name(f".unfinished-{folder.name}")
+    save_masks(cfg, unfinished)
+    build_runner(cfg).test()
+    if is_main_process():
+        unfinished.replace(folder)
+
+
+def predict_into_file(cfg: Config, file: Path) -> None:
+    """Test, with all predictions in `file`, which only the main process writes."""
+    runner = build_runner(cfg)
+    with replacing(file) if is_main_process() else nullcontext(file) as unfinished:
+        dump_detections(runner, unfinished)
+        runner.test()
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    cfg = load_config(args)
+    masks = cfg.get("default_scope") == "mmseg"
+    if args.out is not None:
+        refuse_bad_out(args.out, masks)
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        draw_predictions(cfg, args)
+    check_or_refuse(cfg, args.config, ("test",))
+    if args.out is None:
+        build_runner(cfg).test()
+    elif masks:
+        predict_into_folder(cfg, args.out)
+    else:
+        predict_into_file(cfg, args.out)
+    leave_together()

@@ -1,0 +1,151 @@
+"""What a monitor saw at one update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from normreg_plugins.monitor.applied import RateLaw
+from normreg_plugins.monitor.drift import Drift
+from normreg_plugins.monitor.measure import Sums
+
+PREFIX = "norms/"
+Scalars = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The filters of one layer, or of all layers, after one update and after what a method did to them.
+
+    A number that does not exist is NaN: a rate where every filter is zero, a gradient norm without a gradient.
+    """
+
+    filters: int
+    filter_norm: float
+    """The mean over filters."""
+    least_filter_norm: float
+    greatest_filter_norm: float
+    zero_filters: int
+    broken_filters: int
+    """Filters that hold NaN or Inf."""
+    gradient_norm: float
+    """Of the layer's gradient as the optimizer took it."""
+    effective_gradient_norm: float
+    """||g|| / ||w|| of the layer, with w from before the update (WRS paper, Fig. 2a); see `applied_norm` for g."""
+    smoothed_effective_gradient_norm: float | None
+    """The same, averaged over reports with weight 0.6 on the past. The paper shows that under SGD with momentum; None
+    under other optimizers."""
+    eta_over_norm: float
+    """Mean over filters of eta / ||w||: the effective rate of an adaptive optimizer."""
+    eta_over_squared_norm: float
+    """Mean over filters of eta / ||w||^2: the effective rate of SGD, with or without momentum."""
+    rotation_degrees: float
+    """Mean over filters of the angle between before and after the update."""
+
+
+@dataclass(frozen=True)
+class Report:
+    update: int
+    since: int
+    """Updates made when this run began or was resumed."""
+    rate_law: RateLaw | None
+    """Which of the two rates is the effective rate of this optimizer; None where that is unknown."""
+    layers: Mapping[str, Row]
+    """By the name of the weight."""
+    overall: Row
+    """All filters together, as if they were one layer."""
+    norm_layers: Mapping[str, Drift]
+    """By the name of the norm layer; empty in the first report of a run."""
+
+    @property
+    def effective_rate(self) -> float:
+        """The one that `rate_law` names."""
+        return math.nan if self.rate_law is None else float(getattr(self.overall, self.rate_law))
+
+    def scalars(self, prefix: str = PREFIX, layers: bool = False) -> Scalars:
+        """Named numbers for a logger. The names are the same in every report of a run.
+
+        Args:
+            layers: also those of every layer, as `{prefix}{weight}/{field of Row}`.
+        """
+        means = [row.filter_norm for row in self.layers.values()]
+        drifts = self.norm_layers.values()
+        overall = {
+            "min": self.overall.least_filter_norm,
+            "mean": self.overall.filter_norm,
+            "max": self.overall.greatest_filter_norm,
+            "smallest_layer": _first(min, means),
+            "largest_layer": _first(max, means),
+            "zero_filters": float(self.overall.zero_filters),
+            "broken_filters": float(self.overall.broken_filters),
+            **_numbers(self.overall, OTHERS),
+            "mean_drift": _mean([drift.mean for drift in drifts]),
+            "variance_drift": _mean([drift.variance for drift in drifts]),
+        }
+        found = {f"{prefix}{key}": value for key, value in overall.items()}
+        if layers:
+            for name, row in self.layers.items():
+                found |= {f"{prefix}{name}/{key}": value for key, value in _numbers(row, asdict(row)).items()}
+        return found
+
+
+OTHERS = (
+    "gradient_norm",
+    "effective_gradient_norm",
+    "smoothed_effective_gradient_norm",
+    "eta_over_norm",
+    "eta_over_squared_norm",
+    "rotation_degrees",
+)
+
+
+def row_of(sums: Sums, smoothed: float | None = None) -> Row:
+    return Row(
+        filters=int(sums.filters),
+        filter_norm=sums.norm / sums.filters,
+        least_filter_norm=sums.least,
+        greatest_filter_norm=sums.greatest,
+        zero_filters=int(sums.zero),
+        broken_filters=int(sums.broken),
+        gradient_norm=sums.gradient_norm,
+        effective_gradient_norm=effective_gradient_norm(sums),
+        smoothed_effective_gradient_norm=smoothed,
+        eta_over_norm=_ratio(sums.eta_over_norm, sums.sound),
+        eta_over_squared_norm=_ratio(sums.eta_over_squared_norm, sums.sound),
+        rotation_degrees=_ratio(sums.angle, sums.turned),
+    )
+
+
+def effective_gradient_norm(sums: Sums) -> float:
+    return _ratio(sums.applied_norm, sums.norm_before)
+
+
+def total(layers: Iterable[Sums]) -> Sums:
+    """The sums of all filters together. Layers without a gradient are left out of the gradient norms only."""
+    columns = dict(zip(Sums._fields, zip(*layers)))
+    together = {name: math.fsum(column) for name, column in columns.items()}
+    together["least"] = _first(min, columns["least"])
+    together["greatest"] = _first(max, columns["greatest"])
+    for name in ("gradient_norm", "applied_norm", "norm_before"):
+        values = [v for v, g in zip(columns[name], columns["gradient_norm"]) if not math.isnan(g)]
+        together[name] = math.hypot(*values) if values else math.nan
+    return Sums(**together)
+
+
+def _first(which: Any, values: Any) -> float:
+    """`min` or `max`, and NaN if there is one: Python's own depend on where it stands."""
+    return math.nan if any(map(math.isnan, values)) else which(values)
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below else math.nan
+
+
+def _mean(values: list[float]) -> float:
+    return _ratio(math.fsum(values), len(values))
+
+
+def _numbers(row: Row, keys: Iterable[str]) -> Scalars:
+    return {key: float(getattr(row, key)) for key in keys if getattr(row, key) is not None}

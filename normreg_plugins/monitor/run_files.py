@@ -1,0 +1,185 @@
+"""The file a monitor writes for one run, and reading it back, or a host's own log, for the plots."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.files import DamagedFileError, read_lines, write_text
+from normreg_plugins.monitor.report import PREFIX, Report
+
+Line = dict[str, Any]
+
+
+class JsonLinesSink:
+    """Appends each report to a file, one JSON object a line, in the form of mmengine's scalars.json.
+
+    A line holds `Report.scalars()` and `step`, the number of the update. `layers` holds lists with one entry per layer.
+    Numbers that do not exist are null. The first report of a run removes lines of updates after `Report.since`: all
+    lines at the start of a run, and on resume those of updates that will happen again.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._since: int | None = None
+        self._last = 0
+        self._waiting: list[Line] = []
+
+    def __call__(self, report: Report) -> None:
+        if report.since != self._since or report.update <= self._last:
+            self._keep_up_to(report.since)
+            self._since = report.since
+        self._append([*self._waiting, _line_of(report)])
+        self._waiting.clear()
+        self._last = report.update
+
+    def write(self, update: int, **scalars: float) -> None:
+        """Add numbers of your own, as `loss=` or `score=`, which the plots show.
+
+        Before the first report they wait for it, because it says where the run began.
+        """
+        line = {"step": update, **{key: _short(value) for key, value in scalars.items()}}
+        if self._since is None or update < self._last:
+            self._waiting.append(line)
+        else:
+            self._append([line])
+
+    def _append(self, lines: Iterable[Line]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def _keep_up_to(self, update: int) -> None:
+        if self.path.exists():
+            kept = [line for line in _lines(self.path) if line["step"] <= update]
+            write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in kept))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run logged."""
+
+    name: str
+    curves: dict[str, tuple[list[float], list[float]]]
+    """By the name of a scalar: updates and values."""
+    rate_law: str | None
+    """See `Report.rate_law`."""
+    layer_steps: list[int]
+    layer_names: list[str]
+    layers: dict[str, list[list[float]]]
+    """By the field of `Row`: for each report one value per layer."""
+
+
+def read_run(path: Path, name: str | None = None) -> Run:
+    """A run from the file of a JsonLinesSink, mmengine's scalars.json, or ultralytics' results.csv."""
+    path = Path(path)
+    if not path.is_file():
+        raise NormRegError(f"{path}: no such file; expected JSON lines of a monitor or of mmengine, or results.csv")
+    lines = list(_csv_lines(path) if path.suffix == ".csv" else _lines(path))
+    if not lines:
+        raise NormRegError(f"{path}: holds no line with a step")
+    with_layers = [line for line in lines if line.get("layers")]
+    names = with_layers[-1]["layers"]["name"] if with_layers else []
+    with_layers = [line for line in with_layers if line["layers"]["name"] == names]
+    fields = [key for key in with_layers[-1]["layers"] if key != "name"] if with_layers else []
+    return Run(
+        name or path.stem,
+        _curves(lines),
+        next((line["rate_law"] for line in lines if line.get("rate_law")), None),
+        [line["step"] for line in with_layers],
+        names,
+        {field: [_floats(line["layers"][field]) for line in with_layers] for field in fields},
+    )
+
+
+def _line_of(report: Report) -> Line:
+    rows = {name: asdict(row) for name, row in report.layers.items()}
+    fields = next(iter(rows.values()))
+    layers = {field: [_short(row[field]) for row in rows.values()] for field in fields}
+    return {
+        "step": report.update,
+        "since": report.since,
+        "rate_law": report.rate_law,
+        **{key: _short(value) for key, value in report.scalars().items()},
+        "layers": {"name": list(rows), **layers},
+        "norm_layers": {name: [_short(value) for value in drift] for name, drift in report.norm_layers.items()},
+    }
+
+
+def _short(value: float | None) -> float | None:
+    """Seven digits, which is what float32 holds; null for what JSON has no number for."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.7g}")
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    """The whole lines that have a step. A process killed while writing leaves a last line without an end."""
+    for line in read_lines(path):
+        if "step" in line:
+            if not _is_number(line["step"]) or not _fits(line.get("layers")):
+                raise DamagedFileError(f"{path}: step {line['step']!r} is not as a monitor or mmengine writes it")
+            yield line
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _fits(layers: Any) -> bool:
+    """Whether it is what a report says of its layers: for each field a list with one entry per layer; or nothing."""
+    if not layers:
+        return True
+    if not isinstance(layers, dict) or "name" not in layers:
+        return False
+    if not all(isinstance(values, list) and len(values) == len(layers["name"]) for values in layers.values()):
+        return False
+    numbers = [value for field, values in layers.items() if field != "name" for value in values]
+    return all(value is None or _is_number(value) for value in numbers)
+
+
+def _csv_lines(path: Path) -> Iterator[Line]:
+    """Ultralytics writes one line per epoch; the updates are there where a method reports them."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            values = {key.strip(): float(value) for key, value in row.items() if key and value and value.strip()}
+            losses = [value for key, value in values.items() if key.startswith("train/") and key.endswith("loss")]
+            if losses:
+                values["loss"] = math.fsum(losses)
+            yield {**values, "step": values.get(f"{PREFIX}updates", values.get("epoch", 0.0))}
+    except (ValueError, AttributeError, csv.Error) as error:  # a row with too many cells has a list of them
+        raise DamagedFileError(f"{path} is no table of numbers, perhaps cut off: {error}") from error
+
+
+def _curves(lines: list[Line]) -> dict[str, tuple[list[float], list[float]]]:
+    points: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    ends = _epoch_ends(lines)
+    for line in lines:
+        # mmengine numbers evaluations by epoch and training by iteration.
+        step: float = line["step"]
+        if "iter" not in line and PREFIX + "mean" not in line:
+            step = ends.get(step, step)
+        for key, value in line.items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                points[key].append((step, value))
+    return {key: tuple(map(list, zip(*sorted(found)))) for key, found in points.items()}  # type: ignore[misc]
+
+
+def _epoch_ends(lines: list[Line]) -> dict[float, float]:
+    ends: dict[float, float] = {}
+    for line in lines:
+        if "epoch" in line and "iter" in line:
+            ends[line["epoch"]] = max(line["step"], ends.get(line["epoch"], 0))
+    return ends
+
+
+def _floats(values: Iterable[float | None]) -> list[float]:
+    return [math.nan if value is None else float(value) for value in values]

@@ -1,0 +1,1 @@
+"""Effective learning rates, shapes of weights and spaces of inputs: measures that the studies use."""

@@ -1,0 +1,67 @@
+"""How the tests run a tool, and the drawn crowds that several of them start from."""
+
+import importlib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from normreg_plugins.cli.data.mini_data import drawn_crowds
+from normreg_plugins.cli.data.mini_data.recipe import make_once
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run_tool():
+    """Run `tools/NAME` as a user would, by default in the repository, and return what it did."""
+
+    def run(name, *args, cwd=ROOT, **env):
+        return subprocess.run(
+            [sys.executable, str(ROOT / "tools" / name), *map(str, args)],
+            cwd=cwd,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def tool(capsys):
+    """Call the main() of `tools/NAME` in this process, which is faster, and return what its command would."""
+
+    def run(name, *args):
+        capsys.readouterr()
+        module = importlib.import_module(f"tools.{name.removesuffix('.py').replace('/', '.')}")
+        try:
+            code = module.main([*map(str, args)])
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def draw_raw():
+    """Draw a small crowd set in raw UCF-QNRF layout."""
+
+    def draw(folder: Path, train: int = 6, test: int = 2) -> Path:
+        make_once(folder, replace(drawn_crowds.RECIPE, train=train, val=test, size=64), drawn_crowds.draw)
+        return folder
+
+    return draw
+
+
+@pytest.fixture(scope="module")
+def raw(draw_raw, tmp_path_factory):
+    return draw_raw(tmp_path_factory.mktemp("raw") / "crowd")

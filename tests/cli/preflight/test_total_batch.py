@@ -1,0 +1,175 @@
+"""The images of one update are part of a protocol: what is refused, and what the two flags change."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from normreg_plugins.cli.preflight.total_batch import (
+    Batch,
+    Protocol,
+    TotalBatchError,
+    batch_of,
+    grow_batch,
+    protocol_of,
+    ranks_of,
+    refuse_other_batch,
+    share_of,
+    split_batch,
+)
+
+pytestmark = pytest.mark.mm
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+LOSSES = {"loss_cls": 1.0, "loss_conf": 1.0, "loss_xy": 2.0, "loss_wh": 2.0}
+
+
+def config(name, **options):
+    cfg = Config.fromfile(CONFIGS / f"{name}.py")
+    cfg.merge_from_dict({key.replace("__", "."): value for key, value in options.items()})
+    return cfg
+
+
+def loss_weights(cfg):
+    return {name: cfg.model.bbox_head[name].loss_weight for name in LOSSES}
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*CONFIGS.glob("*.py"), *CONFIGS.glob("classification/*.py")]), ids=lambda path: path.stem
+)
+def test_every_config_declares_its_batch_and_trains_as_it_is_on_one_gpu(path):
+    cfg = Config.fromfile(path)
+    stock = path.stem.endswith("_stock")
+    assert (protocol_of(cfg) is None) == stock  # those are mmdet's and mmseg's own, with lines added
+    refuse_other_batch(cfg, path.name, ranks=1)
+    if not stock:
+        with pytest.raises(TotalBatchError, match=r"(?s)is a protocol.*--split-batch .*--grow-batch "):
+            refuse_other_batch(cfg, path.name, ranks=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "run"),
+    [
+        ({"train_dataloader__batch_size": 16}, "1 GPU x 16 images each = 16"),
+        ({"optim_wrapper__accumulative_counts": 8}, "1 GPU x 8 images each x 8 accumulated iterations = 64"),
+        # the right total, but mmdet's sum over 4 images is half of that over 8
+        (
+            {"train_dataloader__batch_size": 4, "optim_wrapper__accumulative_counts": 2},
+            "1 GPU x 4 images each x 2 accumulated iterations = 8",
+        ),
+    ],
+)
+def test_another_batch_on_one_gpu_is_refused_too(options, run):
+    with pytest.raises(TotalBatchError, match=run):
+        refuse_other_batch(config("yolov3_wrs", **options), "yolov3_wrs.py", ranks=1)
+
+
+def test_a_protocol_that_accumulates_says_so():
+    options = {"optim_wrapper__accumulative_counts": 8, "auto_scale_lr__base_batch_size": 64}
+    cfg = config("yolov3_wrs", **options)
+    refuse_other_batch(cfg, "yolov3_wrs.py", ranks=1)
+    split_batch(cfg, ranks=4)
+    assert batch_of(cfg, 4) == Batch(ranks=4, per_rank=2, accumulated=8)
+    assert loss_weights(cfg) == {name: 4 * weight for name, weight in LOSSES.items()}
+    assert cfg.param_scheduler[0].end == 2000
+
+
+def test_configs_of_users_are_left_alone():
+    for name in ("mini/yolov3_wrs", "deeplabv3_wrs_stock"):
+        refuse_other_batch(config(name), name, ranks=8)
+    refuse_other_batch(config("yolov3_wrs", auto_scale_lr__written_for=0), "mine.py", ranks=8)
+    with pytest.raises(TotalBatchError, match="written_for=IMAGES_OF_AN_ITERATION"):
+        split_batch(config("mini/yolov3_wrs"), ranks=2)
+
+
+def test_a_batch_that_does_not_split_names_the_counts_that_do():
+    with pytest.raises(TotalBatchError, match=r"10 images do not split over 8 GPUs.*do: 1, 2, 5, 10\."):
+        split_batch(config("deeplabv3_wrs"), ranks=8)
+    with pytest.raises(TotalBatchError, match=r"--split-batch  is not possible here: 10 images"):
+        refuse_other_batch(config("deeplabv3_wrs"), "deeplabv3_wrs.py", ranks=8)
+    with pytest.raises(TotalBatchError, match=r"in 3 accumulated iterations do not split.*do: none"):
+        share_of(Protocol(10, 10), Batch(2, 5, 3))
+
+
+@pytest.mark.parametrize("ranks", [2, 4, 8])
+def test_split_keeps_rates_and_lengths_and_multiplies_summed_losses(ranks):
+    cfg, written = config("yolov3_wrs"), config("yolov3_wrs")
+    split_batch(cfg, ranks)
+    assert batch_of(cfg, ranks).total == 8
+    assert cfg.sync_bn == "torch"
+    assert loss_weights(cfg) == {name: ranks * weight for name, weight in LOSSES.items()}
+    for same in ("optim_wrapper", "param_scheduler", "train_cfg"):
+        assert cfg[same] == written[same]
+    refuse_other_batch(Config(cfg.to_dict()), "the config that the run saved", ranks)
+
+
+def test_split_of_a_loop_by_iterations_keeps_its_updates():
+    cfg = config("deeplabv3_wrs")
+    split_batch(cfg, ranks=5)
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_iters) == (2, 55026)
+    assert cfg.param_scheduler[0].end == 55026
+    cfg = config("deeplabv3_wrs", optim_wrapper__accumulative_counts=2)  # mm counts iterations, two for an update
+    split_batch(cfg, ranks=1)
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_iters) == (5, 2 * 55026)
+    assert (cfg.param_scheduler[0].end, cfg.train_cfg.val_interval) == (2 * 55026, 2 * 2116)
+    assert cfg.default_hooks.checkpoint.interval == 4000
+
+
+def test_grow_for_a_summed_loss_follows_the_linear_rule():
+    cfg = config("yolov3_wrs")
+    grow_batch(cfg, ranks=4)  # gradients of ranks are averaged: the sum over 8 images of a rank stays
+    assert loss_weights(cfg) == LOSSES
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(4 * 0.01 / 8)
+    assert cfg.optim_wrapper.optimizer.weight_decay == 8 * 5e-4
+    assert cfg.param_scheduler[0].end == 500
+    assert cfg.train_cfg.max_epochs == 100
+    assert cfg.optim_wrapper.regularizer.interval == 2  # 10 / 4
+    cfg = config("yolov3_wrs", train_dataloader__batch_size=16)
+    grow_batch(cfg, ranks=2)
+    assert loss_weights(cfg) == {name: weight / 2 for name, weight in LOSSES.items()}
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(4 * 0.01 / 8)
+
+
+def test_grow_for_adam_follows_the_square_root_rule_and_shortens_the_loop():
+    cfg = config("deeplabv3_aws")
+    grow_batch(cfg, ranks=4)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay) == (pytest.approx(2e-4), pytest.approx(4e-4))
+    assert cfg.optim_wrapper.regularizer.alpha == pytest.approx(
+        2 * config("deeplabv3_aws").optim_wrapper.regularizer.alpha
+    )
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[0].end == 13756
+    assert cfg.param_scheduler[0].eta_min == pytest.approx(2e-6)
+    assert (cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint.interval) == (529, 500)
+    cfg = config("csrnet_wrs")
+    grow_batch(cfg, ranks=4)
+    assert cfg.optim_wrapper.optimizer == {"type": "Adam", "lr": pytest.approx(2e-4), "weight_decay": 1e-4}
+    assert (cfg.train_cfg.max_epochs, cfg.optim_wrapper.regularizer.interval) == (300, 1)
+
+
+def test_a_phase_in_updates_shortens_and_one_in_epochs_stays():
+    phase = {"optim_wrapper__regularizer__begin": 100, "optim_wrapper__regularizer__end": 1000}
+    for unit, expected in (("update", (25, 250)), ("epoch", (100, 1000))):
+        cfg = config("csrnet_wrs", optim_wrapper__regularizer__unit=unit, **phase)
+        grow_batch(cfg, ranks=4)
+        assert (cfg.optim_wrapper.regularizer.begin, cfg.optim_wrapper.regularizer.end) == expected
+
+
+@pytest.mark.parametrize(
+    ("launcher", "environ", "ranks"),
+    [
+        ("none", {"WORLD_SIZE": "8"}, 1),
+        ("pytorch", {"WORLD_SIZE": "16"}, 16),
+        ("slurm", {"SLURM_NTASKS": "4"}, 4),
+        ("mpi", {"OMPI_COMM_WORLD_SIZE": "2"}, 2),
+    ],
+)
+def test_the_launcher_says_how_many_ranks_there_are(launcher, environ, ranks):
+    assert ranks_of(launcher, environ) == ranks
+
+
+def test_the_refusal_says_by_how_much_the_batch_differs():
+    path = CONFIGS / "yolov3_wrs.py"
+    cfg = Config.fromfile(path)
+    cfg.train_dataloader.batch_size = 4
+    with pytest.raises(TotalBatchError, match=r"4 images in an update, 0\.5 times the protocol's"):
+        refuse_other_batch(cfg, path.name, ranks=1)

@@ -1,0 +1,79 @@
+"""tools/eval_mae.py on drawn crowds: its errors, and predictions of other images."""
+
+import json
+
+import numpy as np
+import pytest
+
+from normreg_plugins.cli import eval_mae
+from normreg_plugins.evaluation import save_counts, save_map
+
+
+@pytest.fixture
+def annotated(tool, raw, tmp_path):
+    """A prepared set, and predictions for its test split: true counts plus 2, all in one cell."""
+    tool("data/prepare_qnrf.py", "--any-counts", raw, tmp_path / "data", "--val", 2, "--sides", 64, 128)
+    records = json.loads((tmp_path / "data/test.json").read_text())["images"]
+    for record in records:
+        density = np.zeros((-(-record["height"] // 8), -(-record["width"] // 8)), dtype=np.float32)
+        density[0, 0] = record["count"] + 2
+        save_map(tmp_path / "predictions", record["name"], density)
+    save_counts(tmp_path / "predictions", {r["name"]: r["count"] + 2 for r in records})
+    return tmp_path, records
+
+
+def test_eval_mae_prints_all_errors(tool, annotated):
+    folder, records = annotated
+    low, high = sorted(record["count"] for record in records)
+    data = folder / "data"
+    arguments = ("--bands", (low + high) / 2, "--baseline", data / "train.json")
+    done = tool("eval_mae.py", folder / "predictions", data / "test.json", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "all 2 images: MAE 2.00, RMSE ('MSE') 2.00, bias +2.00" in done.stdout
+    assert done.stdout.count(": 1 images: MAE 2.00") == 2
+    assert "GAME(0): 2.00" in done.stdout
+    deepest = float(done.stdout.split("GAME(3): ")[1].split()[0])
+    assert deepest > np.mean([low, high])  # nearly everybody is elsewhere
+    train = [record["count"] for record in json.loads((data / "train.json").read_text())["images"]]
+    baseline = np.abs(np.array([low, high]) - np.mean(train)).mean()
+    assert f"always {np.mean(train):.1f}: MAE {baseline:.2f}" in done.stdout
+
+
+def test_eval_mae_draws_the_worst_and_the_best(annotated, monkeypatch, capsys):
+    folder, records = annotated
+    near, far = (record["name"] for record in records)
+    save_counts(folder / "predictions", {near: records[0]["count"] + 1, far: records[1]["count"] - 50})
+    drawn = {}
+    plot = eval_mae.plot_counted_images
+
+    def note(images, path):
+        drawn[path.name] = [image.name for image in images]
+        plot(images, path)
+
+    monkeypatch.setattr(eval_mae, "plot_counted_images", note)
+    arguments = [folder / "predictions", folder / "data/test.json", "--worst", 1, "--best", 2, "--out", folder / "eval"]
+    assert eval_mae.main([str(each) for each in arguments]) == 0, capsys.readouterr().err
+    assert drawn == {"worst_counts.png": [far], "best_counts.png": [near, far]}
+    assert all((folder / "eval" / name).stat().st_size for name in drawn)
+
+
+@pytest.mark.parametrize("arguments", [("--best", "1"), ("--best", "-1", "--out", "eval"), ("--worst", "1")])
+def test_eval_mae_needs_a_place_for_pictures(arguments, capsys):
+    with pytest.raises(SystemExit):
+        eval_mae.main(["predictions", "test.json", *arguments])
+    assert f"{arguments[0]} {arguments[1]}: must be 0 or more" in capsys.readouterr().err
+
+
+def test_eval_mae_wants_the_same_images(tool, annotated):
+    folder, records = annotated
+    index = folder / "data/test.json"
+    counts = {record["name"]: 1.0 for record in records}
+    save_counts(folder / "predictions", {**counts, "stranger": 1.0})
+    assert (
+        "1 predictions are of other images, e.g. stranger" in tool("eval_mae.py", folder / "predictions", index).stderr
+    )
+    counts.popitem()
+    save_counts(folder / "predictions", counts)
+    assert "1 images have no prediction" in tool("eval_mae.py", folder / "predictions", index).stderr
+    missing = tool("eval_mae.py", folder / "nothing", index)
+    assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)

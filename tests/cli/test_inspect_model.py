@@ -1,0 +1,116 @@
+"""tools/inspect_model.py tells of each task's models, and of checkpoints that are not theirs."""
+
+import logging
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.mm
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def inspect(monkeypatch, capsys):
+    """Run the tool in this process, and return what it printed. The tool switches logging off; later tests need it."""
+    monkeypatch.chdir(ROOT)
+
+    def run(*args):
+        import_module("normreg_plugins.cli.inspect_model").main([str(arg) for arg in args])
+        return capsys.readouterr().out
+
+    yield run
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A detector of a few thousand weights, with one filter that is zero."""
+    config = tmp_path / "small.py"
+    config.write_text(SMALL.format(base=str(ROOT / "configs/_base_/models/mini_yolov3_d53.py")))
+    return config
+
+
+SMALL = """
+_base_ = {base!r}
+default_scope = "mmdet"
+model = dict(
+    backbone=dict(_delete_=True, type="MobileNetV2", widen_factor=0.25, out_indices=(2, 4, 6)),
+    neck=dict(in_channels=[80, 24, 8], out_channels=[16, 16, 16]),
+    bbox_head=dict(in_channels=[16, 16, 16], out_channels=[16, 16, 16]),
+)
+custom_hooks = [dict(type="NormRegHook", regularizer=dict(type="WRS", interval=7))]
+"""
+
+
+def build(config):
+    from mmengine.config import Config
+    from mmengine.registry import MODELS, init_default_scope
+
+    init_default_scope("mmdet")
+    return MODELS.build(Config.fromfile(config).model)
+
+
+@pytest.mark.slow
+def test_verdicts_proof_lengths_and_zero_filters(inspect, small, tmp_path):
+    model = build(small)
+    with torch.no_grad():
+        model.neck.detect1.conv1.conv.weight[3] = 0
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "some.pth")
+    printed = inspect(small, tmp_path / "some.pth")
+    found = re.search(r"(\d+) conv/linear weights: (\d+) invariant, 3 free", printed)
+    assert f"proven by numbers: {found[1]} of {found[1]} verdicts agree" in printed
+    assert "WeightRescaling(interval=7" in printed
+    assert f"would act on {found[2]} weights" in printed
+    assert re.search(r"multiplies the effective rate by [\d.]+ .*; lr=[\d.]+ in place of 0.01 would keep it", printed)
+    (row,) = (line for line in printed.splitlines() if "neck.detect1.conv1.conv.weight" in line)
+    cells = [cell.strip() for cell in row.strip("│ ").split("│")]
+    assert cells[1] == "invariant ="
+    assert cells[4] == "0"
+    assert cells[-1] == "1"
+
+
+def test_a_crowd_counter_without_proof(inspect):
+    printed = inspect("configs/mini/csrnet_wrs.py", "--no-prove", "--size", "32")
+    assert "17 conv/linear weights: 16 invariant, 1 free" in printed
+    assert "proven" not in printed
+    assert "backbone.output.weight: free: no norm layer follows" in printed
+
+
+@pytest.mark.parametrize("harm", ["torn", "of another model", "missing"])
+def test_a_checkpoint_that_will_not_do(inspect, small, tmp_path, capsys, harm):
+    path = tmp_path / "some.pth"
+    if harm != "missing":
+        torch.save({"state_dict": torch.nn.Conv2d(3, 4, 1).state_dict()}, path)
+    if harm == "torn":
+        path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(SystemExit) as end:
+        inspect(small, path)
+    assert end.value.code == 2
+    said = {
+        "torn": "cannot be read",
+        "of another model": "does not belong to the net of",
+        "missing": "there is no file",
+    }
+    assert said[harm] in capsys.readouterr().err
+
+
+def test_a_checkpoint_with_other_classes_is_inspected_without_its_last_layers(inspect, small, tmp_path) -> None:
+    """As `load_from` does when a fine-tuning begins."""
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+
+    config = Config.fromfile(small)
+    config.model.bbox_head.num_classes += 2
+    build(small)  # it sets the scope
+    torch.manual_seed(0)
+    other = MODELS.build(config.model)
+    other.neck.detect1.conv1.conv.weight.data.mul_(5)
+    torch.save({"state_dict": other.state_dict()}, tmp_path / "other.pth")
+    printed = inspect(small, tmp_path / "other.pth", "--no-prove")
+    assert "not loaded, because the shapes differ: bbox_head.convs_pred.0.weight, " in printed
+    norm = other.neck.detect1.conv1.conv.weight.detach().flatten(1).norm(dim=1).max().item()
+    (row,) = [line for line in printed.splitlines() if "neck.detect1.conv1.conv.weight" in line]
+    assert f"{norm:.3g}" in row

@@ -1,0 +1,150 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("ultralytics")
+
+from helpers.tiny_yolo import OFFLINE, make_set, tiny_net
+
+from normreg_plugins.cli.data.mini_data import drawn_boxes, yolo_layout
+from normreg_plugins.cli.data.mini_data.recipe import Recipe, make_once
+from normreg_plugins.cli.yolo import train_ultralytics
+from research import benchmark_ultralytics
+
+pytestmark = pytest.mark.ultralytics
+
+
+@pytest.fixture
+def run_inside(run_tool, tmp_path, monkeypatch):
+    """Run a tool in an empty folder, as a user whose settings lie where ultralytics keeps them by default."""
+    monkeypatch.delenv("YOLO_CONFIG_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("YOLO_OFFLINE", "true")
+    (tmp_path / "home").mkdir()
+    theirs = "from ultralytics import settings; settings.update(datasets_dir='my_data', wandb=False)"
+    subprocess.run([sys.executable, "-c", theirs], check=True, capture_output=True)
+
+    def run(name, *args):
+        return run_tool(name, *args, cwd=tmp_path)
+
+    return run
+
+
+def pairs(settings):
+    return [f"{key}={value}" for key, value in settings.items()]
+
+
+def test_train_predict_and_score_from_the_shell(run_inside, tmp_path):
+    recipe = Recipe("yolo", train=4, val=2, size=64)
+    make_once(tmp_path / "set", recipe, yolo_layout.draw)
+    (tmp_path / "args.yaml").write_text(
+        f"data: {tmp_path}/set/data.yaml\nwrs:\n  interval: 7\n  select: model.0.conv\n"
+    )
+    net = tiny_net(tmp_path)
+
+    done = run_inside(
+        "yolo/train_ultralytics.py",
+        "detect",
+        "train",
+        f"model={net}",
+        "cfg=args.yaml",
+        "wrs.interval=2",
+        *pairs(OFFLINE),
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    folder = tmp_path / "work_dirs" / "ultralytics" / "train"
+    assert "WeightRescaling(interval=2," in done.stdout + done.stderr
+    assert "acts on 1 of 24" in done.stdout + done.stderr
+    assert "norms/mean" in (folder / "results.csv").read_text()
+    settings = json.loads((tmp_path / "home" / ".config" / "Ultralytics" / "settings.json").read_text())
+    assert (settings["datasets_dir"], settings["wandb"]) == ("my_data", False)
+    assert not [path for path in tmp_path.rglob("settings.json") if "home" not in path.parts]
+    assert not list((tmp_path / "home").rglob("*.ttf"))  # none was downloaded
+
+    annotations, images = tmp_path / "set" / "annotations" / "val.json", tmp_path / "set" / "images" / "val"
+    command = (
+        "yolo/predict_ultralytics.py",
+        folder / "weights" / "best.pt",
+        annotations,
+        images,
+        "--out",
+        "found.json",
+    )
+    done = run_inside(*command, "--conf", "0", "--max-det", "20")
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found
+    assert {d["image_id"] for d in found} <= {1, 2}
+    assert {d["category_id"] for d in found} <= {1, 2, 3}
+    assert all(len(d["bbox"]) == 4 and 0 <= d["score"] <= 1 for d in found)
+    again = run_inside(*command)
+    assert again.returncode == 2
+    assert "found.json exists" in again.stderr
+
+    pytest.importorskip("pycocotools")
+    scored = run_inside("eval_map.py", annotations, "found.json")
+    assert scored.returncode == 0, scored.stderr[-2000:]
+    assert "mAP50" in scored.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["wrs.intervall=3", "model=tiny.yaml"], "did you mean 'interval'?"),
+        (["val", "model=best.pt"], "use their own `yolo val`"),
+        (["wrs"], "model= is missing"),
+        (["cfg=nowhere.yaml"], "cfg=nowhere.yaml: there is no such file"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_is_built(capsys, arguments, message):
+    with pytest.raises(SystemExit) as refusal:
+        train_ultralytics.main(arguments)
+    assert refusal.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["epoch=3", "model=tiny.yaml", "wrs"], ["trian"]])
+def test_their_own_error_stays_for_their_keys(arguments):
+    with pytest.raises(SyntaxError, match=f"'{arguments[0].split('=')[0]}' is not a valid YOLO argument. Similar"):
+        train_ultralytics.main(arguments)
+
+
+def test_help_lists_our_keys(capsys):
+    assert train_ultralytics.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for key in ("wrs.interval", "aws.alpha", "pgd.c", "wrs.decay_on", "https://docs.ultralytics.com/usage/cfg"):
+        assert key in shown
+
+
+def test_the_benchmark_races_both_trainers(capsys, tmp_path):
+    data = make_set(tmp_path / "set", "detect")
+    settings = {"model": tiny_net(tmp_path), "data": data, "project": tmp_path, "steps": 20, "wrs.interval": 2}
+    assert benchmark_ultralytics.main(pairs(OFFLINE | settings)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines if line.startswith("to step")] == ["to step   10", "to step   20"]
+    assert lines[-1].endswith("of the stock time")
+
+
+def test_the_yolo_set_is_the_coco_set_in_another_layout(tmp_path):
+    recipe = Recipe("yolo", train=3, val=2, size=64, seed=5)
+    make_once(tmp_path / "yolo", recipe, yolo_layout.draw)
+    make_once(tmp_path / "coco", recipe, drawn_boxes.draw)
+    for split, count in (("train", 3), ("val", 2)):
+        coco = json.loads((tmp_path / "coco" / "annotations" / f"{split}.json").read_text())
+        assert json.loads((tmp_path / "yolo" / "annotations" / f"{split}.json").read_text()) == coco
+        assert len(coco["images"]) == count
+        for image in coco["images"]:
+            name = image["file_name"]
+            pixels = (tmp_path / "yolo" / "images" / split / name).read_bytes()
+            assert pixels == (tmp_path / "coco" / split / name).read_bytes()
+            rows = (tmp_path / "yolo" / "labels" / split / name).with_suffix(".txt").read_text().split("\n")
+            boxes = [a for a in coco["annotations"] if a["image_id"] == image["id"]]
+            assert rows.pop() == ""
+            for row, annotation in zip(rows, boxes, strict=True):
+                label, x, y, w, h = (float(value) for value in row.split())
+                box = [64 * (x - w / 2), 64 * (y - h / 2), 64 * w, 64 * h]
+                assert label == annotation["category_id"] - 1
+                assert box == pytest.approx(annotation["bbox"], abs=1e-3)

@@ -1,0 +1,298 @@
+"""The monitor against a slow reference, and what it must not do to a training."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from helpers import monitor_oracle as slow
+from helpers import oracle
+from helpers.training import INVARIANT, loss_on, same_state, tiny_net, train
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, RMSprop
+
+from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins.core.errors import NormRegError, SelectionError
+from normreg_plugins.monitor.monitor import Monitor
+
+ETA = 0.05
+
+
+def adamp(parameters, lr, **options):
+    return pytest.importorskip("timm.optim").AdamP(parameters, lr=lr, **options)
+
+
+NAMED = {
+    "SGD": (partial(SGD, weight_decay=1e-2), slow.gradient_itself),
+    "SGD momentum": (partial(SGD, momentum=0.9), slow.gradient_itself),
+    "SGD nesterov": (partial(SGD, momentum=0.9, nesterov=True), slow.gradient_itself),
+    "RMSprop": (partial(RMSprop, weight_decay=1e-2), slow.rmsprop(decay=1e-2)),
+    "RMSprop momentum": (
+        partial(RMSprop, momentum=0.5, centered=True, eps=1e-3),
+        slow.rmsprop(momentum=0.5, centered=True, eps=1e-3),
+    ),
+    "RMSprop centered": (partial(RMSprop, centered=True, eps=1e-3), slow.rmsprop(centered=True, eps=1e-3)),
+    "Adam": (partial(Adam, weight_decay=1e-2), slow.adam(decay=1e-2)),
+    "Adam amsgrad": (partial(Adam, amsgrad=True, betas=(0.9, 0.5)), slow.adam(beta2=0.5, amsgrad=True)),
+    "Adam foreach": (partial(Adam, foreach=True, betas=(0.8, 0.9)), slow.adam(0.8, 0.9)),
+    "AdamW": (partial(AdamW, weight_decay=1e-1), slow.adam()),
+    "AdamP": (adamp, slow.adam()),
+}
+METHODS = {
+    "none": None,
+    "WRS": WeightRescaling(interval=2),
+    "AWS": AdaptiveWeightShrink(alpha=0.1),
+    "PGD": SphereDescent(),
+}
+
+
+def net_of_many_layers() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.ConvTranspose2d(6, 4, 3, groups=2),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Conv2d(4, 8, 3, groups=2, stride=2),
+        nn.BatchNorm2d(8),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    )
+
+
+WATCHED = ("0.weight", "3.weight", "6.weight")
+
+
+def batch_loss(net: nn.Module, index: int):
+    generator = torch.Generator().manual_seed(index)
+    x = torch.randn(8, 3, 8, 8, generator=generator).to(next(net.parameters()))
+    return nn.functional.cross_entropy(net(x), torch.randint(4, (8,), generator=generator))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", NAMED)
+def test_it_agrees_with_the_slow_reference(name: str, method: str, dtype: torch.dtype) -> None:
+    make, applied = NAMED[name]
+    net = net_of_many_layers().to(dtype)
+    optimizer = make(net.parameters(), lr=ETA)
+    reports = []
+    monitor = Monitor(optimizer, net, every=2, sinks=[reports.append])
+    assert monitor.names == WATCHED
+    if METHODS[method] is not None:
+        if method != "PGD":  # the others set weight decay to 0
+            applied = {"RMSprop": slow.rmsprop(), "Adam": slow.adam()}.get(name, applied)
+        attach(optimizer, net, METHODS[method])
+    reference = slow.Reference(net, WATCHED, applied)
+    if method == "PGD":
+        reference.gradient_of = oracle.pgd_gradient
+    for update in range(1, 7):
+        optimizer.zero_grad()
+        batch_loss(net, update).backward()
+        reference.around(optimizer.step)
+        assert len(reports) == update // 2
+        if update % 2 == 0:
+            rel = 1e-9 if dtype == torch.float64 else 2e-3
+            slow.assert_close(reports[-1].overall, reference.row(ETA), rel)
+            for weight in WATCHED:
+                slow.assert_close(reports[-1].layers[weight], reference.row(ETA, weight), rel)
+    assert [report.update for report in reports] == [2, 4, 6]
+    sgd = name.startswith("SGD")
+    assert reports[-1].rate_law == ("eta_over_squared_norm" if sgd else "eta_over_norm")
+    assert reports[-1].effective_rate == getattr(reports[-1].overall, reports[-1].rate_law)
+
+
+def test_under_momentum_the_gradient_norm_is_smoothed_as_in_the_paper() -> None:
+    net = tiny_net()
+    reports = []
+    optimizer = SGD(net.parameters(), lr=ETA, momentum=0.9)
+    Monitor(optimizer, net, every=1, sinks=[reports.append])
+    train(net, optimizer, 3)
+    raw = [report.overall.effective_gradient_norm for report in reports]
+    smoothed = [report.overall.smoothed_effective_gradient_norm for report in reports]
+    second = 0.6 * raw[0] + 0.4 * raw[1]
+    assert smoothed == pytest.approx([raw[0], second, 0.6 * second + 0.4 * raw[2]])
+
+
+@pytest.mark.parametrize("make", [SGD, Adam])
+def test_without_momentum_nothing_is_smoothed(make) -> None:
+    net = tiny_net()
+    optimizer = make(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=1)
+    train(net, optimizer, 2)
+    assert monitor.last.overall.smoothed_effective_gradient_norm is None
+    assert "norms/smoothed_effective_gradient_norm" not in monitor.last.scalars()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "make", [partial(SGD, momentum=0.9, weight_decay=1e-3), Adam, AdamW], ids=["SGD", "Adam", "AdamW"]
+)
+def test_training_is_the_same_bit_by_bit(make, method: str) -> None:
+    trained = []
+    for watched in (False, True):
+        net = tiny_net()
+        optimizer = make(net.parameters(), lr=ETA)
+        if watched:
+            Monitor(optimizer, net, every=2)
+        if METHODS[method] is not None:
+            attach(optimizer, net, METHODS[method])
+        train(net, optimizer, 7)
+        trained.append((net, optimizer))
+    assert same_state(trained[0][0], trained[1][0])
+    states = [[*optimizer.state.items()] for _, optimizer in trained]
+    assert len(states[0]) == len(states[1])
+    for (_, one), (_, other) in zip(*states):
+        assert one.keys() == other.keys()
+        assert all(
+            torch.equal(torch.as_tensor(one[key]), torch.as_tensor(other[key])) for key in one if one[key] is not None
+        )
+
+
+@pytest.mark.parametrize("monitor_first", [True, False])
+@pytest.mark.parametrize("method", [WeightRescaling(interval=3, radius=0.5), SphereDescent()])
+def test_it_sees_what_the_method_left_in_either_order(method, monitor_first: bool) -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=3) if monitor_first else None
+    attach(optimizer, net, method)
+    monitor = monitor or Monitor(optimizer, net, every=3)
+    train(net, optimizer, 3)
+    radius = 0.5 if isinstance(method, WeightRescaling) else math.sqrt(2)
+    assert monitor.last.overall.least_filter_norm == pytest.approx(radius, rel=1e-6)
+    assert monitor.last.overall.greatest_filter_norm == pytest.approx(radius, rel=1e-6)
+
+
+def test_it_sees_what_a_method_left_that_came_during_the_run() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=2)
+    train(net, optimizer, 3)
+    assert monitor.last.overall.greatest_filter_norm != pytest.approx(0.5, rel=1e-2)
+    attach(optimizer, net, WeightRescaling(interval=1, radius=0.5))
+    train(net, optimizer, 3, first=3)
+    assert monitor.last.update == 6
+    assert monitor.last.overall.greatest_filter_norm == pytest.approx(0.5, rel=1e-6)
+
+
+def test_small_rotations_keep_their_digits_in_float32() -> None:
+    net, wide = tiny_net(), tiny_net().double()
+    found = []
+    for each in (net, wide):
+        optimizer = SGD(each.parameters(), lr=1e-5)
+        monitor = Monitor(optimizer, each, every=1)
+        train(each, optimizer, 1)
+        found.append(monitor.last.overall.rotation_degrees)
+    assert found[1] < 1e-3
+    assert found[0] == pytest.approx(found[1], rel=2e-2)
+
+
+def test_a_turn_by_more_than_a_right_angle() -> None:
+    layer = nn.Linear(2, 3, bias=False)
+    layer.weight.data.copy_(torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]]))
+    optimizer = SGD(layer.parameters(), lr=1.0)
+    monitor = Monitor(optimizer, layer, every=1, names=["weight"])
+    layer.weight.grad = layer.weight.detach() - torch.tensor([[-5.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    optimizer.step()
+    row = monitor.last.layers["weight"]
+    assert row.rotation_degrees == pytest.approx((180 + 90) / 2)  # the third has no direction any more
+    assert row.zero_filters == 1
+    assert row.eta_over_norm == pytest.approx((1 / 5 + 1) / 2)
+
+
+def test_broken_filters_are_counted_and_the_others_measured() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=1, names=["0.weight"])
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
+    net[0].weight.grad[1, 0, 0, 0] = math.nan
+    expected = [ETA / n for i, n in enumerate(oracle.lengths(net[0], net[0].weight)) if i != 1]
+    optimizer.step()
+    assert monitor.last.overall.broken_filters == 1
+    assert math.isnan(monitor.last.overall.filter_norm)
+    assert monitor.last.overall.eta_over_norm == pytest.approx(sum(expected) / 5, rel=1e-5)
+    assert monitor.last.overall.rotation_degrees == 0.0
+
+
+def test_a_weight_without_a_gradient_has_no_gradient_norm() -> None:
+    net = tiny_net()
+    optimizer = Adam(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=1)
+    loss_on(net, 0).backward()
+    net[0].weight.grad = None
+    optimizer.step()
+    assert math.isnan(monitor.last.layers["0.weight"].gradient_norm)
+    assert monitor.last.overall.gradient_norm == monitor.last.layers["3.weight"].gradient_norm
+    assert monitor.last.overall.effective_gradient_norm == monitor.last.layers["3.weight"].effective_gradient_norm
+
+
+def test_drift_is_the_change_of_running_statistics_between_reports() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=2)
+    train(net, optimizer, 2)
+    assert not monitor.last.norm_layers
+    mean, var = net[1].running_mean.double(), net[1].running_var.double()
+    train(net, optimizer, 2, first=2)
+    drift = monitor.last.norm_layers["1"]
+    shift = (net[1].running_mean - mean).abs() / (var + net[1].eps).sqrt()
+    growth = ((net[1].running_var + net[1].eps) / (var + net[1].eps)).log().abs()
+    assert drift == pytest.approx((float(shift.mean()), float(growth.mean())), rel=1e-4)
+
+
+def test_detached_it_leaves_a_plain_optimizer() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    hooks = lambda: [len(value) for key, value in vars(optimizer).items() if key.endswith("_hooks")]  # noqa: E731
+    before = hooks()
+    with Monitor(optimizer, net, every=2) as monitor:
+        train(net, optimizer, 4)
+    assert hooks() == before
+    train(net, optimizer, 4)
+    assert monitor.last.update == 4
+    assert optimizer.state_dict().keys() == SGD(net.parameters(), lr=ETA).state_dict().keys()
+
+
+def test_it_watches_the_weights_of_its_method_too() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    attach(optimizer, net, WeightRescaling(output_layers=("8",)))
+    assert Monitor(optimizer, net).names == (*INVARIANT, "8.weight")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"every": 0}, "every=0"),
+        ({"every": 2.5}, "every=2.5"),
+        ({"names": ["7.weight"]}, "'7.weight' is no weight"),
+        ({"names": ["0.bias"]}, "'0.bias' is no weight"),
+        ({"names": ["8.weight"]}, "'8.weight' is in no parameter group of this SGD"),
+    ],
+)
+def test_what_it_cannot_do_it_says(settings, message: str) -> None:
+    net = tiny_net()
+    with pytest.raises(NormRegError, match=message):
+        Monitor(SGD(net[:7].parameters(), lr=ETA), net, **settings)
+
+
+def test_a_model_without_norm_layers_has_to_name_weights() -> None:
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1))
+    with pytest.raises(SelectionError, match="names="):
+        Monitor(SGD(net.parameters(), lr=ETA), net)
+
+
+@pytest.mark.parametrize("make", [partial(Adam, foreach=True), AdamW, partial(RMSprop, momentum=0.9)])
+def test_an_adaptive_optimizers_gradient_is_what_its_update_applied(make) -> None:
+    net = tiny_net().double()
+    optimizer = make(net.parameters(), lr=ETA, weight_decay=0.0)
+    monitor = Monitor(optimizer, net, every=1, names=["0.weight"])
+    for index in range(3):
+        before = net[0].weight.detach().clone()
+        train(net, optimizer, 1, first=index)
+        applied = (before - net[0].weight.detach()).norm() / ETA
+        assert monitor.last.overall.effective_gradient_norm == pytest.approx(float(applied / before.norm()), rel=1e-9)

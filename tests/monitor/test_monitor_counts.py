@@ -1,0 +1,183 @@
+"""What a monitor counts, what it asks of the device, and how it goes on after a resume."""
+
+import copy
+import math
+from functools import partial
+from importlib.util import find_spec
+
+import pytest
+import torch
+from helpers.no_waiting import NoWaiting
+from helpers.optimizers import FUSED_ON_CPU
+from helpers.training import loss_on, tiny_net, train
+from torch import nn
+from torch.optim import SGD, AdamW, RMSprop
+
+from normreg_plugins import WeightRescaling, attach
+from normreg_plugins.monitor.monitor import Monitor
+
+ETA = 0.05
+
+
+@pytest.mark.parametrize("make", [partial(SGD, momentum=0.9), partial(RMSprop, foreach=True)], ids=["SGD", "RMSprop"])
+def test_a_report_reads_no_single_values(make) -> None:
+    net = tiny_net()
+    optimizer = make(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=2)
+    for index in range(4):
+        optimizer.zero_grad()
+        loss_on(net, index).backward()
+        with NoWaiting():
+            optimizer.step()
+    assert monitor.last.update == 4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="counts transfers on a CUDA device")
+def test_one_transfer_per_report_and_none_between() -> None:
+    net = tiny_net().cuda()
+    optimizer = AdamW(net.parameters(), lr=ETA, fused=True)
+    Monitor(optimizer, net, every=2)
+    for update in range(1, 5):
+        optimizer.zero_grad()
+        loss_on(net, update).backward()
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with pytest.warns(UserWarning, match="synchronizing") if update % 2 == 0 else NoWaiting() as waits:
+                optimizer.step()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert update % 2 or len(waits) == 1
+
+
+@pytest.mark.skipif(not FUSED_ON_CPU, reason="fused optimizers on a CPU: torch >= 2.4")
+def test_updates_that_a_fused_optimizer_skips_are_not_counted() -> None:
+    net = tiny_net()
+    optimizer = AdamW(net.parameters(), lr=ETA, fused=True)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    reports = []
+    Monitor(optimizer, net, every=2, sinks=[reports.append])
+    handle = attach(optimizer, net, WeightRescaling(interval=2))
+    counts = []
+    for call in range(1, 9):
+        optimizer.zero_grad()
+        scaler.scale(loss_on(net, call)).backward()
+        if call in (2, 5, 6):
+            net[0].weight.grad[0] = math.inf
+        true_gradient = net[0].weight.grad.norm() / scaler.get_scale()
+        scaler.step(optimizer)
+        scaler.update()
+        if len(reports) > len(counts):
+            counts.append(handle.updates)
+            assert reports[-1].layers["0.weight"].gradient_norm == pytest.approx(float(true_gradient), rel=1e-5)
+    assert [report.update for report in reports] == counts == [2, 4]
+
+
+def test_accumulation_counts_updates_not_backward_passes() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=2)
+    for index in range(8):
+        loss_on(net, index).backward()
+        if index % 2:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert monitor.last.update == 4
+
+
+def test_a_closure_is_one_update() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = loss_on(net, 0)
+        loss.backward()
+        return loss
+
+    before = net[0].weight.detach().clone()
+    optimizer.step(closure)
+    assert monitor.last.update == 1
+    assert monitor.last.layers["0.weight"].rotation_degrees > 0
+    assert monitor.last.layers["0.weight"].effective_gradient_norm == pytest.approx(
+        float(net[0].weight.grad.norm() / before.norm())
+    )
+
+
+@pytest.mark.parametrize("with_method", [True, False])
+def test_a_resumed_run_reports_as_the_unbroken_one(with_method: bool) -> None:
+    def start():
+        net = tiny_net()
+        optimizer = SGD(net.parameters(), lr=ETA, momentum=0.9)
+        reports = []
+        if with_method:
+            attach(optimizer, net, WeightRescaling(interval=2))
+        Monitor(optimizer, net, every=3, sinks=[reports.append])
+        return net, optimizer, reports
+
+    net, optimizer, unbroken = start()
+    train(net, optimizer, 4)
+    saved = copy.deepcopy({"net": net.state_dict(), "optimizer": optimizer.state_dict()})
+    train(net, optimizer, 5, first=4)
+    net, optimizer, resumed = start()
+    net.load_state_dict(saved["net"])
+    optimizer.load_state_dict(saved["optimizer"])
+    train(net, optimizer, 5, first=4)
+    assert [report.update for report in resumed] == [6, 9]
+    assert {report.since for report in resumed} == {4}
+    assert [report.layers for report in resumed] == [report.layers for report in unbroken[1:]]
+
+
+@pytest.mark.skipif(find_spec("torch.distributed.checkpoint.state_dict") is None, reason="torch >= 2.2")
+@pytest.mark.parametrize("with_method", [True, False])
+def test_a_distributed_checkpoint_carries_the_count_of_a_method_and_without_one_the_user_gives_it(with_method) -> None:
+    """To have a state to load into, torch lets the new optimizer step with rate 0. That is no update."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    def start(updates=0):
+        net, reports = tiny_net(), []
+        optimizer = SGD(net.parameters(), lr=ETA, momentum=0.9)
+        if with_method:
+            attach(optimizer, net, WeightRescaling(interval=2))
+        monitor = Monitor(optimizer, net, every=3, sinks=[reports.append], updates=updates)
+        return net, optimizer, reports, monitor
+
+    net, optimizer, *_ = start()
+    train(net, optimizer, 4)
+    saved = copy.deepcopy(get_state_dict(net, optimizer))
+    net, optimizer, resumed, monitor = start(updates=0 if with_method else 4)
+    get_state_dict(net, optimizer)
+    assert monitor.updates == (0 if with_method else 4)
+    set_state_dict(net, optimizer, model_state_dict=saved[0], optim_state_dict=saved[1])
+    assert monitor.updates == 4
+    train(net, optimizer, 5, first=4)
+    assert [report.update for report in resumed] == [6, 9]
+    assert {report.since for report in resumed} == {4}
+
+
+def test_a_checkpoint_from_before_the_monitor_counts_by_its_method() -> None:
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    attach(optimizer, net, WeightRescaling(interval=2))
+    train(net, optimizer, 4)
+    saved = optimizer.state_dict()
+    optimizer = SGD(net.parameters(), lr=ETA)
+    attach(optimizer, net, WeightRescaling(interval=2))
+    monitor = Monitor(optimizer, net, every=5)
+    optimizer.load_state_dict(saved)
+    train(net, optimizer, 1)
+    assert monitor.last.update == 5
+
+
+def test_its_count_is_no_part_of_the_optimizers_state() -> None:
+    """Tools that save sharded optimizers look for a parameter behind every key of the state."""
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=ETA, momentum=0.9)
+    Monitor(optimizer, net, every=2)
+    train(net, optimizer, 4)
+    saved = optimizer.state_dict()
+    assert saved["normreg_plugins_monitor"]["updates"] == 4
+    assert all(isinstance(key, int) for key in saved["state"])
+    SGD(net.parameters(), lr=ETA, momentum=0.9).load_state_dict(saved)
+    optimizer.load_state_dict(saved)
+    assert all(isinstance(key, nn.Parameter) for key in optimizer.state)

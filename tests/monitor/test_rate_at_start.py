@@ -1,0 +1,100 @@
+"""What a method does to the effective rate at the start, and the rate that keeps it, against measured angles."""
+
+import pytest
+import torch
+from helpers.training import lengths, loss_on, tiny_net
+from torch import optim
+
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
+from normreg_plugins.monitor import rate_at_start
+
+LONG = 1.7
+
+
+def long_net():
+    net = tiny_net()
+    for name in ("0.weight", "3.weight"):
+        net.get_parameter(name).data.mul_(LONG / lengths(net, name).view(-1, 1, 1, 1))
+    return net
+
+
+def first_angle(make, lr: float, method=None) -> torch.Tensor:
+    """How far the first update turns each filter."""
+    net = long_net()
+    optimizer = make(net.parameters(), lr=lr)
+    if method is not None:
+        attach(optimizer, net, method)
+    loss_on(net, 0).backward()
+    before = net[0].weight.detach().clone().flatten(1).double()
+    optimizer.step()
+    after = net[0].weight.detach().flatten(1).double()
+    return torch.acos(torch.cosine_similarity(before, after))
+
+
+POWERS = {"SGD": (optim.SGD, 2), "AdamW": (optim.AdamW, 1), "RMSprop": (optim.RMSprop, 1)}
+
+
+@pytest.mark.parametrize("optimizer", POWERS)
+def test_the_rate_it_names_keeps_the_angles(optimizer: str) -> None:
+    make, power = POWERS[optimizer]
+    method = WeightRescaling(interval=1, at_start=True)
+    net = long_net()
+    made = make(net.parameters(), lr=1e-3)
+    found = rate_at_start(attach(made, net, method))
+    assert found is not None
+    assert found.switch.factor == pytest.approx(LONG**power)
+    assert found.rate_that_keeps == pytest.approx(1e-3 / LONG**power)
+    plain = first_angle(make, 1e-3)
+    assert torch.allclose(first_angle(make, found.rate_that_keeps, method), plain, rtol=0.02)
+    assert torch.allclose(first_angle(make, 1e-3, method) / plain, torch.full_like(plain, LONG**power), rtol=0.05)
+
+
+def test_its_sentence() -> None:
+    net = long_net()
+    handle = attach(optim.SGD(net.parameters(), lr=0.01), net, WeightRescaling())
+    assert str(rate_at_start(handle)) == (
+        "the filters are 1.7 long (median). The norm 1 that they will get multiplies the effective rate by 2.9 (2.9 to "
+        "2.9, filter by filter); lr=0.0035 in place of 0.01 would keep it"
+    )
+
+
+def test_the_rate_before_a_warm_up_counts() -> None:
+    net = long_net()
+    optimizer = optim.SGD(net.parameters(), lr=0.01)
+    handle = attach(optimizer, net, WeightRescaling())
+    optim.lr_scheduler.LinearLR(optimizer, 0.1)
+    found = rate_at_start(handle)
+    assert found is not None
+    assert found.rate == 0.01
+
+
+def test_weights_loaded_after_attaching_are_measured_although_the_method_acted() -> None:
+    net = tiny_net()
+    handle = attach(optim.SGD(net.parameters(), lr=0.01), net, SphereDescent())
+    at_attach = rate_at_start(handle)
+    loss_on(net, 0)
+    assert rate_at_start(handle) == at_attach  # its own projection is not taken for a start
+
+    net = tiny_net()
+    handle = attach(optim.SGD(net.parameters(), lr=0.01), net, SphereDescent())
+    told = []
+    handle.at_start(lambda handle: told.append(rate_at_start(handle)))
+    net.load_state_dict(long_net().state_dict())
+    assert told == []
+    loss_on(net, 0)
+    loss_on(net, 1)
+    (found,) = told
+    assert found.switch.factor == pytest.approx(LONG**2 / 2)
+
+
+@pytest.mark.parametrize(
+    "method", [WeightRescaling(radius="initial"), WeightRescaling(per="position"), AdaptiveWeightShrink(), Hyperball()]
+)
+def test_methods_that_give_no_common_norm_say_nothing(method) -> None:
+    net = tiny_net()
+    assert rate_at_start(attach(optim.SGD(net.parameters(), lr=0.01), net, method)) is None
+
+
+def test_an_optimizer_of_unknown_kind_says_nothing() -> None:
+    net = tiny_net()
+    assert rate_at_start(attach(optim.Rprop(net.parameters(), lr=0.01), net, WeightRescaling())) is None

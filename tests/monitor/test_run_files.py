@@ -1,0 +1,144 @@
+"""The file of a run: whole lines, in order, and none of an update that is not part of the run."""
+
+import json
+import math
+
+import pytest
+from helpers.training import tiny_net, train
+from torch.optim import SGD, Adam
+
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.monitor.monitor import Monitor
+from normreg_plugins.monitor.run_files import JsonLinesSink, read_run
+
+
+def monitored(path, every=2):
+    net = tiny_net()
+    optimizer = SGD(net.parameters(), lr=0.05)
+    sink = JsonLinesSink(path)
+    return net, optimizer, sink, Monitor(optimizer, net, every=every, sinks=[sink])
+
+
+def steps(path) -> list[int]:
+    return [json.loads(line)["step"] for line in path.read_text().splitlines()]
+
+
+def test_what_is_written_is_read_back(tmp_path) -> None:
+    path = tmp_path / "new" / "run.jsonl"
+    net, optimizer, sink, monitor = monitored(path)
+    sink.write(1, loss=2.5, score=math.nan)
+    train(net, optimizer, 4)
+    sink.write(4, loss=1.5)
+    run = read_run(path, "mine")
+    assert run.name == "mine"
+    assert run.rate_law == "eta_over_squared_norm"
+    assert run.curves["loss"] == ([1, 4], [2.5, 1.5])
+    assert "score" not in run.curves
+    assert run.layer_steps == [2, 4]
+    assert run.layer_names == ["0.weight", "3.weight"]
+    assert run.layers["filter_norm"][1] == pytest.approx([row.filter_norm for row in monitor.last.layers.values()])
+    for key, value in monitor.last.scalars().items():
+        assert run.curves[key][1][-1] == pytest.approx(value, rel=1e-6)
+
+
+def test_every_line_is_strict_json(tmp_path) -> None:
+    path = tmp_path / "run.jsonl"
+    net, optimizer, _, _ = monitored(path)
+    train(net, optimizer, 2)
+    line = json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert line["norms/mean_drift"] is None  # there is none at the first report
+
+
+def test_the_names_of_scalars_stay() -> None:
+    net = tiny_net()
+    optimizer = Adam(net.parameters(), lr=0.05)
+    reports = []
+    Monitor(optimizer, net, every=1, sinks=[reports.append])
+    train(net, optimizer, 3)
+    assert len({tuple(report.scalars("n/", layers=True)) for report in reports}) == 1
+    assert {"n/min", "n/mean", "n/max", "n/smallest_layer", "n/largest_layer", "n/zero_filters"} <= set(
+        reports[0].scalars("n/")
+    )
+    assert reports[0].scalars(layers=True)["norms/3.weight/filters"] == 8
+
+
+def test_a_new_run_replaces_the_lines_of_an_old_one(tmp_path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"step": 1}\n{"step": 900}\n')
+    net, optimizer, _, _ = monitored(path)
+    train(net, optimizer, 4)
+    assert steps(path) == [2, 4]
+
+
+def test_a_resumed_run_drops_the_updates_that_happen_again(tmp_path) -> None:
+    path = tmp_path / "run.jsonl"
+    net, optimizer, sink, _ = monitored(path)
+    train(net, optimizer, 5)
+    saved = optimizer.state_dict()
+    train(net, optimizer, 3, first=5)
+    sink.write(8, loss=1.0)
+    assert steps(path) == [2, 4, 6, 8, 8]
+    with path.open("a") as file:
+        file.write('{"step": 10, "norms/me')  # killed while writing
+    net, optimizer, sink, _ = monitored(path)
+    optimizer.load_state_dict(saved)
+    sink.write(5, loss=0.5)
+    train(net, optimizer, 3, first=5)
+    assert steps(path) == [2, 4, 5, 6, 8]
+
+
+def test_a_state_loaded_during_a_run_drops_them_too(tmp_path) -> None:
+    path = tmp_path / "run.jsonl"
+    net, optimizer, sink, _ = monitored(path)
+    train(net, optimizer, 2)
+    saved = optimizer.state_dict()
+    for _ in range(2):
+        train(net, optimizer, 6)
+        assert steps(path) == [2, 4, 6, 8]
+        optimizer.load_state_dict(saved)
+    sink.write(3, loss=1.0)
+    train(net, optimizer, 2)
+    assert steps(path) == [2, 3, 4]
+
+
+def test_a_cut_last_line_is_not_read(tmp_path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    assert read_run(path).curves["loss"] == ([1], [2.0])
+
+
+def test_evaluations_of_mmengine_stand_at_the_end_of_their_epoch(tmp_path) -> None:
+    lines = [
+        {"lr": 0.1, "loss": 3.0, "epoch": 1, "iter": 10, "step": 10},
+        {"norms/mean": 1.0, "step": 2},
+        {"coco/bbox_mAP_50": 0.5, "step": 1},
+        {"lr": 0.1, "loss": 2.0, "epoch": 2, "iter": 20, "step": 20},
+        {"coco/bbox_mAP_50": 0.7, "step": 2},
+    ]
+    path = tmp_path / "scalars.json"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = read_run(path)
+    assert run.curves["coco/bbox_mAP_50"] == ([10, 20], [0.5, 0.7])
+    assert run.curves["norms/mean"] == ([2], [1.0])
+    assert run.curves["loss"] == ([10, 20], [3.0, 2.0])
+
+
+def test_results_of_ultralytics(tmp_path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(
+        "epoch, train/box_loss, train/cls_loss, metrics/mAP50(B), norms/mean, norms/updates\n"
+        "1, 1.5, 2.0, 0.25, 1.1, 40\n2, 1.0, 1.5, 0.5, 1.0, 80\n"
+    )
+    run = read_run(path)
+    assert run.curves["loss"] == ([40, 80], [3.5, 2.5])
+    assert run.curves["metrics/mAP50(B)"] == ([40, 80], [0.25, 0.5])
+    assert run.layer_names == []
+
+
+@pytest.mark.parametrize("text", [None, '{"loss": 1.0}\n'])
+def test_a_file_that_is_no_run_is_named(tmp_path, text) -> None:
+    path = tmp_path / "other.jsonl"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(NormRegError, match=r"other\.jsonl"):
+        read_run(path)

@@ -1,0 +1,185 @@
+"""Trainings on CIFAR-10's layout, on pictures that are made up."""
+
+import pytest
+import torch
+from helpers.made_up_cifar import write_pictures
+
+from normreg_plugins.cli.data import prepare_cifar_jpeg
+from research.cifar.cifar_nets import NETS
+from research.cifar.pictures import augmented, batches, parts, read_pictures
+from research.cifar.training import (
+    built,
+    conv_weights,
+    optimizer_of,
+    schedule_of,
+    train,
+    training_of,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """200 pictures to train on and 60 to test on, whose classes are colours."""
+    folder = tmp_path_factory.mktemp("cifar")
+    raw = write_pictures(folder / "raw", train=20, test=6)
+    assert prepare_cifar_jpeg.main([str(raw), str(folder), "--any-counts"]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def settings(data, **more):
+    return training_of(
+        {
+            "data": str(data),
+            "net": "cnn8",
+            "pictures": 100,
+            "validated": 40,
+            "tested": 60,
+            "batch": 20,
+            "rate": 0.05,
+            **more,
+        }
+    )
+
+
+def test_a_training_learns_and_is_the_same_again(data):
+    run = settings(data, epochs=4, augment=False, method={"type": "WRS", "interval": 1})
+    outcome = train(run, seed=0)
+    assert outcome.test > 30
+    assert outcome.filter_norm == pytest.approx(1, abs=1e-5)
+    assert train(run, seed=0) == outcome
+    assert train(run, seed=1) != outcome
+
+
+def test_pictures_to_choose_on_are_those_the_net_has_not_seen(data):
+    train_part, test_part = (read_pictures(data, split).images for split in ("train", "test"))
+    fresh = parts(data, 100, 40, 60, seed=0, seen=False)
+    assert torch.equal(fresh.validated.images, train_part[160:])
+    assert torch.equal(fresh.tested.images, test_part)
+    pretrained = parts(data, 100, 20, 60, seed=0, seen=True)
+    assert torch.equal(pretrained.validated.images, test_part[:20])
+    assert torch.equal(pretrained.tested.images, test_part[20:])
+    learned = {image.numpy().tobytes() for image in fresh.learned.images}
+    assert len(learned) == 100
+    assert not learned & {image.numpy().tobytes() for image in fresh.validated.images}
+    with pytest.raises(ValueError, match="pictures=161: there are 160"):
+        parts(data, 161, 40, 60, seed=0, seen=False)
+
+
+@pytest.mark.parametrize(("phase", "acts"), [((0.0, 0.0), False), ((0.5, 1.0), True)])
+def test_a_method_acts_in_its_phase(phase, acts, data):
+    run = settings(data, epochs=1, phase=phase, method={"type": "WRS", "interval": 1})
+    assert (train(run, 0).filter_norm == pytest.approx(1, abs=1e-5)) == acts
+
+
+def test_the_decay_of_the_filters_has_its_phase(data):
+    """At a rate of 0 a gradient changes nothing, so a strong decay is seen alone: SGD's is rate x decay."""
+    norms = {
+        phase: train(settings(data, epochs=1, rate=1e-6, weight_decay=1e5, phase=phase), 0).filter_norm
+        for phase in ((0.0, 0.0), (0.0, 1.0))
+    }
+    assert norms[0.0, 1.0] < 0.9 * norms[0.0, 0.0]
+
+
+def test_the_filters_may_have_a_decay_of_their_own():
+    run = training_of({"weight_decay": 0.1, "filter_decay": 0.2})
+    filters, others = optimizer_of(run, NETS["cnn8"]()).param_groups
+    assert (filters["weight_decay"], others["weight_decay"]) == (0.2, 0.1)
+
+
+def test_nothing_guards_the_division_of_eq_25():
+    """All convolutions of the net of the overflow comparison standardize, and a filter of zeros ends the training."""
+    net = NETS["cnn8_eq25"]()
+    assert [type(m).__name__ for m in net.modules() if isinstance(m, torch.nn.Conv2d)] == ["TextbookWS"] * 6
+    pictures = torch.rand(2, 3, 32, 32)
+    assert net(pictures).isfinite().all()
+    with torch.no_grad():
+        conv_weights(net)[0][0] = 0
+    assert not net(pictures).isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "rates"), [("constant", [1, 1, 1]), ("drops", [1, 0.1, 0.01])])
+def test_a_schedule_has_its_rates(name, rates):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    schedule, seen = schedule_of(name, optimizer, updates=9), []
+    for _ in range(9):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert seen[0::3] == pytest.approx(rates)
+
+
+def test_pgd_trains_without_norm_layers(data):
+    run = settings(data, epochs=1, rate=0.001, convert="pgd", sigma=0.1, method={"type": "PGD"})
+    outcome = train(run, 0)
+    assert outcome.filter_norm == pytest.approx(2**0.5, abs=1e-4)
+    model = built(run, parts(data, 100, 40, 60, 0, False).learned)
+    names = [type(module).__name__ for module in model.modules()]
+    assert (names.count("BatchNorm2d"), names.count("ScaleBias")) == (0, 6)
+
+
+def test_a_training_that_breaks_down_has_no_score(data):
+    outcome = train(settings(data, epochs=1, rate=1e30), 0)
+    assert (outcome.validation, outcome.test, outcome.loss) == (None, None, None)
+    assert outcome.failed_at <= 5
+
+
+def test_the_rate_follows_the_batch(data):
+    run = settings(data, rate=0.1, rate_is_for_batch=128, batch=32)
+    assert optimizer_of(run, NETS["cnn8"]()).defaults["lr"] == pytest.approx(0.025)
+
+
+def test_the_resnets_are_those_of_he_et_al():
+    """Parameters as in the table of the paper's section 4.2: 0.27, 0.85 and 1.7 million."""
+    sizes = {
+        name: sum(p.numel() for p in NETS[name]().parameters()) / 1e6 for name in ("resnet20", "resnet56", "resnet110")
+    }
+    assert sizes == {
+        "resnet20": pytest.approx(0.27, abs=0.005),
+        "resnet56": pytest.approx(0.85, abs=0.01),
+        "resnet110": pytest.approx(1.7, abs=0.05),
+    }
+    net = NETS["resnet20"]()
+    assert len(conv_weights(net)) == 19
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_a_shortcut_has_no_weights():
+    """Option A: with all filters zero, a block passes every second pixel on, between zeros."""
+    block = NETS["resnet20"]().layer2[0].eval()
+    for weight in conv_weights(block):
+        torch.nn.init.zeros_(weight)
+    x = torch.rand(1, 16, 8, 8)
+    out = block(x)
+    assert torch.equal(out[:, 8:24], x[:, :, ::2, ::2])
+    assert not out[:, :8].any()
+    assert not out[:, 24:].any()
+
+
+def test_augmented_pictures_are_moved_or_mirrored():
+    """A picture with one bright pixel keeps it, within four pixels of where it was, or of its mirror image."""
+    images = torch.zeros(200, 3, 32, 32, dtype=torch.uint8)
+    images[:, :, 10, 12] = 255
+    torch.manual_seed(0)
+    _, _, rows, columns = augmented(images).nonzero(as_tuple=True)
+    assert len(rows) == 200 * 3
+    assert set(rows.tolist()) == set(range(6, 15))
+    assert set(columns.tolist()) == {*range(8, 17), *range(15, 24)}
+
+
+@pytest.mark.parametrize(("epochs", "count"), [(1, 3), (2.5, 8)])
+def test_batches_last_for_so_many_epochs(epochs, count, data):
+    pictures = read_pictures(data, "train").some(slice(30))
+    assert [len(batch) for batch in batches(pictures, 9, epochs)] == [9] * count
+
+
+def test_an_unknown_setting_is_named():
+    with pytest.raises(ValueError, match="no setting 'epoch'"):
+        training_of({"epoch": 3})

@@ -1,0 +1,142 @@
+"""A file is the old one or the new one, and never half of the new one."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from normreg_plugins.files import replacing, write_json, write_text
+
+WRITES_HALF_AND_WAITS = """
+import sys, time
+from pathlib import Path
+from normreg_plugins.files import replacing
+
+with replacing(Path(sys.argv[1])) as unfinished:
+    unfinished.write_text("half of the n")
+    print("wrote half", flush=True)
+    time.sleep(60)
+"""
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write_half_and_raise(path: Path) -> None:
+    with replacing(path) as unfinished:
+        unfinished.write_text("half of the n")
+        raise RuntimeError("stopped")
+
+
+def test_path_appears_only_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "scores.txt"
+    with replacing(path) as unfinished:
+        unfinished.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert files_in(tmp_path) == ["scores.txt"]
+
+
+def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "scores.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="stopped"):
+        write_half_and_raise(path)
+    assert path.read_text() == "old"
+    assert files_in(tmp_path) == ["scores.txt"]
+
+
+WRITERS = {
+    ".jpg": lambda path: Image.new("RGB", (80, 80), "red").save(path),
+    ".npy": lambda path: np.save(path, np.arange(1000)),
+}
+
+
+@pytest.mark.parametrize("missing", [1, 9])
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_file_whose_last_bytes_find_no_room_is_refused(tmp_path: Path, suffix: str, missing: int) -> None:
+    """Pillow and NumPy do not notice it."""
+    path, write = tmp_path / f"file{suffix}", WRITERS[suffix]
+    with replacing(path) as unfinished:
+        write(unfinished)
+    whole = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) - missing, hard))
+    try:
+        with pytest.raises(OSError, match="too large"), replacing(path) as unfinished:
+            write(unfinished)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == whole
+    assert files_in(tmp_path) == [path.name]
+
+
+def test_a_block_that_writes_nothing_is_an_error_and_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "scores.txt"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), replacing(path):
+        pass
+    assert path.read_text() == "old"
+    assert files_in(tmp_path) == ["scores.txt"]
+
+
+@pytest.mark.parametrize("old", ["old", None])
+def test_a_killed_writer_leaves_the_old_file_and_no_half_of_the_new_one(tmp_path: Path, old: str | None) -> None:
+    path = tmp_path / "scores.txt"
+    if old is not None:
+        path.write_text(old)
+    command = [sys.executable, "-c", WRITES_HALF_AND_WAITS, str(path)]
+    root = str(Path(__file__).parents[1])
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root})
+    assert writer.stdout is not None
+    with writer.stdout:
+        assert writer.stdout.readline() == "wrote half\n"
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+    assert (path.read_text() if path.exists() else None) == old
+    write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["plot.png", "counts.json", "weights.pth"])
+def test_the_unfinished_file_lies_beside_the_path_and_has_its_suffix(tmp_path: Path, name: str) -> None:
+    """Libraries choose the format by the suffix, and only a rename within one folder is a single step."""
+    with replacing(tmp_path / name) as unfinished:
+        assert unfinished.suffix == Path(name).suffix
+        assert unfinished.parent == tmp_path
+        unfinished.write_bytes(b"")
+
+
+def test_the_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "first" / "scores.txt"
+    write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_text_is_written_as_utf_8_with_its_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "table.txt"
+    write_text(path, "98.3 ± 0.1\n")
+    assert path.read_bytes() == "98.3 ± 0.1\n".encode()
+
+
+def test_json_is_read_back_as_it_was_and_ends_with_a_line_end(tmp_path: Path) -> None:
+    path, content = tmp_path / "scores.json", {"mAP": 0.5, "classes": ["a", "ä"], "best": None}
+    write_json(path, content)
+    assert json.loads(path.read_text()) == content
+    assert path.read_text().endswith("}\n")
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    write_json(path, {"mAP": 0.5})
+    with pytest.raises(TypeError):
+        write_json(path, {"mAP": object()})
+    assert json.loads(path.read_text()) == {"mAP": 0.5}
