@@ -15,7 +15,7 @@ class DamagedFileError(ValueError):
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Give a path to write to; at the end that file takes the place of `path` in one step.
 
     If the block raises, or the disk has no room for all of the file, `path` stays as it was. The path given has the
@@ -45,7 +45,7 @@ def _refuse_cut_off(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    with replacing(path) as unfinished:
+    with atomic_path(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 

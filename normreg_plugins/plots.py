@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
@@ -84,7 +84,7 @@ def save(figure: Any, path: Path, dpi: int = DPI, photographs: bool = False) -> 
         raise ValueError(f"{path.name}: a picture ends in {' or '.join(SUFFIXES)}")
     metadata = {"Date": None} if path.suffix == ".svg" else None
     settings = {"svg.hashsalt": "normreg_plugins", "svg.fonttype": "none"}
-    with rc_context(settings), replacing(path) as unfinished:
+    with rc_context(settings), atomic_path(path) as unfinished:
         figure.savefig(unfinished, format=path.suffix[1:], dpi=dpi, metadata=metadata)
         if path.suffix == ".png" and not photographs:
             _to_palette(unfinished)

@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from normreg_plugins.files import replacing, write_json
+from normreg_plugins.files import atomic_path, write_json
 
 
 def mean_and_error(values: Sequence[float], digits: int = 1) -> str:
@@ -21,7 +21,7 @@ def mean_and_error(values: Sequence[float], digits: int = 1) -> str:
 def save_figure(figure: Figure, path: Path) -> str:
     """Write the picture and return a line that says so."""
     said = f"picture{_replaced(path)}: {path}"
-    with replacing(path) as unfinished:
+    with atomic_path(path) as unfinished:
         figure.savefig(unfinished, dpi=110)
     return said
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from normreg_plugins.files import replacing, write_json, write_text
+from normreg_plugins.files import atomic_path, write_json, write_text
 
 WRITES_HALF_AND_WAITS = """
 import sys, time
 from pathlib import Path
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 
-with replacing(Path(sys.argv[1])) as unfinished:
+with atomic_path(Path(sys.argv[1])) as unfinished:
     unfinished.write_text("half of the n")
     print("wrote half", flush=True)
     time.sleep(60)
@@ -31,14 +31,14 @@ def files_in(folder: Path) -> list[str]:
 
 
 def write_half_and_raise(path: Path) -> None:
-    with replacing(path) as unfinished:
+    with atomic_path(path) as unfinished:
         unfinished.write_text("half of the n")
         raise RuntimeError("stopped")
 
 
 def test_path_appears_only_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "scores.txt"
-    with replacing(path) as unfinished:
+    with atomic_path(path) as unfinished:
         unfinished.write_text("new")
         assert not path.exists()
     assert path.read_text() == "new"
@@ -65,13 +65,13 @@ WRITERS = {
 def test_a_file_whose_last_bytes_find_no_room_is_refused(tmp_path: Path, suffix: str, missing: int) -> None:
     """Pillow and NumPy do not notice it."""
     path, write = tmp_path / f"file{suffix}", WRITERS[suffix]
-    with replacing(path) as unfinished:
+    with atomic_path(path) as unfinished:
         write(unfinished)
     whole = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) - missing, hard))
     try:
-        with pytest.raises(OSError, match="too large"), replacing(path) as unfinished:
+        with pytest.raises(OSError, match="too large"), atomic_path(path) as unfinished:
             write(unfinished)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -82,7 +82,7 @@ def test_a_file_whose_last_bytes_find_no_room_is_refused(tmp_path: Path, suffix:
 def test_a_block_that_writes_nothing_is_an_error_and_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "scores.txt"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), replacing(path):
+    with pytest.raises(FileNotFoundError), atomic_path(path):
         pass
     assert path.read_text() == "old"
     assert files_in(tmp_path) == ["scores.txt"]
@@ -109,7 +109,7 @@ def test_a_killed_writer_leaves_the_old_file_and_no_half_of_the_new_one(tmp_path
 @pytest.mark.parametrize("name", ["plot.png", "counts.json", "weights.pth"])
 def test_the_unfinished_file_lies_beside_the_path_and_has_its_suffix(tmp_path: Path, name: str) -> None:
     """Libraries choose the format by the suffix, and only a rename within one folder is a single step."""
-    with replacing(tmp_path / name) as unfinished:
+    with atomic_path(tmp_path / name) as unfinished:
         assert unfinished.suffix == Path(name).suffix
         assert unfinished.parent == tmp_path
         unfinished.write_bytes(b"")

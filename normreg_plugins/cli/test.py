@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, common_parser, leave_together, load_config
 from normreg_plugins.cli.shared.refusal import refuse
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -79,7 +79,7 @@ def predict_into_folder(cfg: Config, folder: Path) -> None:
 def predict_into_file(cfg: Config, file: Path) -> None:
     """Test, with all predictions in `file`, which only the main process writes."""
     runner = build_runner(cfg)
-    with replacing(file) if is_main_process() else nullcontext(file) as unfinished:
+    with atomic_path(file) if is_main_process() else nullcontext(file) as unfinished:
         dump_detections(runner, unfinished)
         runner.test()
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from normreg_plugins.files import DamagedFileError, read_json, read_numbers, replacing, write_json
+from normreg_plugins.files import DamagedFileError, atomic_path, read_json, read_numbers, write_json
 
 FILE = "predictions.json"
 
 
 def save_map(folder: Path, name: str, density: NDArray[np.float32]) -> None:
-    with replacing(folder / f"{name}.npy") as unfinished:
+    with atomic_path(folder / f"{name}.npy") as unfinished:
         np.save(unfinished, density)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from normreg_plugins.crowd.data import UNREADABLE
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 
 __all__ = ["IGNORED", "UNREADABLE", "Labels", "MaskError", "read_mask", "save_mask", "voc_palette"]
 
@@ -42,7 +42,7 @@ def save_mask(labels: NDArray[np.uint8], path: Path, palette: Sequence[Sequence[
     """Write the labels as a PNG with a palette, so that viewers show colours. Default: the palette of PASCAL VOC."""
     picture = Image.fromarray(labels).convert("P")
     picture.putpalette(np.asarray(palette or voc_palette(), dtype=np.uint8).tobytes())
-    with replacing(path) as unfinished:
+    with atomic_path(path) as unfinished:
         picture.save(unfinished, format="PNG")
 
 

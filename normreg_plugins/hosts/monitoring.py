@@ -41,7 +41,7 @@ def start_monitor(
 
 def _all_weights(optimizer: Optimizer, model: nn.Module) -> list[str]:
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    return [each.name for each in layers_of(model) if each.untouchable is None and id(each.weight) in held]
+    return [each.name for each in layers_of(model) if each.not_scalable is None and id(each.weight) in held]
 
 
 def run_file(folder: Path | str, name: str = "") -> Path:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from normreg_plugins.core.model import ScaledInput, norm_eps, per_norm_channel, repair_statistics_
-from normreg_plugins.core.verdicts import Finding, Kind, NormReader
+from normreg_plugins.core.verdicts import Kind, NormReader, WeightReport
 from normreg_plugins.layers.affine_norm_layers import (
     affine_of,
     first_tensor,
@@ -81,22 +81,22 @@ def to_normalized_(
     """
     normalization = NORMALIZATIONS[name]
 
-    def obstacle(finding: Finding) -> str | None:
-        layer = finding.layer
+    def obstacle(report: WeightReport) -> str | None:
+        layer = report.layer
         if type(layer.module) not in MIXINS:
             return f"{type(layer.module).__name__} has no weight-normalized form"
-        if gain and layer.untouchable is None:
-            return _nothing_left(finding, normalization)
-        return _scale_is_seen(finding) or _nothing_left(finding, normalization)
+        if gain and layer.not_scalable is None:
+            return _nothing_left(report, normalization)
+        return _scale_is_seen(report) or _nothing_left(report, normalization)
 
-    for finding in followed_layers(model, forward, keep, obstacle):
-        filters = normalization.filters(finding.layer.module)
-        size = divisor(centred(finding.layer.weight, normalization, filters), normalization, filters, eps)
-        gains = size.to(finding.layer.weight.dtype) if gain else None
-        normalize_layer_(finding.layer.module, name, gains, eps)
+    for report in followed_layers(model, forward, keep, obstacle):
+        filters = normalization.filters(report.layer.module)
+        size = divisor(centred(report.layer.weight, normalization, filters), normalization, filters, eps)
+        gains = size.to(report.layer.weight.dtype) if gain else None
+        normalize_layer_(report.layer.module, name, gains, eps)
         if not gain:
-            for reader in finding.readers:
-                _expect_scaled_(reader, finding.layer.bias, filters.per_channel(1 / size))
+            for reader in report.readers:
+                _expect_scaled_(reader, report.layer.bias, filters.per_channel(1 / size))
 
 
 @torch.no_grad()
@@ -117,34 +117,34 @@ def to_sphere_(
         raise ValueError(f"c is a squared norm: finite and above 0, got {c}")
     normalization = NORMALIZATIONS["cwn" if centre else "wn"]
 
-    def obstacle(finding: Finding) -> str | None:
-        return _scale_is_seen(finding) or _nothing_left(finding, normalization)
+    def obstacle(report: WeightReport) -> str | None:
+        return _scale_is_seen(report) or _nothing_left(report, normalization)
 
     norms = norm_layers_of(model, keep)
     problems = {name: why for name, norm in norms.items() if (why := obstacle_to_affine(norm))}
-    findings = followed_layers(model, forward, keep, obstacle, problems)
+    reports = followed_layers(model, forward, keep, obstacle, problems)
     affine = {norm: affine_of(norm) for norm in norms.values()}
-    for finding in findings:
-        filters = normalization.filters(finding.layer.module)
-        wide = centred(finding.layer.weight, normalization, filters)
+    for report in reports:
+        filters = normalization.filters(report.layer.module)
+        wide = centred(report.layer.weight, normalization, filters)
         factors = math.sqrt(c) / divisor(wide, normalization, filters)
-        finding.layer.weight.copy_((wide * factors).reshape(finding.layer.weight.shape))
-        if finding.layer.bias is not None:
-            finding.layer.bias.mul_(filters.per_channel(factors))
-        for reader in finding.readers:
+        report.layer.weight.copy_((wide * factors).reshape(report.layer.weight.shape))
+        if report.layer.bias is not None:
+            report.layer.bias.mul_(filters.per_channel(factors))
+        for reader in report.readers:
             scale, _ = affine[reader.norm]
             scale.div_(per_norm_channel(filters.per_channel(factors), reader.channels, fill=1.0))
     for norm, (scale, shift) in affine.items():
         replace_(model, norm, _scale_bias_like(norm, scale, shift))
 
 
-def _scale_is_seen(finding: Finding) -> str | None:
-    invariant = finding.kind in (Kind.INVARIANT, Kind.COMPENSATED)
-    return None if invariant else finding.reason
+def _scale_is_seen(report: WeightReport) -> str | None:
+    invariant = report.kind in (Kind.INVARIANT, Kind.COMPENSATED)
+    return None if invariant else report.reason
 
 
-def _nothing_left(finding: Finding, normalization: Normalization) -> str | None:
-    if normalization.centred and normalization.filters(finding.layer.module).fan_in == 1:
+def _nothing_left(report: WeightReport, normalization: Normalization) -> str | None:
+    if normalization.centred and normalization.filters(report.layer.module).fan_in == 1:
         return "its filters have one weight each, of which centring leaves nothing"
     return None
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from normreg_plugins.core.errors import SelectionError
 from normreg_plugins.core.model import filters_of, is_layer
-from normreg_plugins.core.verdicts import Finding, Kind, find
+from normreg_plugins.core.verdicts import Kind, WeightReport, find
 from normreg_plugins.layers.affine_norm_layers import affine_of, norm_layers_of, obstacle_to_affine, replace_
 from normreg_plugins.layers.conversion_errors import ConversionError
 from normreg_plugins.layers.followed_layers import Forward, kept_names
@@ -57,11 +57,11 @@ def _pairs(model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collec
     _plain_layers_(scratch, kept)
     _pass_as_norms_(scratch)
     with _watched_sources(scratch) as sources:
-        findings = {finding.layer.module: finding for finding in find(scratch, forward)}
+        reports = {report.layer.module: report for report in find(scratch, forward)}
     pairs, problems = {}, {}
     for name, norm in norm_layers_of(scratch, keep).items():
-        found = [findings.get(module) for module in sources[norm]]  # type: ignore[arg-type]
-        if any(finding and finding.layer.module_name in kept for finding in found):
+        found = [reports.get(module) for module in sources[norm]]  # type: ignore[arg-type]
+        if any(report and report.layer.module_name in kept for report in found):
             continue
         if why := obstacle_to_affine(norm) or _obstacle_to_folding(found):
             problems[name] = why
@@ -72,19 +72,19 @@ def _pairs(model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collec
     return pairs
 
 
-def _obstacle_to_folding(sources: list[Finding | None]) -> str | None:
+def _obstacle_to_folding(sources: list[WeightReport | None]) -> str | None:
     """Why a norm layer with these sources cannot be folded into the layer before it; None if it can."""
     if not sources:
         return "this forward never called it"
     if len(sources) > 1 or sources[0] is None:
         return "its input is not the bare output of one layer"
-    finding = sources[0]
-    if finding.kind not in (Kind.INVARIANT, Kind.COMPENSATED):
-        return f"{finding.layer.module_name} has other readers: {finding.reason}"
-    if len(finding.readers) > 1:
-        return f"{finding.layer.module_name} is read by {len(finding.readers)} norm layers"
-    if not isinstance(finding.layer.module, tuple(MIXINS)):
-        return f"{finding.layer.module_name} is a {type(finding.layer.module).__name__}"
+    report = sources[0]
+    if report.kind not in (Kind.INVARIANT, Kind.COMPENSATED):
+        return f"{report.layer.module_name} has other readers: {report.reason}"
+    if len(report.readers) > 1:
+        return f"{report.layer.module_name} is read by {len(report.readers)} norm layers"
+    if not isinstance(report.layer.module, tuple(MIXINS)):
+        return f"{report.layer.module_name} is a {type(report.layer.module).__name__}"
     return None
 
 

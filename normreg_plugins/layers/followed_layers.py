@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from normreg_plugins.core.errors import SelectionError
-from normreg_plugins.core.verdicts import Finding, find
+from normreg_plugins.core.verdicts import WeightReport, find
 from normreg_plugins.layers.conversion_errors import ConversionError
 
 Forward = Callable[[nn.Module], Any]
@@ -19,9 +19,9 @@ def followed_layers(
     model: nn.Module,
     forward: Forward,
     keep: Sequence[str],
-    obstacle: Callable[[Finding], str | None],
+    obstacle: Callable[[WeightReport], str | None],
     problems: Mapping[str, str] | None = None,
-) -> list[Finding]:
+) -> list[WeightReport]:
     """What core found out about each layer that a norm layer follows. Any obstacle is an error.
 
     A layer is also kept if `keep` names its norm layer. A layer that `forward` never called is a problem, because
@@ -34,14 +34,14 @@ def followed_layers(
     kept = kept_names(model, keep)
     problems = dict(problems or {})
     chosen = []
-    for finding in find(model, forward):
-        name = finding.layer.module_name
-        norms = [read.name for read in finding.readers]
-        if kept.intersection([name, *norms]) or (finding.watched and not norms):
+    for report in find(model, forward):
+        name = report.layer.module_name
+        norms = [read.name for read in report.readers]
+        if kept.intersection([name, *norms]) or (report.watched and not norms):
             continue
-        if why := obstacle(finding) if finding.watched else finding.reason:
+        if why := obstacle(report) if report.watched else report.reason:
             problems[name] = why
-        chosen.append(finding)
+        chosen.append(report)
     if problems:
         raise ConversionError("conversion", problems)
     if not chosen:

@@ -129,7 +129,7 @@ def main() -> int:
         for what, example in outcome.found.items():
             print(f"  FOUND {what}\n    {example}")
     write_json(args.out, {name: vars(outcome) for name, outcome in outcomes.items()})
-    print(f"{sum(o.cases for o in outcomes.values())} cases, {sum(len(o.found) for o in outcomes.values())} findings")
+    print(f"{sum(o.cases for o in outcomes.values())} cases, {sum(len(o.found) for o in outcomes.values())} reports")
     return int(any(outcome.found for outcome in outcomes.values()))
 
 

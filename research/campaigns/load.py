@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightDecay, WeightRescaling, attach
 from normreg_plugins.core import Handle, Method
 from normreg_plugins.core.methods import Hyperball
-from normreg_plugins.files import replacing, write_json
+from normreg_plugins.files import atomic_path, write_json
 from normreg_plugins.monitor import Monitor
 
 METHODS: dict[str, Method] = {
@@ -97,7 +97,7 @@ class Run:
 
     def checkpoint(self) -> None:
         self.check()
-        with replacing(self.file) as unfinished:
+        with atomic_path(self.file) as unfinished:
             torch.save({"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}, unfinished)
         if self.made % RESUME == 0:
             self.monitor.detach()

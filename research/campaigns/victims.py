@@ -20,7 +20,7 @@ from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.cli.data import prepare_qnrf
 from normreg_plugins.cli.data.mini_data import drawn_crowds
 from normreg_plugins.cli.data.mini_data.recipe import make_once
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 
 WRS = WeightRescaling(interval=4)
 EPOCHS = 6
@@ -56,7 +56,7 @@ def plain(folder: Path) -> None:
         optimizer.load_state_dict(saved["optimizer"])
     while handle.updates < 60:
         train(net, optimizer, 3, first=handle.updates)
-        with replacing(file) as unfinished:
+        with atomic_path(file) as unfinished:
             torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict()}, unfinished)
 
 

@@ -78,7 +78,7 @@ def test_weights_loaded_after_attaching_are_measured_although_the_method_acted()
     net = tiny_net()
     handle = attach(optim.SGD(net.parameters(), lr=0.01), net, SphereDescent())
     told = []
-    handle.at_start(lambda handle: told.append(rate_at_start(handle)))
+    handle.on_first_forward(lambda handle: told.append(rate_at_start(handle)))
     net.load_state_dict(long_net().state_dict())
     assert told == []
     loss_on(net, 0)

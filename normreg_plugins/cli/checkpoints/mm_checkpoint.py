@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten
 import normreg_plugins.hosts.mmengine.layer_names  # noqa: F401  (it registers them)
 from normreg_plugins.cli.shared.config_files import config_of
 from normreg_plugins.cli.shared.refusal import refuse
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 
 MARK = "normreg"
 """The key of `meta` under which a checkpoint says that it was converted or folded."""
@@ -128,6 +128,6 @@ def check_change(change: float, exact: bool) -> None:
 def write(args: argparse.Namespace, model: nn.Module, meta: dict[str, Any], to: str, **options: Any) -> None:
     """Write a float32 checkpoint with the weights, the old meta and a mark of what was done."""
     mark = {"to": to, "source": args.checkpoint.name, "keep": args.keep, **options}
-    with replacing(args.out) as unfinished:
+    with atomic_path(args.out) as unfinished:
         torch.save({"meta": {**meta, MARK: mark}, "state_dict": model.float().state_dict()}, unfinished)
     print(f"written: {args.out} (weights and meta only: a run cannot be resumed from it)")

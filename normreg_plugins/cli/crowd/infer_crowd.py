@@ -29,7 +29,7 @@ from normreg_plugins.crowd.data import (
     resize,
 )
 from normreg_plugins.evaluation import overlay, save_counts, save_map
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 from normreg_plugins.hosts.mmengine.crowd import CrowdCounter, CrowdSample
 
 
@@ -99,7 +99,7 @@ def count(model: CrowdCounter, path: Path, args: argparse.Namespace) -> float:
     [sample] = model.test_step({"inputs": [pixels], "data_samples": [sample]})
     density = sample.density.cpu().numpy()
     drawn = Image.fromarray(overlay(image, density, f"{sample.predicted_count:.0f} people"))
-    with replacing(args.out / f"{path.stem}_count.jpg") as unfinished:
+    with atomic_path(args.out / f"{path.stem}_count.jpg") as unfinished:
         drawn.save(unfinished, quality=92)
     if args.save:
         save_map(args.out, path.stem, density)

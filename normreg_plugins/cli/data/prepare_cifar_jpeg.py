@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from normreg_plugins.cli.data.contact_sheets import draw_titled
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 from research.cifar.pictures import FILE, decode
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not path.is_file():
             packed = {**pack(args.raw, "train", args.any_counts), **pack(args.raw, "test", args.any_counts)}
-            with replacing(path) as unfinished:
+            with atomic_path(path) as unfinished:
                 np.savez(unfinished, **packed)
         counts = check(path)
         draw_sheet(path, args.out / "contact_sheet.png")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 
 WORK_DIR = Path("work_dirs/ultralytics")
 
@@ -26,6 +26,6 @@ def provide_font() -> None:
         return
     font = WORK_DIR.resolve() / ".fonts" / "Arial.ttf"
     if not font.exists():
-        with replacing(font) as unfinished:
+        with atomic_path(font) as unfinished:
             shutil.copyfile(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", unfinished)
     fontManager.addfont(font)

@@ -13,7 +13,7 @@ from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
 from normreg_plugins.core.methods.scaling import Scaled, Target, in_one_launch, scale_
 from normreg_plugins.core.model import batches
 from normreg_plugins.core.options import is_number, require
-from normreg_plugins.core.verdicts import Finding
+from normreg_plugins.core.verdicts import WeightReport
 
 Measure = Literal["auto", "norm", "std"]
 
@@ -47,7 +47,7 @@ def shrink_(targets: Sequence[Target], rates: Sequence[float | Tensor], alpha: f
 
 def _by_std(target: Target, measure: Measure) -> bool:
     """std(w) measures a weight-standardized layer (below eq. 21), ||w|| any other."""
-    return (target.finding.weight_normalization if measure == "auto" else measure) == "std"
+    return (target.report.weight_normalization if measure == "auto" else measure) == "std"
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,9 +77,9 @@ class AdaptiveWeightShrink(Method):
         require(is_number(self.alpha) and self.alpha >= 0, "alpha", self.alpha, "a finite number, 0 or more")
         require(self.measure in ("auto", "norm", "std"), "measure", self.measure, "'auto', 'norm' or 'std'")
 
-    def takes(self, findings: Sequence[Finding]) -> list[Finding]:
+    def takes(self, reports: Sequence[WeightReport]) -> list[WeightReport]:
         """The layers that normalize each filter themselves; without any, every weight whose scale is invisible."""
-        return [f for f in findings if f.weight_normalization in ("norm", "std")] or super().takes(findings)
+        return [f for f in reports if f.weight_normalization in ("norm", "std")] or super().takes(reports)
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
         return shrink_(targets, rates(), self.alpha, self.measure)

@@ -11,7 +11,7 @@ from torch import Tensor
 from normreg_plugins.core.methods.scaling import Scaled, Target
 from normreg_plugins.core.model import Per
 from normreg_plugins.core.options import check_names, check_phase, require
-from normreg_plugins.core.verdicts import Finding, Kind
+from normreg_plugins.core.verdicts import Kind, WeightReport
 
 Rates = Callable[[], Sequence["float | Tensor"]]
 """Gives the learning rate of each target."""
@@ -61,11 +61,11 @@ class Method:
         check_phase(self.begin, self.end, self.unit)
         require(self.decay_on in get_args(DecayOn), "decay_on", self.decay_on, f"one of {get_args(DecayOn)}")
 
-    def takes(self, findings: Sequence[Finding]) -> list[Finding]:
+    def takes(self, reports: Sequence[WeightReport]) -> list[WeightReport]:
         """The weights it acts on when `select` names none: those whose scale the network cannot see."""
-        return [f for f in findings if f.kind in (Kind.INVARIANT, Kind.COMPENSATED)]
+        return [f for f in reports if f.kind in (Kind.INVARIANT, Kind.COMPENSATED)]
 
-    def objection(self, finding: Finding) -> str:
+    def objection(self, report: WeightReport) -> str:
         """Why it cannot act on a weight that was named; '' if it can."""
         return ""
 

@@ -12,7 +12,7 @@ from normreg_plugins.core.methods.base import DecayOn, Method, Rates
 from normreg_plugins.core.methods.scaling import Scaled, Target, scale_, to_radius
 from normreg_plugins.core.model import batches, filters_of
 from normreg_plugins.core.options import is_positive, require
-from normreg_plugins.core.verdicts import Finding
+from normreg_plugins.core.verdicts import WeightReport
 
 
 @torch.no_grad()
@@ -62,12 +62,12 @@ class SphereDescent(Method):
     def filter_norm(self) -> float:  # type: ignore[override]
         return math.sqrt(self.c)
 
-    def takes(self, findings: Sequence[Finding]) -> list[Finding]:
+    def takes(self, reports: Sequence[WeightReport]) -> list[WeightReport]:
         """The weights that feed a scale-bias layer; without any, every weight whose scale is invisible."""
-        return [f for f in findings if f.feeds_scale_bias] or super().takes(findings)
+        return [f for f in reports if f.feeds_scale_bias] or super().takes(reports)
 
-    def objection(self, finding: Finding) -> str:
-        if self.center and filters_of(finding.layer.module).fan_in == 1:
+    def objection(self, report: WeightReport) -> str:
+        if self.center and filters_of(report.layer.module).fan_in == 1:
             return "a filter of one entry, which centring would make zero"
         return ""
 

@@ -13,19 +13,19 @@ from normreg_plugins.core.model import (
     DividedWeight,
     ScaledInput,
     all_safe_factors,
-    all_whole,
+    full_tensors,
     repair_statistics_,
     safe_factors,
     scale_each_filter_,
 )
-from normreg_plugins.core.verdicts import Finding, Kind
+from normreg_plugins.core.verdicts import Kind, WeightReport
 
 
 @dataclass(eq=False)
 class Target(DividedWeight):
     """One weight that a method acts on."""
 
-    finding: Finding = field(kw_only=True)
+    report: WeightReport = field(kw_only=True)
 
 
 class Scaled(NamedTuple):
@@ -66,10 +66,10 @@ def scale_(scaled: Iterable[Scaled]) -> list[Scaled]:
     done, ratios = [], []
     for each in scaled:
         ratio = _scale_parts_(each)
-        _scale_bias_(each.target.finding, ratio)
+        _scale_bias_(each.target.report, ratio)
         done.append(each)
         ratios.append(ratio)
-    repair_statistics_(_scaled_inputs([each.target.finding for each in done], ratios))
+    repair_statistics_(_scaled_inputs([each.target.report for each in done], ratios))
     return done
 
 
@@ -87,18 +87,18 @@ def _scale_parts_(scaled: Scaled) -> Tensor:
     return safe_factors(target.filters.norms(target.values), before).flatten()
 
 
-def _scale_bias_(finding: Finding, ratio: Tensor) -> None:
+def _scale_bias_(report: WeightReport, ratio: Tensor) -> None:
     """Scale the bias if a group or layer norm sees it too."""
-    bias = finding.layer.bias
-    if bias is not None and any(reader.kind in (Kind.PER_GROUP, Kind.PER_LAYER) for reader in finding.readers):
+    bias = report.layer.bias
+    if bias is not None and any(reader.kind in (Kind.PER_GROUP, Kind.PER_LAYER) for reader in report.readers):
         bias.mul_(ratio)
 
 
-def _scaled_inputs(findings: Sequence[Finding], ratios: Sequence[Tensor]) -> list[ScaledInput]:
+def _scaled_inputs(reports: Sequence[WeightReport], ratios: Sequence[Tensor]) -> list[ScaledInput]:
     """The norm layers whose inputs were scaled. They are not sharded, so they need all of each ratio and bias."""
-    biases = all_whole([f.layer.bias if f.layer.bias is None else f.layer.bias.detach() for f in findings])
+    biases = full_tensors([f.layer.bias if f.layer.bias is None else f.layer.bias.detach() for f in reports])
     return [
         ScaledInput(reader.norm, reader.channels, bias, ratio)
-        for finding, bias, ratio in zip(findings, biases, all_whole(ratios))
-        for reader in finding.readers
+        for report, bias, ratio in zip(reports, biases, full_tensors(ratios))
+        for reader in report.readers
     ]

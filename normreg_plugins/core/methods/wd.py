@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from normreg_plugins.core.methods.base import DecayOn, Method
-from normreg_plugins.core.verdicts import Finding
+from normreg_plugins.core.verdicts import WeightReport
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,6 +22,6 @@ class WeightDecay(Method):
 
     decay_on: DecayOn = "kernels_and_gammas"
 
-    def takes(self, findings: Sequence[Finding]) -> list[Finding]:
+    def takes(self, reports: Sequence[WeightReport]) -> list[WeightReport]:
         """The weights whose scale the network cannot see; without any, all of them."""
-        return super().takes(findings) or list(findings)
+        return super().takes(reports) or list(reports)

@@ -12,7 +12,7 @@ from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
 from normreg_plugins.core.methods.scaling import Scaled, Target, scale_, to_radius
 from normreg_plugins.core.model import Per, batches, filters_of
 from normreg_plugins.core.options import check_names, is_count, is_positive, require
-from normreg_plugins.core.verdicts import Finding
+from normreg_plugins.core.verdicts import WeightReport
 
 Radius = float | Literal["initial"]
 
@@ -73,8 +73,8 @@ class WeightRescaling(Method):
     def filter_norm(self) -> float | None:  # type: ignore[override]
         return None if self.radius == "initial" or self.per == "position" else float(self.radius)
 
-    def objection(self, finding: Finding) -> str:
-        if self.per == "position" and filters_of(finding.layer.module, "position").fan_in == 1:
+    def objection(self, report: WeightReport) -> str:
+        if self.per == "position" and filters_of(report.layer.module, "position").fan_in == 1:
             return "a filter with one input channel, of which WRS(IC) would make every entry +1 or -1"
         return ""
 

@@ -1,6 +1,6 @@
 """What is in the network: layers and norm layers, what one filter is, and forwards that leave no trace."""
 
-from normreg_plugins.core.model.conv_linear import Layer, Untouchable, is_layer, layers_of
+from normreg_plugins.core.model.conv_linear import Layer, NotScalable, is_layer, layers_of
 from normreg_plugins.core.model.divided_weight import DividedWeight, batches
 from normreg_plugins.core.model.filters import (
     Filters,
@@ -12,7 +12,7 @@ from normreg_plugins.core.model.filters import (
     layer_weight,
     safe_factors,
 )
-from normreg_plugins.core.model.no_trace import evaluation_mode, is_untouched, same_randomness, training_mode, untouched
+from normreg_plugins.core.model.no_trace import evaluation_mode, is_restored, restored, same_randomness, training_mode
 from normreg_plugins.core.model.norm_layers import (
     has_running_statistics,
     is_frozen,
@@ -29,7 +29,7 @@ from normreg_plugins.core.model.running_statistics import (
     per_norm_channel,
     repair_statistics_,
 )
-from normreg_plugins.core.model.shards import all_whole, local, whole
+from normreg_plugins.core.model.shards import full_tensors, local, whole
 from normreg_plugins.core.model.weight_normalization import WeightNormalization, weight_normalization
 
 __all__ = [
@@ -37,23 +37,23 @@ __all__ = [
     "DividedWeight",
     "Filters",
     "Layer",
+    "NotScalable",
     "Per",
     "ScaledInput",
-    "Untouchable",
     "WeightNormalization",
     "all_safe_factors",
-    "all_whole",
     "at_least_float32",
     "batches",
     "evaluation_mode",
     "filters_of",
+    "full_tensors",
     "has_running_statistics",
     "is_frozen",
     "is_instance_norm",
     "is_layer",
     "is_norm_layer",
+    "is_restored",
     "is_scale_bias",
-    "is_untouched",
     "is_zero",
     "keeps_channel_statistics",
     "layer_weight",
@@ -62,11 +62,11 @@ __all__ = [
     "norm_eps",
     "per_norm_channel",
     "repair_statistics_",
+    "restored",
     "safe_factors",
     "same_randomness",
     "scale_each_filter_",
     "training_mode",
-    "untouched",
     "weight_normalization",
     "whole",
 ]

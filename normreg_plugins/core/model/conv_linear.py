@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 
-class Untouchable(Enum):
+class NotScalable(Enum):
     """Why no method may change a weight, whatever follows the layer."""
 
     TIED = "tied: several modules own this weight"
@@ -34,7 +34,7 @@ class Layer:
     module_name: str
     module: nn.Module
     weight: nn.Parameter
-    untouchable: Untouchable | None = None
+    not_scalable: NotScalable | None = None
     order: int = 0
     """The weight's place in `named_parameters()`."""
 
@@ -61,11 +61,11 @@ def layers_of(model: nn.Module) -> list[Layer]:
     owners = _owners(model)
     layers: dict[int, Layer] = {}
     for module_name, module in model.named_modules():
-        for weight, untouchable in _stored_weights(module) if is_layer(module) else ():
-            if untouchable is None and owners[id(weight)] > 1:
-                untouchable = Untouchable.TIED
+        for weight, not_scalable in _stored_weights(module) if is_layer(module) else ():
+            if not_scalable is None and owners[id(weight)] > 1:
+                not_scalable = NotScalable.TIED
             place, name = order[id(weight)]
-            layers.setdefault(id(weight), Layer(name, module_name, module, weight, untouchable, place))
+            layers.setdefault(id(weight), Layer(name, module_name, module, weight, not_scalable, place))
     return sorted(layers.values(), key=lambda layer: layer.order)
 
 
@@ -90,7 +90,7 @@ def is_layer(module: nn.Module) -> bool:
     return grouped or sizes == [*weight.shape[:2]]
 
 
-def _stored_weights(module: nn.Module) -> Iterator[tuple[nn.Parameter, Untouchable | None]]:
+def _stored_weights(module: nn.Module) -> Iterator[tuple[nn.Parameter, NotScalable | None]]:
     """The parameters behind a layer's weight, each with the reason not to touch it."""
     weight = module._parameters.get("weight")
     if weight is not None:
@@ -102,4 +102,4 @@ def _stored_weights(module: nn.Module) -> Iterator[tuple[nn.Parameter, Untouchab
         own.update(parametrized.named_parameters())
     for parameter in own.values():
         if parameter is not None:
-            yield parameter, Untouchable.PARAMETRIZED
+            yield parameter, NotScalable.PARAMETRIZED

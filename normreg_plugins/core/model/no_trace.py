@@ -36,17 +36,17 @@ def _modes_restored(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-_untouched: list[nn.Module] = []
+_restored: list[nn.Module] = []
 """The models whose forwards now leave no trace."""
 
 
-def is_untouched(model: nn.Module) -> bool:
+def is_restored(model: nn.Module) -> bool:
     """Whether a forward of this model that runs now leaves no trace, and so is no part of the training."""
-    return any(model is each for each in _untouched)
+    return any(model is each for each in _restored)
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
+def restored(model: nn.Module) -> Iterator[None]:
     """Whatever runs in this context changes neither the model's state nor any random state."""
     buffers = [(module, name, b) for module in model.modules() for name, b in module._buffers.items() if b is not None]
     kept = [b.detach().clone() for _, _, b in buffers]
@@ -57,11 +57,11 @@ def untouched(model: nn.Module) -> Iterator[None]:
         stack.enter_context(_eager())
         for parameter, _ in gradients:
             parameter.grad = None
-        _untouched.append(model)
+        _restored.append(model)
         try:
             yield
         finally:
-            _untouched.remove(model)
+            _restored.remove(model)
             for (module, name, buffer), value in zip(buffers, kept):
                 buffer.detach().copy_(value)
                 module._buffers[name] = buffer

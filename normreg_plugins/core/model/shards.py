@@ -25,7 +25,7 @@ def whole(values: Tensor) -> Tensor:
     return values.full_tensor() if hasattr(values, "full_tensor") else values
 
 
-def all_whole(values: Sequence[Tensor | None]) -> list[Any]:
+def full_tensors(values: Sequence[Tensor | None]) -> list[Any]:
     """All of each vector. The ranks exchange those that are sharded alike in one message, not one by one."""
     sharded: list[Any] = [each for each in values if is_sharded(each)]
     if not sharded or not _are_alike(sharded):

@@ -51,13 +51,13 @@ def attach(
     if select is not None:
         method = replace(method, select=select)
     keep_step_hooks(optimizer)
-    findings = find(model, forward)
+    reports = find(model, forward)
     if proof is not None:
-        findings = overruled(findings, proof)
-    selection = select_targets(findings, method, optimizer)
+        reports = overruled(reports, proof)
+    selection = select_targets(reports, method, optimizer)
     confirmation = None
     if forward is None:
-        confirmation = Confirmation(findings, selection.targets, by_gradients=proof is None)
+        confirmation = Confirmation(reports, selection.targets, by_gradients=proof is None)
     return Handle(optimizer, model, method, selection, confirmation, updates_per_epoch, schedulers)
 
 

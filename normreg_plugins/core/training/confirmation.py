@@ -10,7 +10,7 @@ from torch import Tensor
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
 from normreg_plugins.core.methods import Target
 from normreg_plugins.core.training.gradient_test import seen_by_gradients
-from normreg_plugins.core.verdicts import Finding, Kind
+from normreg_plugins.core.verdicts import Kind, WeightReport
 
 SCALE_BLIND = (Kind.INVARIANT, Kind.COMPENSATED)
 
@@ -19,21 +19,21 @@ class Confirmation:
     """Keeps what is not confirmed yet, and the error if a promise was found to be false.
 
     Args:
-        findings: by structure.
+        reports: by structure.
         targets: what a method acts on.
         by_gradients: whether targets that the first forward does not show are tested by their gradients.
     """
 
-    def __init__(self, findings: Sequence[Finding], targets: Sequence[Target], by_gradients: bool) -> None:
-        self._findings, self._targets = findings, targets
+    def __init__(self, reports: Sequence[WeightReport], targets: Sequence[Target], by_gradients: bool) -> None:
+        self._reports, self._targets = reports, targets
         self._open = list(targets) if by_gradients else []
         self._mismatch: StructureMismatchError | None = None
         self._any_watched = False
 
-    def first_forward(self, watched: list[Finding]) -> None:
+    def first_forward(self, watched: list[WeightReport]) -> None:
         """Compare with what the first forward showed."""
         try:
-            unseen = compare(self._findings, watched, self._targets)
+            unseen = compare(self._reports, watched, self._targets)
         except StructureMismatchError as mismatch:
             self._mismatch = mismatch
             raise
@@ -67,7 +67,9 @@ class Confirmation:
         )
 
 
-def compare(promised: Sequence[Finding], watched: Sequence[Finding], targets: Sequence[Target]) -> list[Target]:
+def compare(
+    promised: Sequence[WeightReport], watched: Sequence[WeightReport], targets: Sequence[Target]
+) -> list[Target]:
     """Raise where a target turns out to be something else; warn of weights that could have been taken too.
 
     Args:
@@ -78,23 +80,23 @@ def compare(promised: Sequence[Finding], watched: Sequence[Finding], targets: Se
     Returns:
         The targets that this forward left out, as stochastic depth may, or hid, as a compiled part does.
     """
-    found = {finding.layer.name: finding for finding in watched}
+    found = {report.layer.name: report for report in watched}
     unseen = [target for target in targets if not found[target.name].watched]
     for target in targets:
-        promise, finding = target.finding, found[target.name]
-        if target in unseen or promise.kind not in SCALE_BLIND or _keeps(promise, finding):
+        promise, report = target.report, found[target.name]
+        if target in unseen or promise.kind not in SCALE_BLIND or _keeps(promise, report):
             continue
-        through = " through other norm layers or channels" if finding.kind in SCALE_BLIND else ""
+        through = " through other norm layers or channels" if report.kind in SCALE_BLIND else ""
         raise StructureMismatchError(
             f"{target.name}: the structure promised {promise.kind} ({promise.reason}), but the first forward shows "
-            f"{finding.kind}{through} ({finding.reason}). Nothing was updated yet. Pass forward= to attach() so that "
+            f"{report.kind}{through} ({report.reason}). Nothing was updated yet. Pass forward= to attach() so that "
             "the model is watched while it runs, or name the weights with select=."
         )
     _tell_of_missed(promised, found)
     return unseen
 
 
-def _keeps(promised: Finding, watched: Finding) -> bool:
+def _keeps(promised: WeightReport, watched: WeightReport) -> bool:
     """Whether acting on the promise keeps the function: the scale is invisible and the same statistics follow."""
     if watched.kind not in SCALE_BLIND:
         return False
@@ -102,13 +104,13 @@ def _keeps(promised: Finding, watched: Finding) -> bool:
     return all(id(reader.norm) in kept and reader.channels is None for reader in watched.readers)
 
 
-def _tell_of_missed(promised: Sequence[Finding], found: dict[str, Finding]) -> None:
+def _tell_of_missed(promised: Sequence[WeightReport], found: dict[str, WeightReport]) -> None:
     missed = [
-        finding.layer.name
-        for finding in promised
-        if finding.kind not in SCALE_BLIND
-        and found[finding.layer.name].kind in SCALE_BLIND
-        and finding.layer.untouchable is None
+        report.layer.name
+        for report in promised
+        if report.kind not in SCALE_BLIND
+        and found[report.layer.name].kind in SCALE_BLIND
+        and report.layer.not_scalable is None
     ]
     if missed:
         warnings.warn(

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
-from normreg_plugins.core.model import is_untouched, layers_of
-from normreg_plugins.core.verdicts import FilterTrace, Finding, findings_of
+from normreg_plugins.core.model import is_restored, layers_of
+from normreg_plugins.core.verdicts import FilterTrace, WeightReport, reports_of
 
 if hasattr(torch.compiler, "is_compiling"):
     from torch.compiler import is_compiling
@@ -37,7 +37,7 @@ class FirstForward:
     """
 
     def __init__(
-        self, model: nn.Module, begin: Callable[[], None], done: Callable[[list[Finding]], None] | None
+        self, model: nn.Module, begin: Callable[[], None], done: Callable[[list[WeightReport]], None] | None
     ) -> None:
         self._model = weakref.ref(model)
         self._begin_with, self._done = begin, done
@@ -57,7 +57,7 @@ class FirstForward:
     def _begin(self, model: nn.Module, args: Any) -> None:
         if model is not self._model() or not model.training or is_compiling() or self._watch is not None:
             return
-        if is_untouched(model):
+        if is_restored(model):
             return  # someone only looks at what a forward does
         self._begin_with()
         if self._done is None:
@@ -76,7 +76,7 @@ class FirstForward:
         trace, self._trace, self._watch = self._trace, None, None
         if output is not None and trace is not None and self._done is not None:
             self.remove()
-            self._done(findings_of(trace, output))
+            self._done(reports_of(trace, output))
 
 
 def _weak(method: Callable[..., None]) -> Callable[..., None]:

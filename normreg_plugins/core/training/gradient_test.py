@@ -29,7 +29,7 @@ def seen_by_gradients(targets: Sequence[Target], parameters: Iterable[Tensor]) -
     Returns:
         The weights whose scale the gradients seem to see.
     """
-    tested = [t for t in targets if t.finding.kind is Kind.INVARIANT and t.weight.grad is not None]
+    tested = [t for t in targets if t.report.kind is Kind.INVARIANT and t.weight.grad is not None]
     if not tested:
         return []
     sizes = torch.stack([_pull(p).to("cpu", torch.float32) for p in parameters if p.grad is not None])

@@ -50,7 +50,7 @@ class Handle:
         self.left_alone = selection.left_alone
         """Each conv/linear weight that is no target, with the reason."""
         self._optimizer, self._model = optimizer, model
-        self._findings, self._targets = selection.findings, selection.targets
+        self._reports, self._targets = selection.reports, selection.targets
         self._phase = Phase(method, updates_per_epoch)
         self._broken = BrokenFilters()
         spared = spared_from_decay(model, method.decay_on, (target.weight for target in self._targets))
@@ -74,7 +74,7 @@ class Handle:
         ]
         remember(optimizer, self)
         self._start()
-        logger.info("%s acts on %d of %d conv/linear weights", method, len(self._targets), len(self._findings))
+        logger.info("%s acts on %d of %d conv/linear weights", method, len(self._targets), len(self._reports))
 
     @property
     def optimizer(self) -> Optimizer:
@@ -93,14 +93,14 @@ class Handle:
     @property
     def verdicts(self) -> Verdicts:
         """What was found of every conv and linear weight."""
-        return Verdicts(finding.verdict for finding in self._findings)
+        return Verdicts(report.verdict for report in self._reports)
 
     @property
     def norms_at_start(self) -> dict[str, Tensor]:
         """The filter norms of each target before the method first acted; those of a new run, not of a resumed one."""
         return dict(self._begun_with.norms)
 
-    def at_start(self, tell: Callable[[Handle], None]) -> None:
+    def on_first_forward(self, tell: Callable[[Handle], None]) -> None:
         """Call `tell` before the first training forward, when weights are loaded; never in a run that is resumed."""
         self._tell_at_start.append(tell)
 
@@ -147,7 +147,7 @@ class Handle:
         self.detach()
 
     def __repr__(self) -> str:
-        return f"<{self.method!r} on {len(self._targets)} of {len(self._findings)} weights, {self.updates} updates>"
+        return f"<{self.method!r} on {len(self._targets)} of {len(self._reports)} weights, {self.updates} updates>"
 
     @property
     def _sharded(self) -> bool:

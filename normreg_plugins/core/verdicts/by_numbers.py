@@ -25,9 +25,9 @@ from normreg_plugins.core.model import (
     is_norm_layer,
     layers_of,
     repair_statistics_,
-    untouched,
+    restored,
 )
-from normreg_plugins.core.verdicts.by_watching import Forward, findings_by_watching
+from normreg_plugins.core.verdicts.by_tracing import Forward, reports_by_tracing
 from normreg_plugins.core.verdicts.norm_reader import NormReader
 from normreg_plugins.core.verdicts.proof_forward import (
     ForwardRecord,
@@ -65,8 +65,8 @@ def prove_scale_invariant(model: nn.Module, forward: Forward, names: Collection[
     unknown = sorted({*(names or ())} - {layer.name for layer in layers})
     if unknown:
         raise SelectionError(f"no conv or linear weight is named {', '.join(unknown)}")
-    promises = {finding.layer.name: promised_by(finding) for finding in findings_by_watching(model, forward)}
-    with untouched(model), torch.no_grad(), generic_point(model):
+    promises = {report.layer.name: promised_by(report) for report in reports_by_tracing(model, forward)}
+    with restored(model), torch.no_grad(), generic_point(model):
         return _Proof(model, forward, layers, promises).verdicts()
 
 
@@ -92,7 +92,7 @@ class _Proof:
             raise ProofError("forward computed something else the second time, under the same random state")
 
     def verdicts(self) -> Verdicts:
-        called = [layer for layer in self._layers if layer.module in self._plain.called and layer.untouchable is None]
+        called = [layer for layer in self._layers if layer.module in self._plain.called and layer.not_scalable is None]
         kept = self._kept({layer: scaling for layer in called if (scaling := self._promises[layer.name])})
         norms = self._readers_of_all(kept)
         scalings = {layer: self._scaling_of(layer, kept.get(layer)) for layer in called}
@@ -102,8 +102,8 @@ class _Proof:
     def _verdict(self, layer: Layer, scaling: Scaling | None, norms: list[str]) -> Verdict:
         if layer.module not in self._plain.called:
             return Verdict(layer.name, Kind.FREE, (), "this forward never called it")
-        if layer.untouchable is not None:
-            return Verdict(layer.name, Kind.UNSAFE, (), str(layer.untouchable))
+        if layer.not_scalable is not None:
+            return Verdict(layer.name, Kind.UNSAFE, (), str(layer.not_scalable))
         if scaling is not None:
             return Verdict(layer.name, scaling.kind, tuple(norms), scaling.reason)
         if norms:

@@ -20,19 +20,19 @@ from normreg_plugins.core.model import (
     layers_of,
     weight_normalization,
 )
-from normreg_plugins.core.verdicts.finding import Finding, self_normalized
 from normreg_plugins.core.verdicts.norm_reader import NormReader, weakest
 from normreg_plugins.core.verdicts.verdict import Kind
+from normreg_plugins.core.verdicts.weight_report import WeightReport, self_normalized
 
 UNSEEN = "no norm layer is registered right behind it (structure only; pass forward= to look closer)"
 
 Followers = dict[int, list[tuple[str, nn.Module]]]
 
 
-def findings_by_structure(model: nn.Module) -> list[Finding]:
-    """One finding per conv and linear weight, from the order in which modules are registered."""
+def reports_by_structure(model: nn.Module) -> list[WeightReport]:
+    """One report per conv and linear weight, from the order in which modules are registered."""
     followers = _followers(model)
-    return [_finding(layer, followers[id(layer.module)]) for layer in layers_of(model)]
+    return [_report(layer, followers[id(layer.module)]) for layer in layers_of(model)]
 
 
 def _followers(model: nn.Module) -> Followers:
@@ -55,22 +55,22 @@ def _side_by_side(some: nn.Module, others: nn.Module) -> bool:
     return lists and all(map(is_layer, some.children())) and all(map(is_norm_layer, others.children()))
 
 
-def _finding(layer: Layer, followers: list[tuple[str, nn.Module]]) -> Finding:
-    if layer.untouchable is not None:
-        return Finding(layer, Kind.UNSAFE, str(layer.untouchable))
+def _report(layer: Layer, followers: list[tuple[str, nn.Module]]) -> WeightReport:
+    if layer.not_scalable is not None:
+        return WeightReport(layer, Kind.UNSAFE, str(layer.not_scalable))
     by = weight_normalization(layer.module)
     if by is not None:
-        return Finding(layer, *self_normalized(by), weight_normalization=by)
+        return WeightReport(layer, *self_normalized(by), weight_normalization=by)
     for name, module in followers:
         if is_scale_bias(module):
-            return Finding(layer, Kind.FREE, f"{name} is a scale-bias layer, no norm layer", feeds_scale_bias=True)
+            return WeightReport(layer, Kind.FREE, f"{name} is a scale-bias layer, no norm layer", feeds_scale_bias=True)
         if not is_norm_layer(module) or _width(module) != layer.channels:
-            return Finding(layer, Kind.FREE, UNSEEN)
+            return WeightReport(layer, Kind.FREE, UNSEEN)
     readers = tuple(_reader(name, module, layer) for name, module in followers)
     if not readers:
-        return Finding(layer, Kind.FREE, UNSEEN)
+        return WeightReport(layer, Kind.FREE, UNSEEN)
     names = ", ".join(reader.name for reader in readers)
-    return Finding(layer, weakest([r.kind for r in readers]), f"{names} registered right behind it", readers)
+    return WeightReport(layer, weakest([r.kind for r in readers]), f"{names} registered right behind it", readers)
 
 
 def _reader(name: str, norm: nn.Module, layer: Layer) -> NormReader:

@@ -19,8 +19,8 @@ from normreg_plugins.core.model import (
     is_layer,
     is_norm_layer,
     norm_eps,
+    restored,
     same_randomness,
-    untouched,
 )
 
 ALMOST_NO_EPS = 1e-30
@@ -52,7 +52,7 @@ class ForwardRecord:
         hooks = [layer.module.register_forward_hook(self._saw_layer) for layer in layers]
         hooks += [norm.register_forward_hook(self._saw_norm(name)) for name, norm in (norms or {}).items()]
         try:
-            with untouched(model):
+            with restored(model):
                 outputs = forward(model)
         finally:
             for hook in hooks:

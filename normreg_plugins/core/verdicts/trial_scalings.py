@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from normreg_plugins.core.model import Layer
-from normreg_plugins.core.verdicts.finding import Finding
 from normreg_plugins.core.verdicts.norm_reader import NormReader
 from normreg_plugins.core.verdicts.proof_forward import NormCall
 from normreg_plugins.core.verdicts.verdict import Kind
+from normreg_plugins.core.verdicts.weight_report import WeightReport
 
 DRAWS = 3
 """Layers that are scaled together must pass this many draws of factors."""
@@ -52,16 +52,16 @@ class Scaling(NamedTuple):
         }[self.kind]
 
 
-def promised_by(finding: Finding) -> Scaling | None:
-    """How a layer may be scaled if the finding is true."""
-    if finding.kind in (Kind.FREE, Kind.UNSAFE):
+def promised_by(report: WeightReport) -> Scaling | None:
+    """How a layer may be scaled if the report is true."""
+    if report.kind in (Kind.FREE, Kind.UNSAFE):
         return None
-    kind, groups = finding.kind, finding.layer.channels
+    kind, groups = report.kind, report.layer.channels
     if kind in WHOLE:
-        runs = {reader.groups for reader in finding.readers}
+        runs = {reader.groups for reader in report.readers}
         kind, groups = (kind, runs.pop()) if kind is Kind.PER_GROUP and len(runs) == 1 else (Kind.PER_LAYER, 1)
-    frozen = tuple(reader for reader in finding.readers if reader.kind is Kind.COMPENSATED)
-    return Scaling(kind, groups, frozen, bias=any(reader.kind in WHOLE for reader in finding.readers))
+    frozen = tuple(reader for reader in report.readers if reader.kind is Kind.COMPENSATED)
+    return Scaling(kind, groups, frozen, bias=any(reader.kind in WHOLE for reader in report.readers))
 
 
 def codes(number: int) -> list[tuple[float, ...]]:

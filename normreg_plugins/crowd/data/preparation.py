@@ -28,7 +28,7 @@ from normreg_plugins.crowd.data.mat_files import AnnotationError
 from normreg_plugins.crowd.data.mortal_reader import end_with_parent, mortal
 from normreg_plugins.crowd.data.points import CleanPoints, Points, clean_points, neighbour_distances
 from normreg_plugins.crowd.data.resize import bounded_size, checked_bounds, resize, resize_points
-from normreg_plugins.files import DamagedFileError, read_json, replacing, write_json
+from normreg_plugins.files import DamagedFileError, atomic_path, read_json, write_json
 
 SETTINGS_FILE = "settings.json"
 Record = dict[str, Any]
@@ -124,12 +124,12 @@ def _prepare_image(raw: RawImage, folder: Path, settings: Settings, read_points:
 
     picture = folder / f"{raw.name}{settings.suffix}"
     unchanged = old == new and not turned and settings.suffix == ".jpg" and _is_plain_jpeg(raw.picture)
-    with replacing(picture) as unfinished:
+    with atomic_path(picture) as unfinished:
         if unchanged:
             shutil.copyfile(raw.picture, unfinished)  # saving it anew would lose quality
         else:
             Image.fromarray(resize(image, new)).save(unfinished, quality=95, subsampling=0)
-    with replacing(folder / f"{raw.name}.npy") as unfinished:
+    with atomic_path(folder / f"{raw.name}.npy") as unfinished:
         np.save(unfinished, people)
     odd = {
         "points outside": clean.outside,

@@ -11,7 +11,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 from normreg_plugins.hosts.mmengine.random_states import Continuation
 
 BACKEND = "normreg_whole_files"
@@ -22,7 +22,7 @@ class WholeFiles(LocalBackend):
     """The local disk, where a file is the old one or the new one and never half of it."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        with replacing(Path(filepath)) as unfinished:
+        with atomic_path(Path(filepath)) as unfinished:
             unfinished.write_bytes(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:

@@ -24,7 +24,7 @@ def report(handles: Sequence[Handle]) -> None:
     warn_of_untested(MM)
     for handle in handles:
         print_log("\n".join(_short(handle)), logger="current")
-        handle.at_start(_tell_rate)  # only then are the weights loaded
+        handle.on_first_forward(_tell_rate)  # only then are the weights loaded
     _warn_of_stock_average()
     place = _log_dir()
     if place is not None and is_main_process():

@@ -14,7 +14,7 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, colorstr
 
 from normreg_plugins.core import Handle
-from normreg_plugins.files import replacing, write_text
+from normreg_plugins.files import atomic_path, write_text
 from normreg_plugins.hosts.ultralytics.parameter_groups import decayed_counts
 from normreg_plugins.monitor import norm_summary, rate_at_start
 
@@ -26,7 +26,7 @@ class WholePath(type(Path())):  # type: ignore[misc]  # before Python 3.12 Path 
     """A path that the trainer writes checkpoints to: the file is the old one or the new one, never half of it."""
 
     def write_bytes(self, data: Any) -> int:
-        with replacing(Path(self)) as unfinished:
+        with atomic_path(Path(self)) as unfinished:
             return unfinished.write_bytes(data)
 
 
@@ -40,7 +40,7 @@ def copies_of_checkpoints(trainer: BaseTrainer) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             for name, path in paths.items():
-                copy = stack.enter_context(replacing(path))
+                copy = stack.enter_context(atomic_path(path))
                 shutil.copyfile(path, copy)
                 setattr(trainer, name, copy)
             yield

@@ -47,7 +47,7 @@ def test_a_forward_that_only_looks_is_not_the_first_one() -> None:
     net = tiny_net()
     handle = attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
     told = []
-    handle.at_start(told.append)
+    handle.on_first_forward(told.append)
     net.load_state_dict(tiny_net(1).state_dict())
     before = copy.deepcopy(net.state_dict())
     verdicts = find_scale_invariant(net, see_batch)

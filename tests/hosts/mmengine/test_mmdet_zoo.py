@@ -26,7 +26,7 @@ from normreg_plugins.core.errors import SelectionError  # noqa: E402
 from normreg_plugins.core.model import (  # noqa: E402
     filters_of,
     layers_of,
-    untouched,
+    restored,
 )
 from normreg_plugins.core.verdicts.proof_forward import generic_point  # noqa: E402
 
@@ -130,7 +130,7 @@ def might_be_blind(model, forward):
     """The weights whose filters all have a gradient orthogonal to them, or none."""
     frozen = [p for p in model.parameters() if not p.requires_grad]
     model.requires_grad_(True)
-    with untouched(model), torch.no_grad(), generic_point(model), torch.enable_grad():
+    with restored(model), torch.no_grad(), generic_point(model), torch.enable_grad():
         outputs = [t for t in tree_flatten(forward(model))[0] if isinstance(t, torch.Tensor) and t.requires_grad]
         sum((t * torch.randn_like(t)).mean() for t in outputs).backward()
         found = [layer.name for layer in layers_of(model) if orthogonal(layer)]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.evaluation import overlay
-from normreg_plugins.files import replacing
+from normreg_plugins.files import atomic_path
 from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
 
 
@@ -38,5 +38,5 @@ class CrowdVisualizer(Visualizer):
         if out_file is None:
             self.add_image(name, picture, step)
             return
-        with replacing(Path(out_file)) as unfinished:
+        with atomic_path(Path(out_file)) as unfinished:
             Image.fromarray(picture).save(unfinished)

@@ -7,35 +7,35 @@ from typing import Any
 
 from torch import nn
 
-from normreg_plugins.core.model import layers_of, untouched
+from normreg_plugins.core.model import layers_of, restored
 from normreg_plugins.core.verdicts.filter_trace import FilterTrace, Trace
-from normreg_plugins.core.verdicts.finding import Finding, self_normalized
 from normreg_plugins.core.verdicts.norm_reader import NormReader, weakest
 from normreg_plugins.core.verdicts.verdict import Kind
+from normreg_plugins.core.verdicts.weight_report import WeightReport, self_normalized
 
 Forward = Callable[[nn.Module], Any]
 """Runs one training forward of the model it is given, and returns what that forward computes."""
 
 
-def findings_by_watching(model: nn.Module, forward: Forward) -> list[Finding]:
-    """One finding per conv and linear weight; neither the model nor any random state is changed."""
-    with untouched(model):
+def reports_by_tracing(model: nn.Module, forward: Forward) -> list[WeightReport]:
+    """One report per conv and linear weight; neither the model nor any random state is changed."""
+    with restored(model):
         trace = FilterTrace(model, layers_of(model))
         with trace.watching():
             outputs = forward(model)
-        return findings_of(trace, outputs)
+        return reports_of(trace, outputs)
 
 
-def findings_of(trace: FilterTrace, outputs: Any) -> list[Finding]:
-    """Turn the trace of a forward that returned `outputs` into findings."""
-    return [_finding(each, trace.mixed_norms) for each in trace.finish(outputs)]
+def reports_of(trace: FilterTrace, outputs: Any) -> list[WeightReport]:
+    """Turn the trace of a forward that returned `outputs` into reports."""
+    return [_report(each, trace.mixed_norms) for each in trace.finish(outputs)]
 
 
-def _finding(trace: Trace, mixed_norms: set[int]) -> Finding:
+def _report(trace: Trace, mixed_norms: set[int]) -> WeightReport:
     readers = tuple(_merged(trace.readers))
     kind, reason = _kind_and_reason(trace, readers, mixed_norms)
     mixed = any(id(reader.norm) in mixed_norms for reader in readers)
-    return Finding(
+    return WeightReport(
         trace.layer,
         kind,
         reason,
@@ -49,8 +49,8 @@ def _finding(trace: Trace, mixed_norms: set[int]) -> Finding:
 
 def _kind_and_reason(trace: Trace, readers: tuple[NormReader, ...], mixed_norms: set[int]) -> tuple[Kind, str]:
     layer, scale_readers = trace.layer, list(trace.scale_readers)
-    if layer.untouchable is not None:
-        return Kind.UNSAFE, str(layer.untouchable)
+    if layer.not_scalable is not None:
+        return Kind.UNSAFE, str(layer.not_scalable)
     if not trace.calls:
         by = f"read by {scale_readers[0]}" if scale_readers else "this forward never called it"
         return Kind.FREE, f"no norm layer follows: {by}"

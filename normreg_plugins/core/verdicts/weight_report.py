@@ -10,7 +10,7 @@ from normreg_plugins.core.verdicts.verdict import Kind, Verdict
 
 
 @dataclass(eq=False)
-class Finding:
+class WeightReport:
     """One layer, its kind, and the norm layers that read it."""
 
     layer: Layer
