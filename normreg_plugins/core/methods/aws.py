@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
-from normreg_plugins.core.methods.scaling import Scaled, Target, in_one_launch, scale_
-from normreg_plugins.core.model import batches
+from normreg_plugins.core.methods.target import Scaled, Target, scale_
+from normreg_plugins.core.model import elementwise
 from normreg_plugins.core.options import is_number, require
 from normreg_plugins.core.verdicts import WeightReport
 
@@ -22,27 +22,16 @@ Measure = Literal["auto", "norm", "std"]
 def shrink_(targets: Sequence[Target], rates: Sequence[float | Tensor], alpha: float, measure: Measure) -> list[Scaled]:
     """w <- (1 - eta alpha m) w before the gradient step, where m = ||w|| or std(w) (eq. 20-21).
 
-    The factor never goes below 0, because a shrink must not reverse a filter.
-
     Args:
         rates: the learning rate eta of each target.
     """
-    eta = {target.name: rate for target, rate in zip(targets, rates)}
 
-    def scaled(target: Target) -> Scaled:
-        size = target.parts.stds(target.values) if _by_std(target, measure) else target.parts.norms(target.values)
-        factor = (1 - eta[target.name] * alpha * size.nan_to_num(0, 0, 0)).clamp_min_(0)  # eq. 20 and 21
-        return Scaled(target, size, factor)
+    def factor(eta: float | Tensor, m: Tensor) -> Tensor:
+        """At least 0, because a shrink must not reverse a filter; 1 where m is NaN or Inf."""
+        return (1 - eta * alpha * m.nan_to_num(0, 0, 0)).clamp_min_(0)  # eq. 20 and 21
 
-    def all_scaled(batch: Sequence[Target]) -> Iterator[Scaled]:
-        if not batch[0].in_one_launch:
-            yield from map(scaled, batch)
-            return
-        for std in {_by_std(target, measure) for target in batch}:
-            alike = [target for target in batch if _by_std(target, measure) is std]
-            yield from in_one_launch(alike, [eta[t.name] * alpha for t in alike], std=std, shrink=True)
-
-    return scale_(each for batch in batches(targets) for each in all_scaled(batch))
+    sizes = [target.stds() if _by_std(target, measure) else target.norms() for target in targets]
+    return scale_(targets, sizes, elementwise(factor, rates, sizes))
 
 
 def _by_std(target: Target, measure: Measure) -> bool:
@@ -62,7 +51,7 @@ class AdaptiveWeightShrink(Method):
         measure: m, 'norm' for weight-normalized layers, 'std' for weight-standardized ones; 'auto' asks each layer.
         begin, end, unit: the phase, as in `WeightRescaling`.
         decay_on: where the optimizer's weight decay acts, as in `WeightRescaling`; the shrink replaces it.
-        select: names or patterns of weights or layers to act on, in place of the layers that normalize their weight.
+        select: names or patterns of weights or layers to act on, instead of the layers that normalize their weight.
     """
 
     alpha: float = 2.5e-3

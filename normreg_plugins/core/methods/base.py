@@ -8,52 +8,51 @@ from typing import Literal, cast, get_args
 
 from torch import Tensor
 
-from normreg_plugins.core.methods.scaling import Scaled, Target
+from normreg_plugins.core.methods.target import Scaled, Target
 from normreg_plugins.core.model import Per
 from normreg_plugins.core.options import check_names, check_phase, require
 from normreg_plugins.core.verdicts import Kind, WeightReport
 
 Rates = Callable[[], Sequence["float | Tensor"]]
-"""Gives the learning rate of each target."""
+"""Returns the learning rate of each target."""
 TimeUnit = Literal["update", "epoch"]
 DecayOn = Literal["all", "others", "norm_layers", "kernels_and_gammas"]
 """Where the optimizer's weight decay acts: on everything; on all but the method's own weights; only on gamma and beta
 of norm layers; only on conv and linear weights and gammas."""
-UPDATE: TimeUnit = "update"
-ALL: DecayOn = "all"
-FILTER: Per = "filter"
+# Typed constants, because an annotation inside the class would make a setting of a default.
+_UPDATE: TimeUnit = "update"
+_FILTER: Per = "filter"
+_ALL: DecayOn = "all"
 
 
 @dataclass(frozen=True, repr=False)
 class Method:
-    """A method never counts updates and never looks for weights: `attach` does, and calls it at the right moment.
+    """When and how filters change. `attach` counts updates, finds the weights and calls the method.
 
-    The attributes below are defaults. A subclass turns one into a setting by declaring it as a dataclass field.
+    A subclass turns one of the class attributes below into a setting by declaring it as a dataclass field.
 
     Args:
-        select: names or patterns of weights or layers to act on, in place of the method's own choice.
+        select: names or patterns of weights or layers to act on, instead of the method's own choice.
     """
 
     select: str | Iterable[str] | None = field(default=None, kw_only=True)
 
     interval = 1
-    """It acts after every so many updates."""
+    """`after_update` is called after every so many updates."""
     begin = 0
     end = cast("int | None", None)
-    unit = UPDATE
+    unit = _UPDATE
     """It acts after `begin` and until `end`, counted in this unit."""
-    per = FILTER
-    """The parts of a weight that it scales by one factor each."""
+    per = _FILTER
+    """The parts of a weight that get one factor each."""
     output_layers = cast("tuple[str, ...]", ())
     """Weights to take although no norm layer follows them."""
-    decay_on = ALL
+    decay_on = _ALL
     """Where the optimizer's weight decay acts."""
-    keeps = cast("tuple[str, ...]", ())
-    """What `start` puts in `target.kept` of every weight. A state without it is refused when a run is resumed."""
-    skips_on_device = False
-    """It heeds `target.acts`. For any other method the CPU waits for the skip flag of a fused optimizer."""
+    state_keys = cast("tuple[str, ...]", ())
+    """What `start` puts in `target.state` of every weight. A resumed state that lacks it is refused."""
     filter_norm = cast("float | None", None)
-    """The norm that it gives every filter; None if that is not one number. Logs tell what it does to the rate."""
+    """The norm that it gives every filter; None if that is not one number. Logs say what it does to the rate."""
 
     def __post_init__(self) -> None:
         if self.select is not None and not isinstance(self.select, str):
@@ -63,22 +62,22 @@ class Method:
 
     def takes(self, reports: Sequence[WeightReport]) -> list[WeightReport]:
         """The weights it acts on when `select` names none: those whose scale the network cannot see."""
-        return [f for f in reports if f.kind in (Kind.INVARIANT, Kind.COMPENSATED)]
+        return [report for report in reports if report.kind in (Kind.INVARIANT, Kind.COMPENSATED)]
 
     def objection(self, report: WeightReport) -> str:
         """Why it cannot act on a weight that was named; '' if it can."""
         return ""
 
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
-        """Act before the first forward, again if weights are loaded after `attach`; return what was scaled."""
+        """Called before the first forward, again if weights are loaded after `attach`; returns what was scaled."""
         return []
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
-        """Act when the gradients are complete."""
+        """Called when the gradients are complete."""
         return []
 
     def after_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
-        """Act after an update whose number is a multiple of `interval`."""
+        """Called after an update whose number is a multiple of `interval`."""
         return []
 
     def __repr__(self) -> str:

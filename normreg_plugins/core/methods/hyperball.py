@@ -6,6 +6,7 @@ W, and R is the norm that W had when training began (arXiv 2606.16899).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,8 @@ import torch
 from torch import Tensor
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates
-from normreg_plugins.core.methods.scaling import Scaled, Target, scale_
-from normreg_plugins.core.model import Per, safe_factors
+from normreg_plugins.core.methods.target import Scaled, Target, scale_
+from normreg_plugins.core.model import Per, elementwise, safe_factors
 from normreg_plugins.core.options import require
 
 
@@ -22,25 +23,30 @@ from normreg_plugins.core.options import require
 def turn_(targets: Sequence[Target], before: Sequence[Tensor], rates: Sequence[float | Tensor]) -> list[Scaled]:
     """W <- R normalize(W + eta R normalize(u)), with W = `before` and u the step from it to the weight now.
 
-    W has the norm R already. So the filter norms do not change, and running statistics stay as they are.
+    W has the norm R already, so filter norms do not change, and running statistics stay as they are.
     """
-    done = []
-    for target, start, eta in zip(targets, before, rates):
-        weight, parts, radius = target.weight, target.parts, target.kept["radius"]
-        weight.sub_(start)  # u
-        parts.scale_(weight, safe_factors(eta * radius, parts.norms(weight)))  # eta R normalize(u); 0 stays 0
-        weight.add_(start)
-        norms = parts.norms(weight)
-        done.append(Scaled(target, norms, safe_factors(radius, norms)))
-        parts.scale_(weight, done[-1].factor)  # R normalize(...)
-    return done
+    radii = [target.state["radius"] for target in targets]
+    for target, start in zip(targets, before):
+        target.weight.sub_(start)  # u
+    arcs = elementwise(operator.mul, rates, radii)  # eta R
+    for target, start, factor in zip(targets, before, elementwise(safe_factors, arcs, _norms(targets))):
+        view = target.parts.view
+        torch.addcmul(view(start), view(target.weight), factor, out=view(target.weight))  # W + eta R normalize(u)
+    norms = _norms(targets)
+    factors = elementwise(safe_factors, radii, norms)
+    for target, factor in zip(targets, factors):
+        target.parts.scale_(target.weight, factor)  # R normalize(...)
+    return list(map(Scaled, targets, norms, factors))
 
 
 def onto_sphere_(targets: Sequence[Target]) -> list[Scaled]:
     """W <- R normalize(W), for weights that were loaded rounded or averaged; running statistics follow."""
-    norms = [target.parts.norms(target.weight.detach()) for target in targets]
-    factors = [safe_factors(target.kept["radius"], norm) for target, norm in zip(targets, norms)]
-    return scale_(map(Scaled, targets, norms, factors))
+    norms = _norms(targets)
+    return scale_(targets, norms, elementwise(safe_factors, [target.state["radius"] for target in targets], norms))
+
+
+def _norms(targets: Sequence[Target]) -> list[Tensor]:
+    return [target.parts.total_norms(target.weight.detach()) for target in targets]
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,26 +54,26 @@ class Hyperball(Method):
     """After each update, W <- R normalize(W + eta R normalize(u)) (Hyperball, arXiv 2606.16899).
 
     The learning rate is the angle of each update, in radians, whatever the optimizer. Do not use it on weights whose
-    scale the network sees: their norm could never change. It copies each weight for the time of an update.
+    scale the network sees: their norm could never change. It copies each weight during an update.
 
     Args:
         per: 'layer' for one norm per weight, as in the paper, or 'filter'.
         decay_on: where the optimizer's weight decay acts, as in `WeightRescaling`.
-        select: names or patterns of weights or layers to act on, in place of all whose scale the network cannot see.
+        select: names or patterns of weights or layers to act on, instead of all whose scale the network cannot see.
     """
 
     per: Per = "layer"
     decay_on: DecayOn = "others"
 
-    keeps = ("radius",)
+    state_keys = ("radius",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.per in ("layer", "filter"), "per", self.per, "'layer' or 'filter'")
 
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
-        for target in targets:
-            target.kept["radius"] = target.parts.norms(target.weight.detach())
+        for target, norm in zip(targets, _norms(targets)):
+            target.state["radius"] = norm
         return []
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates
-from normreg_plugins.core.methods.scaling import Scaled, Target, scale_, to_radius
-from normreg_plugins.core.model import batches, filters_of
+from normreg_plugins.core.methods.target import Scaled, Target, scale_
+from normreg_plugins.core.model import elementwise, filters_of, safe_factors
 from normreg_plugins.core.options import is_positive, require
 from normreg_plugins.core.verdicts import WeightReport
 
@@ -27,18 +27,20 @@ def center_gradients_(targets: Sequence[Target]) -> None:
 def project_to_sphere_(targets: Sequence[Target], c: float, center: bool) -> list[Scaled]:
     """1^T w = 0 (eq. 2), then w <- sqrt(c) w / ||w|| (eq. 11), for each filter.
 
-    Algorithm 1 relies on centred updates to keep the mean at zero. An adaptive optimizer scales the entries of an
-    update one by one, which breaks that. So the weight itself is centred before it is put on the sphere.
+    Algorithm 1 relies on centred updates to keep the mean at zero. An adaptive optimizer scales each entry of an update
+    differently, which breaks that. So the weight itself is centred before it is projected to the sphere.
     """
-    r = math.sqrt(c)
-    return scale_(each for batch in batches(targets) for each in to_radius(batch, r, center))
+    for target in targets if center else ():
+        target.parts.center_(target.weight)
+    norms = [target.norms() for target in targets]
+    return scale_(targets, norms, elementwise(safe_factors, [math.sqrt(c)] * len(norms), norms))  # sqrt(c) / ||w||
 
 
 @dataclass(frozen=True, repr=False)
 class SphereDescent(Method):
     """Constrained projected gradient descent: filters stay centred and on a sphere (constrained paper, Algorithm 1).
 
-    Made for networks with scale-bias layers in place of norm layers. Do not use it on the weights of a network that
+    Made for networks with scale-bias layers instead of norm layers. Do not use it on the weights of a network that
     has neither: nothing there can make up for filters that never change their norm or mean.
 
     Args:
@@ -46,13 +48,12 @@ class SphereDescent(Method):
         center: the zero-mean constraint; off only for the paper's ablation (Table 3).
         decay_on: where the optimizer's weight decay acts, as in `WeightRescaling`. The paper keeps it on the weights,
             where it only changes the learning rate (eq. 12).
-        select: names or patterns of weights or layers to act on, in place of those that feed a scale-bias layer.
+        select: names or patterns of weights or layers to act on, instead of those that feed a scale-bias layer.
     """
 
     c: float = 2.0
     center: bool = True
     decay_on: DecayOn = "all"
-    skips_on_device = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,7 +17,7 @@ class WeightDecay(Method):
 
     Args:
         decay_on: where the optimizer's weight decay acts; see `WeightRescaling`.
-        select: names or patterns of weights or layers that averages and logs look at.
+        select: names or patterns of weights or layers that averages and logs use.
     """
 
     decay_on: DecayOn = "kernels_and_gammas"

@@ -1,4 +1,4 @@
-"""Weight ReScaling (WRS): every tau updates each filter gets the norm r. Liu et al., WRS paper, Algorithm 1."""
+"""Weight ReScaling (WRS): every tau updates w <- r w / ||w|| for each filter. Liu et al., WRS paper, Algorithm 1."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 
 from normreg_plugins.core.methods.base import DecayOn, Method, Rates, TimeUnit
-from normreg_plugins.core.methods.scaling import Scaled, Target, scale_, to_radius
-from normreg_plugins.core.model import Per, batches, filters_of
+from normreg_plugins.core.methods.target import Scaled, Target, scale_
+from normreg_plugins.core.model import Per, elementwise, filters_of, safe_factors
 from normreg_plugins.core.options import check_names, is_count, is_positive, require
 from normreg_plugins.core.verdicts import WeightReport
 
@@ -20,8 +20,9 @@ Radius = float | Literal["initial"]
 @torch.no_grad()
 def rescale_(targets: Sequence[Target], radius: Radius) -> list[Scaled]:
     """w <- r w / ||w|| for each filter (Algorithm 1, lines 13 and 16; r = 1 in the paper)."""
-    r = "radius" if radius == "initial" else float(radius)
-    return scale_(each for batch in batches(targets) for each in to_radius(batch, r))
+    norms = [target.norms() for target in targets]
+    radii = [target.state["radius"] if radius == "initial" else float(radius) for target in targets]
+    return scale_(targets, norms, elementwise(safe_factors, radii, norms))  # r / ||w||
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,17 +34,17 @@ class WeightRescaling(Method):
     Args:
         interval: tau, in parameter updates. The paper uses 10 to 50 for classification, 10 for DeepLabv3, 1 for CSRNet
             and names none for YOLOv3.
-        radius: r; 1 in the paper. 'initial' lets each filter keep the norm it has when training begins, so that a
-            learning rate that was tuned under weight decay carries over.
+        radius: r; 1 in the paper. 'initial' restores the norm that each filter has when training begins, so that a
+            learning rate that was tuned with weight decay carries over.
         per: 'filter', or 'position' for WRS(IC): each kernel position over the input channels gets the norm `radius`.
             That changes directions, and so the function (Section VI-A, Table II).
         output_layers: names or patterns of layers to rescale although no norm layer follows (Algorithm 1, lines 15-17).
-        begin, end: the phase in which it acts, in `unit`s since the first update; `end=None` means for ever.
+        begin, end: the phase in which it acts, in `unit`s since the first update; `end=None` means to the end.
         unit: 'update' or 'epoch'.
         at_start: also before the first forward. The paper begins at update tau.
         decay_on: where the optimizer's weight decay acts: 'norm_layers' only, as in Algorithm 1 (line 7), or on all
             'others' than the rescaled weights, or on 'all'. 'kernels_and_gammas' is the paper's baseline.
-        select: names or patterns of weights or layers to act on, in place of all whose scale the network cannot see.
+        select: names or patterns of weights or layers to act on, instead of all whose scale the network cannot see.
     """
 
     interval: int = 10
@@ -55,7 +56,6 @@ class WeightRescaling(Method):
     unit: TimeUnit = "update"
     at_start: bool = False
     decay_on: DecayOn = "others"
-    skips_on_device = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,7 +66,7 @@ class WeightRescaling(Method):
         require(self.per in ("filter", "position"), "per", self.per, "'filter' or 'position'")
 
     @property
-    def keeps(self) -> tuple[str, ...]:  # type: ignore[override]
+    def state_keys(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("radius",) if self.radius == "initial" else ()
 
     @property
@@ -81,7 +81,7 @@ class WeightRescaling(Method):
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
         if self.radius == "initial":
             for target in targets:
-                target.kept["radius"] = target.parts.norms(target.weight.detach())
+                target.state["radius"] = target.norms().detach()
             return []
         return rescale_(targets, self.radius) if self.at_start else []
 

@@ -1,13 +1,13 @@
 """What is in the network: layers and norm layers, what one filter is, and forwards that leave no trace."""
 
 from normreg_plugins.core.model.conv_linear import Layer, NotScalable, is_layer, layers_of
-from normreg_plugins.core.model.divided_weight import DividedWeight, batches
 from normreg_plugins.core.model.filters import (
     Filters,
     Per,
-    all_safe_factors,
     at_least_float32,
+    elementwise,
     filters_of,
+    is_sharded,
     is_zero,
     layer_weight,
     safe_factors,
@@ -20,32 +20,30 @@ from normreg_plugins.core.model.norm_layers import (
     is_norm_layer,
     is_scale_bias,
     keeps_channel_statistics,
-    norm_eps,
 )
-from normreg_plugins.core.model.one_launch import scale_each_filter_
-from normreg_plugins.core.model.running_statistics import (
+from normreg_plugins.core.model.shards import full_tensor, full_tensors, local
+from normreg_plugins.core.model.statistics import (
     OTHER_LAYER,
     ScaledInput,
+    norm_eps,
     per_norm_channel,
     repair_statistics_,
 )
-from normreg_plugins.core.model.shards import full_tensors, local, whole
 from normreg_plugins.core.model.weight_normalization import WeightNormalization, weight_normalization
 
 __all__ = [
     "OTHER_LAYER",
-    "DividedWeight",
     "Filters",
     "Layer",
     "NotScalable",
     "Per",
     "ScaledInput",
     "WeightNormalization",
-    "all_safe_factors",
     "at_least_float32",
-    "batches",
+    "elementwise",
     "evaluation_mode",
     "filters_of",
+    "full_tensor",
     "full_tensors",
     "has_running_statistics",
     "is_frozen",
@@ -54,6 +52,7 @@ __all__ = [
     "is_norm_layer",
     "is_restored",
     "is_scale_bias",
+    "is_sharded",
     "is_zero",
     "keeps_channel_statistics",
     "layer_weight",
@@ -65,8 +64,6 @@ __all__ = [
     "restored",
     "safe_factors",
     "same_randomness",
-    "scale_each_filter_",
     "training_mode",
     "weight_normalization",
-    "whole",
 ]

@@ -7,14 +7,13 @@ is axis 0 of a convolution and of a linear layer, and axis 1 of a transposed con
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-
-from normreg_plugins.core.model.shards import is_sharded
 
 Per = Literal["filter", "position", "group", "layer"]
 """Into which parts a weight is divided. Each part has one norm and is scaled by one factor. A part is a filter (one
@@ -33,8 +32,8 @@ class Filters:
     """The weight's shape with output channels on axes of their own."""
     dims: tuple[int, ...]
     """The axes that one part spans."""
-    together: int
-    """The number of filters in one part: 1, except for groups and whole layers."""
+    filters_per_part: int
+    """1, except for groups and layers."""
 
     def view(self, weight: Tensor) -> Tensor:
         """The weight with output channels on axes of their own. All methods take it for the weight."""
@@ -43,17 +42,21 @@ class Filters:
     @property
     def fan_in(self) -> int:
         """Entries of one filter."""
-        return math.prod(self.shape[d] for d in self.dims) // self.together
+        return math.prod(self.shape[d] for d in self.dims) // self.filters_per_part
 
     def norms(self, weight: Tensor) -> Tensor:
         """The norm of each part, in float32 at least. Reduced axes stay, with size 1.
 
         The norm of a part with several filters is the root mean square of their norms.
         """
-        norms = torch.linalg.vector_norm(
+        norms = self.total_norms(weight)
+        return norms if self.filters_per_part == 1 else norms / math.sqrt(self.filters_per_part)
+
+    def total_norms(self, weight: Tensor) -> Tensor:
+        """The norm of all entries of each part."""
+        return torch.linalg.vector_norm(
             self.view(weight), dim=self.dims, keepdim=True, dtype=at_least_float32(weight.dtype)
         )
-        return norms if self.together == 1 else norms / math.sqrt(self.together)
 
     def means(self, weight: Tensor) -> Tensor:
         """The mean of each part's entries, reduced axes kept; float32 at least."""
@@ -67,19 +70,19 @@ class Filters:
     def scale_(self, weight: Tensor, factors: Tensor) -> None:
         self.view(weight).mul_(factors)
 
-    def center_(self, weight: Tensor, only_if: Tensor | None = None) -> None:
-        """Subtract each part's mean (constrained paper, eq. 2: 1^T w = 0).
-
-        Args:
-            only_if: a bool on the weight's device. If it is False, the weight stays as it is.
-        """
-        means = self.means(weight)
-        self.view(weight).sub_(means if only_if is None else torch.where(only_if, means, 0.0))
+    def center_(self, weight: Tensor) -> None:
+        """w <- w - mean(w), so that 1^T w = 0 (constrained paper, eq. 2)."""
+        self.view(weight).sub_(self.means(weight))
 
     def per_channel(self, factors: Tensor) -> Tensor:
         """One factor per output channel, in the order of the channels of the layer's output."""
         flat = factors.flatten()
-        return flat if self.together == 1 else flat.repeat_interleave(self.together)
+        return flat if self.filters_per_part == 1 else flat.repeat_interleave(self.filters_per_part)
+
+
+def is_sharded(values: Tensor | None) -> bool:
+    """Whether this is a tensor that FSDP2 divided among processes (a DTensor)."""
+    return hasattr(values, "full_tensor")
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
@@ -124,25 +127,43 @@ def layer_weight(module: nn.Module) -> nn.Parameter:
 
 def is_zero(norms: Tensor) -> Tensor:
     """Which filters have no direction: they are zero, or so small that their square underflows."""
-    return norms <= zero_up_to(norms)
+    return norms < zero_below(norms)
 
 
-def zero_up_to(norms: Tensor) -> float:
-    """The greatest filter norm that counts as zero."""
+def zero_below(norms: Tensor) -> float:
+    """The smallest filter norm that does not count as zero."""
     return float(torch.finfo(norms.dtype).tiny ** 0.5)
 
 
 def safe_factors(target: Tensor | float, norms: Tensor) -> Tensor:
-    """target / norms; 1 for a filter that is zero, which has no direction, or that holds NaN or Inf."""
-    usable = (norms > zero_up_to(norms)) & (norms < math.inf)
-    return torch.where(usable, target / norms, torch.ones_like(norms))  # ones_like: also where weights are sharded
+    """target / norms; 1 for a filter that is zero, which has no direction, or that contains NaN or Inf."""
+    return (target / norms).masked_fill_(is_zero(norms.nan_to_num(0, 0, 0)), 1.0)
 
 
-def all_safe_factors(targets: float | Sequence[Tensor], norms: Sequence[Tensor]) -> list[Tensor]:
-    """`safe_factors` of several weights; in one operation if all have the same target and none is sharded."""
-    if not isinstance(targets, float):
-        return list(map(safe_factors, targets, norms))
-    if len(norms) == 1 or is_sharded(norms[0]):  # to join shards, the ranks would exchange them one by one
-        return [safe_factors(targets, each) for each in norms]
-    flat = safe_factors(targets, torch.cat([n.flatten() for n in norms]))
-    return [factors.view_as(n) for factors, n in zip(flat.split([n.numel() for n in norms]), norms)]
+def elementwise(
+    function: Callable[[Any, Tensor], Tensor], values: Sequence[float | Tensor], sizes: Sequence[Tensor]
+) -> list[Tensor]:
+    """`function(value, size)` for each weight, in one call for all weights of one dtype, device and value.
+
+    On a GPU each call launches kernels, so a few calls on long vectors beat one call per weight.
+
+    Args:
+        values: for each weight one number, a tensor of one number, or a tensor with one number for each part.
+        sizes: for each weight one number for each part.
+    """
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for place, (value, size) in enumerate(zip(values, sizes)):
+        shared = value if not isinstance(value, Tensor) else id(value) if value.ndim == 0 else None
+        alone = place if is_sharded(size) else None  # joining shards would need communication
+        groups[alone, size.dtype, size.device, shared].append(place)
+    results: dict[int, Tensor] = {}
+    for places in groups.values():
+        value, group = values[places[0]], [sizes[place] for place in places]
+        if len(group) == 1:
+            results[places[0]] = function(value, group[0])
+            continue
+        if isinstance(value, Tensor) and value.ndim:
+            value = torch.cat([torch.as_tensor(values[place]).flatten() for place in places])
+        joined = function(value, torch.cat([size.flatten() for size in group]))
+        results.update(zip(places, map(Tensor.view_as, joined.split([size.numel() for size in group]), group)))
+    return [results[place] for place in range(len(sizes))]

@@ -43,10 +43,6 @@ def is_frozen(norm: nn.Module) -> bool:
     return not norm.training or not hasattr(norm, "momentum")
 
 
-def norm_eps(module: nn.Module) -> float:
-    return float(getattr(module, "eps", 0.0) or 0.0)
-
-
 def is_scale_bias(module: nn.Module) -> bool:
     """Whether this is a scale-bias layer, which takes the place of a norm layer (constrained paper, eq. 6-7).
 

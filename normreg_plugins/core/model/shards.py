@@ -1,4 +1,4 @@
-"""Tensors that FSDP2 shards. Shards of a weight hold whole filters; the norm layers behind it are not sharded."""
+"""Tensors that FSDP2 shards. A shard holds complete filters; norm layers are not sharded."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.functional import pad
 
-
-def is_sharded(values: Tensor | None) -> bool:
-    return hasattr(values, "full_tensor")
+from normreg_plugins.core.model.filters import is_sharded
 
 
 def local(values: Tensor) -> Tensor:
@@ -20,16 +18,16 @@ def local(values: Tensor) -> Tensor:
     return values.to_local() if hasattr(values, "to_local") else values
 
 
-def whole(values: Tensor) -> Tensor:
-    """All of a sharded tensor."""
+def full_tensor(values: Tensor) -> Tensor:
+    """All of a sharded tensor; any other tensor as it is."""
     return values.full_tensor() if hasattr(values, "full_tensor") else values
 
 
 def full_tensors(values: Sequence[Tensor | None]) -> list[Any]:
-    """All of each vector. The ranks exchange those that are sharded alike in one message, not one by one."""
+    """`full_tensor` of each vector. Those that are sharded alike are gathered in one message."""
     sharded: list[Any] = [each for each in values if is_sharded(each)]
     if not sharded or not _are_alike(sharded):
-        return [each if each is None else whole(each) for each in values]
+        return [each if each is None else full_tensor(each) for each in values]
     mesh, placements = sharded[0].device_mesh, sharded[0].placements
     (dim,) = (index for index, placement in enumerate(placements) if placement.is_shard())
     ranks = mesh.size(dim)

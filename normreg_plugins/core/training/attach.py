@@ -11,11 +11,11 @@ from torch.optim import LBFGS, Optimizer
 
 from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.methods import Method
-from normreg_plugins.core.training.compiled_steps import keep_step_hooks
 from normreg_plugins.core.training.confirmation import Confirmation
 from normreg_plugins.core.training.handle import Handle, handle_of
-from normreg_plugins.core.training.phase import PerEpoch
+from normreg_plugins.core.training.old_torch import keep_step_hooks
 from normreg_plugins.core.training.selection import select_targets
+from normreg_plugins.core.training.steps import PerEpoch
 from normreg_plugins.core.verdicts import Forward, Verdicts, find, overruled
 
 
@@ -33,19 +33,19 @@ def attach(
     """Let `method` act around every update of `optimizer` until `handle.detach()`.
 
     Create the optimizer, attach, then create the learning rate scheduler: attach may split parameter groups. On resume,
-    attach before `optimizer.load_state_dict`, which wants the same groups. The optimizer's state holds the update
-    count.
+    attach before `optimizer.load_state_dict`, which expects the same groups. Checkpoints of the optimizer carry the
+    update count.
 
     Args:
         select: short for the method's own `select`: names or patterns of weights or layers to act on.
         forward: a callable that runs one training forward of the model it is given. With it the weights are chosen by
             what that forward shows. Without it they are chosen by structure, and the first real training forward is
-            watched. If that contradicts the structure, an error names the weight before anything is updated.
-        proof: what `prove_scale_invariant` found of this model. Where it differs, numbers overrule what was watched or
-            promised. Numbers do not tell which statistics follow a weight; only a forward does.
-        updates_per_epoch: needed by a method whose phase is given in epochs; a callable is asked at the first update.
-        schedulers: learning rate schedulers that exist already. Where a parameter group must be split, the lists they
-            keep for each group grow with it.
+            traced. If that contradicts the structure, an error names the weight before anything is updated.
+        proof: what `prove_scale_invariant` found for this model. Where it differs, it overrules the structure or the
+            traced forward. A proof does not say which statistics follow a weight; only a forward does.
+        updates_per_epoch: needed by a method whose phase is given in epochs; a callable is called at the first update.
+        schedulers: learning rate schedulers that exist already. Where a parameter group is split, the lists that they
+            keep per group grow with it.
     """
     refuse_unsound(optimizer, model, method)
     if select is not None:
@@ -62,7 +62,7 @@ def attach(
 
 
 def refuse_unsound(optimizer: Any, model: nn.Module, method: Any) -> None:
-    """Say early what cannot work."""
+    """Refuses what cannot work, with the way out."""
     if not isinstance(method, Method):
         raise AttachError(f"method={method!r}: must be a method such as WeightRescaling(interval=10)")
     if not isinstance(optimizer, Optimizer):
@@ -70,7 +70,7 @@ def refuse_unsound(optimizer: Any, model: nn.Module, method: Any) -> None:
         raise AttachError(f"optimizer={type(optimizer).__name__}: must be a torch.optim.Optimizer{hint}")
     if isinstance(optimizer, LBFGS):
         raise AttachError(
-            "LBFGS evaluates its closure many times in one step and learns curvature from the differences; moving "
+            "LBFGS evaluates its closure many times in one step and learns curvature from the differences; changing "
             "weights in between would falsify both. Use an optimizer that takes one gradient per step."
         )
     if handle_of(optimizer) is not None:
@@ -79,7 +79,7 @@ def refuse_unsound(optimizer: Any, model: nn.Module, method: Any) -> None:
         if type(module).__name__ == "FullyShardedDataParallel":
             raise AttachError(
                 "FSDP1 keeps weights in flat pieces that cut through filters. Shard with FSDP2 "
-                "(torch.distributed.fsdp.fully_shard), which keeps filters whole, or train with DDP."
+                "(torch.distributed.fsdp.fully_shard), which does not cut filters, or train with DDP."
             )
     for name, parameter in model.named_parameters():
         if hasattr(parameter, "ds_id"):

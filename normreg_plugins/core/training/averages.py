@@ -1,8 +1,8 @@
 """Make a correct network of averaged weights (EMA, SWA).
 
-Two things are wrong with the mean of several networks. The mean of filters of norm 1 that differ in direction has a
-norm below 1. And the running statistics that come with it belong to other filters. To restore the filter norms takes no
-data, but the statistics stay wrong for the new directions. Statistics that are measured on batches fit any weights.
+Two things are wrong with the mean of several networks. The mean of unit filters that differ in direction is shorter
+than 1, and the averaged running statistics belong to other filters. Restoring the norms needs no data, but leaves the
+statistics wrong for the new directions. Statistics measured on batches fit any weights.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from normreg_plugins.core.verdicts import Forward
 def correct_average_(
     averaged: nn.Module, model: nn.Module, names: Iterable[str], forwards: Iterable[Forward] = ()
 ) -> None:
-    """Give each filter of `averaged` the norm it has in `model`, and its norm layers running statistics that fit.
+    """Give each filter of `averaged` the norm it has in `model`, and its norm layers matching running statistics.
 
     Call it after the average was updated, before it is evaluated or saved; any number of times.
 
@@ -53,7 +53,7 @@ def correct_average_(
 
 @torch.no_grad()
 def match_norms_(averaged: nn.Module, model: nn.Module, names: Iterable[str]) -> None:
-    """Give each filter of the named weights of `averaged` the norm it has in `model`; broken filters stay."""
+    """Give each filter of the named weights of `averaged` the norm it has in `model`; filters with NaN or Inf stay."""
     theirs, ours = dict(model.named_modules()), dict(averaged.named_modules())
     for name in names:
         owner = name.rpartition(".")[0]
@@ -82,8 +82,8 @@ def measuring_statistics(norms: Iterable[nn.Module], momentum: float | None = No
     """Let forwards measure the running statistics of these norm layers, as in training.
 
     Args:
-        momentum: how much each batch counts; None for a plain mean over the batches, in place of what was there. A norm
-            layer that no forward reaches keeps its statistics.
+        momentum: how much each batch counts; None for a plain mean over the batches instead of the running average. A
+            norm layer that no forward reaches keeps its statistics.
     """
     before = [(norm, norm.momentum, norm.training) for norm in norms]
     for norm, _, _ in before:

@@ -1,22 +1,29 @@
-"""Compare what the structure promised with the first real forward, before the first update acts on it."""
+"""Compare what the structure promised with the first real forward and its gradients, before the first update."""
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
 from normreg_plugins.core.methods import Target
-from normreg_plugins.core.training.gradient_test import seen_by_gradients
 from normreg_plugins.core.verdicts import Kind, WeightReport
 
 SCALE_BLIND = (Kind.INVARIANT, Kind.COMPENSATED)
+RADIAL_LIMIT = 0.25
+"""Above this the loss sees the scale. 1 is the radial share of a random gradient. The radial share of an invariant
+weight's gradient is rounding error: about 1e-5 in float32, below 0.1 under bfloat16 autocast."""
+NEGLIGIBLE = 1e-3
+"""A gradient whose pull is below this part of the strongest one is mostly rounding error."""
 
 
 class Confirmation:
-    """Keeps what is not confirmed yet, and the error if a promise was found to be false.
+    """What is not confirmed yet, and the error if a promise was found to be false.
 
     Args:
         reports: by structure.
@@ -28,83 +35,90 @@ class Confirmation:
         self._reports, self._targets = reports, targets
         self._open = list(targets) if by_gradients else []
         self._mismatch: StructureMismatchError | None = None
-        self._any_watched = False
+        self.saw_forward = False
+        """Whether the first forward showed any target."""
 
-    def first_forward(self, watched: list[WeightReport]) -> None:
-        """Compare with what the first forward showed."""
+    def first_forward(self, traced: list[WeightReport]) -> None:
+        """Compares with what the first forward showed."""
         try:
-            unseen = compare(self._reports, watched, self._targets)
+            unseen = compare(self._reports, traced, self._targets)
         except StructureMismatchError as mismatch:
             self._mismatch = mismatch
             raise
         self._open = [target for target in self._open if target in unseen]
-        self._any_watched = len(unseen) < len(self._targets)
+        self.saw_forward = len(unseen) < len(self._targets)
 
-    def before_update(self, parameters: Callable[[], Iterable[Tensor]]) -> None:
-        """Raise if a promise was found to be false; test by their gradients the targets still open."""
+    def before_update(self, optimizer: Optimizer) -> bool:
+        """Raises if a promise was found to be false; tests the targets still open by their gradients.
+
+        Returns whether nothing is open any more.
+        """
         if self._mismatch is not None:
             raise self._mismatch  # also if the error was caught at the forward, nothing may be updated
         ready = [target for target in self._open if target.weight.grad is not None]
         if ready:
             self._open = [target for target in self._open if target not in ready]
-            self._by_gradients(ready, seen_by_gradients(ready, parameters()))
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            self._report(ready, seen_by_gradients(ready, parameters))
+        return not self._open
 
-    def _by_gradients(self, tested: list[Target], suspects: list[str]) -> None:
+    def _report(self, tested: list[Target], suspects: list[str]) -> None:
         found = "the gradients agree"
         if suspects:
             found = f"{', '.join(suspects)}: the gradient has a part along the weight, so the loss sees its scale"
-            if self._any_watched:
+            if self.saw_forward:
                 raise StructureMismatchError(
                     f"{found}, against what the structure promised. Name weights with select=."
                 )
-            found += ", or it holds more than the loss (a penalty, noise)"
+            found += ", or it contains more than the loss (a penalty, noise)"
+        others = f" and {len(tested) - 1} more targets" if len(tested) > 1 else ""
         warnings.warn(
-            f"The first training forward did not show {tested[0].name} and {len(tested) - 1} more targets: the model "
-            "is compiled, or only its parts were called, or the forward left them out. They were chosen by structure "
-            f"and tested by their gradients only; {found}. Pass forward= to attach() so that a forward is watched.",
+            f"The first training forward did not show {tested[0].name}{others}: the model is compiled, or only parts "
+            "of it were called, or the forward left them out. They were chosen by structure and tested only by their "
+            f"gradients; {found}. Pass forward= to attach() to trace a forward.",
             UnconfirmedWarning,
             stacklevel=2,
         )
 
 
 def compare(
-    promised: Sequence[WeightReport], watched: Sequence[WeightReport], targets: Sequence[Target]
+    promised: Sequence[WeightReport], traced: Sequence[WeightReport], targets: Sequence[Target]
 ) -> list[Target]:
-    """Raise where a target turns out to be something else; warn of weights that could have been taken too.
+    """Raises where a target turns out to be something else; warns of weights that could have been taken too.
 
     Args:
         promised: by structure.
-        watched: on a forward.
+        traced: from a forward.
         targets: what a method already acts on.
 
     Returns:
         The targets that this forward left out, as stochastic depth may, or hid, as a compiled part does.
     """
-    found = {report.layer.name: report for report in watched}
+    found = {report.layer.name: report for report in traced}
     unseen = [target for target in targets if not found[target.name].watched]
     for target in targets:
         promise, report = target.report, found[target.name]
-        if target in unseen or promise.kind not in SCALE_BLIND or _keeps(promise, report):
+        if target in unseen or promise.kind not in SCALE_BLIND or _agrees(promise, report):
             continue
         through = " through other norm layers or channels" if report.kind in SCALE_BLIND else ""
         raise StructureMismatchError(
             f"{target.name}: the structure promised {promise.kind} ({promise.reason}), but the first forward shows "
-            f"{report.kind}{through} ({report.reason}). Nothing was updated yet. Pass forward= to attach() so that "
-            "the model is watched while it runs, or name the weights with select=."
+            f"{report.kind}{through} ({report.reason}). Nothing was updated yet. Pass forward= to attach() to choose "
+            "by a traced forward, or name the weights with select=."
         )
-    _tell_of_missed(promised, found)
+    _warn_of_missed(promised, found)
     return unseen
 
 
-def _keeps(promised: WeightReport, watched: WeightReport) -> bool:
+def _agrees(promised: WeightReport, traced: WeightReport) -> bool:
     """Whether acting on the promise keeps the function: the scale is invisible and the same statistics follow."""
-    if watched.kind not in SCALE_BLIND:
+    if traced.kind not in SCALE_BLIND:
         return False
-    kept = {id(reader.norm) for reader in promised.readers}
-    return all(id(reader.norm) in kept and reader.channels is None for reader in watched.readers)
+    followed = {id(reader.norm) for reader in promised.readers}
+    return all(id(reader.norm) in followed and reader.channels is None for reader in traced.readers)
 
 
-def _tell_of_missed(promised: Sequence[WeightReport], found: dict[str, WeightReport]) -> None:
+def _warn_of_missed(promised: Sequence[WeightReport], found: dict[str, WeightReport]) -> None:
     missed = [
         report.layer.name
         for report in promised
@@ -120,3 +134,39 @@ def _tell_of_missed(promised: Sequence[WeightReport], found: dict[str, WeightRep
             UnconfirmedWarning,
             stacklevel=2,
         )
+
+
+@torch.no_grad()
+def seen_by_gradients(targets: Sequence[Target], parameters: Iterable[Tensor]) -> list[str]:
+    """Lemma 3.1 of the WRS paper as a test: the gradient of a scale invariant filter is orthogonal to it.
+
+    It serves a model whose forward could not be traced, and waits for the GPU once. Compensated weights are not tested,
+    because the lemma does not apply to frozen norm layers. Nor are weights whose gradient is tiny beside the gradients
+    of all `parameters`, because rounding errors have any direction.
+
+    Returns:
+        The weights whose scale the gradients seem to see.
+    """
+    tested = [t for t in targets if t.report.kind is Kind.INVARIANT and t.weight.grad is not None]
+    if not tested:
+        return []
+    sizes = torch.stack([_pull(p).to("cpu", torch.float32) for p in parameters if p.grad is not None])
+    shares = torch.stack([_radial_share(t).to("cpu", torch.float32) for t in tested])
+    pulls = torch.stack([_pull(t.weight).to("cpu", torch.float32) for t in tested])
+    seen = (shares > RADIAL_LIMIT) & (pulls > NEGLIGIBLE * sizes.max()) & shares.isfinite()
+    return [target.name for target, yes in zip(tested, seen.tolist()) if yes]
+
+
+def _radial_share(target: Target) -> Tensor:
+    """|<g, w>| / (||g|| ||w||) over all filters, relative to that of a random gradient: 1 / sqrt(fan-in)."""
+    assert target.weight.grad is not None
+    weight, grad = (target.filters.view(x).float() for x in (target.weight, target.weight.grad))
+    direction = weight / target.filters.norms(weight).clamp_min(1e-30)
+    radial = (grad * direction).sum(target.filters.dims)
+    return radial.norm() / grad.norm().clamp_min(1e-30) * math.sqrt(target.filters.fan_in)
+
+
+def _pull(parameter: Tensor) -> Tensor:
+    """||g|| ||w||: how much the loss depends on a parameter, whatever its scale."""
+    assert parameter.grad is not None
+    return parameter.grad.float().norm() * parameter.float().norm()

@@ -1,4 +1,4 @@
-"""Watch the first training forward of a model, then stop watching."""
+"""Trace the first training forward of a model, then remove the hooks."""
 
 from __future__ import annotations
 
@@ -7,33 +7,27 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
 from normreg_plugins.core.model import is_restored, layers_of
+from normreg_plugins.core.training.old_torch import is_compiling
 from normreg_plugins.core.verdicts import FilterTrace, WeightReport, reports_of
 
-if hasattr(torch.compiler, "is_compiling"):
-    from torch.compiler import is_compiling
-else:  # torch < 2.3; the compiler recognises its own function only
-    from torch._dynamo.external_utils import is_compiling
-
-
-_watching: set[FirstForward] = set()
+_tracing: set[FirstForward] = set()
 """Kept alive while a forward runs: if the optimizer and all that hangs on it were collected in the middle of it, the
 trace would be taken off torch's stack of modes at the wrong place, and could stay on for good."""
 
 
 class FirstForward:
-    """Watches the first training forward of a model, then takes itself off.
+    """Traces the first training forward of a model, then removes its hooks.
 
     Its hooks are torch's global ones, not the model's own: the model stays plain, and so do its copies and pickles.
 
     Args:
         begin: called before that forward.
-        done: called after it with what was seen; None if nothing is to be watched.
+        done: called after it with the reports; None if nothing has to be traced.
     """
 
     def __init__(
@@ -42,9 +36,9 @@ class FirstForward:
         self._model = weakref.ref(model)
         self._begin_with, self._done = begin, done
         self._trace: FilterTrace | None = None
-        self._watch: AbstractContextManager | None = None
+        self._running: AbstractContextManager | None = None
         self._handles: list[RemovableHandle] = []
-        if not hasattr(model, "_orig_mod"):  # a compiled model shows nothing, and torch warns of global hooks on it
+        if not hasattr(model, "_orig_mod"):  # a compiled model cannot be traced, and torch warns of global hooks on it
             self._handles = [
                 register_module_forward_pre_hook(_weak(self._begin)),
                 register_module_forward_hook(_weak(self._finish), always_call=True),
@@ -55,25 +49,25 @@ class FirstForward:
         _remove_all(self._handles)
 
     def _begin(self, model: nn.Module, args: Any) -> None:
-        if model is not self._model() or not model.training or is_compiling() or self._watch is not None:
+        if model is not self._model() or not model.training or is_compiling() or self._running is not None:
             return
         if is_restored(model):
-            return  # someone only looks at what a forward does
+            return  # this forward only serves to trace or prove something
         self._begin_with()
         if self._done is None:
             self.remove()
             return
         self._trace = FilterTrace(model, layers_of(model))
-        self._watch = self._trace.watching()
-        self._watch.__enter__()
-        _watching.add(self)
+        self._running = self._trace.watching()
+        self._running.__enter__()
+        _tracing.add(self)
 
     def _finish(self, model: nn.Module, args: Any, output: Any) -> None:
-        if model is not self._model() or self._watch is None or is_compiling():
+        if model is not self._model() or self._running is None or is_compiling():
             return
-        self._watch.__exit__(None, None, None)
-        _watching.discard(self)
-        trace, self._trace, self._watch = self._trace, None, None
+        self._running.__exit__(None, None, None)
+        _tracing.discard(self)
+        trace, self._trace, self._running = self._trace, None, None
         if output is not None and trace is not None and self._done is not None:
             self.remove()
             self._done(reports_of(trace, output))

@@ -42,14 +42,14 @@ def select_targets(reports: Sequence[WeightReport], method: Method, optimizer: O
 
 
 def _target(report: WeightReport, per: Per) -> Target:
-    """A target, divided as `per` says. Filters of which a norm layer computes one statistic form one part."""
+    """A target, divided as `per` says. Filters that share one statistic of a norm layer form one part."""
     groups = {reader.groups for reader in report.readers}
     if report.kind is Kind.PER_GROUP:
         per = "group" if len(groups) == 1 else "layer"
     elif report.kind is Kind.PER_LAYER:
         per = "layer"
     module = report.layer.module
-    return Target(report.layer, filters_of(module, per, max(groups, default=1)), filters_of(module), report=report)
+    return Target(report, filters_of(module, per, max(groups, default=1)), filters_of(module))
 
 
 def _matches(pattern: str, report: WeightReport) -> bool:
@@ -88,5 +88,5 @@ def _nothing_selected(reports: Sequence[WeightReport], method: Method, why_not: 
     reasons = list(obstacles) or list(dict.fromkeys(f"{f.kind}: {f.reason}" for f in reports))
     return (
         f"{method!r} finds no weight to act on among {len(reports)} conv/linear weights ({'; '.join(reasons[:3])}). "
-        "Name weights with select=, or pass forward= so that the model is watched while it runs."
+        "Name weights with select=, or pass forward= to trace a forward."
     )

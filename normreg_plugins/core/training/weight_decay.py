@@ -1,4 +1,4 @@
-"""Take weight decay off some parameters of an optimizer, and put it back."""
+"""Turn weight decay off for some parameters of an optimizer, and on again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class WeightDecayOff:
     """Weight decay 0 for `parameters`, in as few parameter groups as it takes.
 
     Args:
-        schedulers: those that exist already. What they keep for a group that is split, they keep for both parts.
+        schedulers: those that exist already. Their values for a group that is split apply to both parts.
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Iterable[Tensor], schedulers: Sequence[Any] = ()) -> None:
@@ -62,7 +62,7 @@ class WeightDecayOff:
         return [i for i, p in enumerate(group["params"]) if id(p) in self._spared]
 
     def _take_out(self, place: int, group: dict[str, Any]) -> None:
-        """Move spared parameters to a group of their own, out of a group that also holds others."""
+        """Moves spared parameters from a group that also has others to a group of their own."""
         if "initial_lr" in group and not self._schedulers:
             raise AttachError(
                 f"parameter group {place} (weight decay {group['weight_decay']}) must be split, because some of its "
@@ -81,7 +81,7 @@ class WeightDecayOff:
         self._split.append(place)
 
     def _enforce(self, optimizer: Optimizer) -> None:
-        """A checkpoint written without us brings weight decay back; take it off again."""
+        """A checkpoint written without a method brings weight decay back; turn it off again."""
         for group in optimizer.param_groups:
             if group.get("weight_decay") and len(self._share(group)) == len(group["params"]) > 0:
                 group["weight_decay"] = type(group["weight_decay"])(0)
@@ -109,7 +109,7 @@ PER_GROUP = (
 
 
 def _grow(scheduler: Any, place: int, groups: int) -> None:
-    """Let a scheduler keep for both parts of a group what it kept for the group.
+    """Repeats a scheduler's values of a group for the group that was split from it.
 
     A wrapped optimizer, as mmengine's, may count groups of its own behind those of the optimizer.
     """

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from normreg_plugins import SphereDescent, WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
-from normreg_plugins.core.training.gradient_test import _radial_share
+from normreg_plugins.core.training.confirmation import _radial_share
 
 EVERY_UPDATE = WeightRescaling(interval=1)
 
@@ -185,7 +185,7 @@ class TestTestedByGradients:
         net = Net(lambda n, x: n.bn(n.conv(x)), conv=conv(), bn=bn())
         optimizer = SGD(net.parameters(), lr=1e-3)
         attach(optimizer, net, EVERY_UPDATE)
-        with pytest.warns(UnconfirmedWarning, match="gradients only"):
+        with pytest.warns(UnconfirmedWarning, match="only by their gradients"):
             self.step_by_parts(net, optimizer, lambda n, x: F.silu(n.bn(n.conv(x))))
         assert are_unit(net, "conv.weight")
 

@@ -1,11 +1,16 @@
-"""What counts as an update: accumulated batches and closures."""
+"""What counts as an update: accumulated batches, closures, and steps that a gradient scaler skips."""
 
 import pytest
 import torch
-from helpers.training import are_unit, lengths, loss_on, same_state, see_batch, tiny_net, train
-from torch.optim import SGD, Adam
+from helpers.optimizers import FUSED_ON_CPU
+from helpers.training import are_unit, lengths, loss_on, same_state, see_batch, tiny_net, train, unit_after
+from torch import nn
+from torch.optim import SGD, Adam, AdamW
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+
+needs_cpu_scaler = pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="torch.amp.GradScaler: torch >= 2.3")
+needs_fused = pytest.mark.skipif(not FUSED_ON_CPU, reason="fused optimizers on a CPU: torch >= 2.4")
 
 
 def test_accumulated_batches_are_one_update() -> None:
@@ -82,3 +87,76 @@ class TestClosures:
         optimizer.step(closure)
         assert torch.allclose(net[0].weight, before, atol=1e-6)
         assert not net[0].weight.grad.any()
+
+
+@needs_cpu_scaler
+class TestGradScaler:
+    """A skipped step is no update. It must change neither the count nor the weights nor their statistics."""
+
+    METHODS = (WeightRescaling(interval=3), AdaptiveWeightShrink(alpha=0.2), SphereDescent())
+
+    @staticmethod
+    def run(net: nn.Module, optimizer: torch.optim.Optimizer, overflows: set[int], updates: int) -> None:
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+        for index in range(updates):
+            optimizer.zero_grad()
+            scaler.scale(loss_on(net, index)).backward()
+            if index in overflows:
+                net[8].weight.grad[0, 0] = torch.inf
+            before = {name: p.detach().clone() for name, p in net.named_parameters()}
+            scaler.step(optimizer)
+            scaler.update()
+            assert all(torch.equal(p, before[name]) for name, p in net.named_parameters()) == (index in overflows)
+
+    @pytest.mark.parametrize("fused", [False, pytest.param(True, marks=needs_fused)])
+    @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+    def test_skipped_steps_are_as_if_they_had_not_been(self, method, fused: bool) -> None:
+        net, twin = tiny_net(), tiny_net()
+        optimizer, plain = (AdamW(n.parameters(), lr=1e-2, fused=fused) for n in (net, twin))
+        handle, other = attach(optimizer, net, method), attach(plain, twin, method)
+        overflows = {0, 4, 5, 7}
+        self.run(net, optimizer, overflows, 10)
+        for index in set(range(10)) - overflows:
+            train(twin, plain, 1, first=index)
+        assert handle.updates == other.updates == 6
+        for p, q in zip(net.parameters(), twin.parameters()):
+            assert torch.allclose(p, q, atol=1e-5)
+
+    @pytest.mark.parametrize("fused", [False, pytest.param(True, marks=needs_fused)])
+    def test_it_acts_at_multiples_of_tau_of_what_was_not_skipped(self, fused: bool) -> None:
+        net = tiny_net()
+        optimizer = SGD(net.parameters(), lr=0.1, fused=fused)
+        attach(optimizer, net, WeightRescaling(interval=2), forward=see_batch)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+
+        def step(call: int) -> None:
+            optimizer.zero_grad()
+            scaler.scale(loss_on(net, call)).backward()
+            if call in (2, 3, 6):
+                net[0].weight.grad[0] = torch.nan
+            scaler.step(optimizer)
+            scaler.update()
+
+        # Calls 1, 4, 5, 7, 8 are updates 1 to 5. After a skip the weights are as they were: still unit after call 6? It
+        # follows update 3, so no.
+        assert unit_after(net, 8, step) == [4, 7]
+
+    @needs_fused
+    def test_a_fused_count_is_right_whenever_it_is_asked_for(self) -> None:
+        net = tiny_net()
+        optimizer = SGD(net.parameters(), lr=0.1, fused=True)
+        handle = attach(optimizer, net, WeightRescaling(interval=100))
+        counts, saved = [], []
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+        for index in range(6):
+            optimizer.zero_grad()
+            scaler.scale(loss_on(net, index)).backward()
+            if index in (0, 3):
+                net[0].weight.grad[0] = torch.inf
+            scaler.step(optimizer)
+            scaler.update()
+            if index % 2:
+                counts.append(handle.updates)
+            else:
+                saved.append(optimizer.state_dict()["param_groups"][0]["normreg_plugins"]["updates"])
+        assert (counts, saved) == ([1, 2, 4], [0, 2, 3])

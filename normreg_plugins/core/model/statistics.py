@@ -1,7 +1,7 @@
 """Repair the running statistics of norm layers after the filters in front of them were scaled.
 
 A norm layer with running statistics evaluates (x - mean) / sqrt(var + eps). If the filters in front of it are scaled by
-a, then x becomes a (x - b) + b, where b is the bias of their layer. The mean and the deviation have to follow.
+a, then x becomes a (x - b) + b, where b is the bias of their layer. The mean and the variance have to follow.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-from normreg_plugins.core.model.norm_layers import norm_eps
-from normreg_plugins.core.model.shards import whole
 
 OTHER_LAYER = -1
 """Marks a channel of a norm layer that comes from another layer."""
@@ -36,38 +33,44 @@ def repair_statistics_(scaled: Sequence[ScaledInput]) -> None:
 
     The new sqrt(var + eps) is a times the old one, as long as var stays above 0. With a = 1 no bit changes.
     """
-    factors, shifts = _by_norm(scaled)
+    factors, biases = _by_norm(scaled)
     if not factors:
         return
-    means, variances = ([getattr(n, f"running_{which}") for n in factors] for which in ("mean", "var"))
-    scales = [*factors.values()]
-    squares = torch._foreach_mul(scales, scales)
-    grown = torch._foreach_sub(squares, 1.0)
-    torch._foreach_mul_(grown, [norm_eps(norm) for norm in factors])
-    torch._foreach_mul_(means, scales)
-    torch._foreach_mul_(variances, squares)
+    norms, a = list(factors), list(factors.values())
+    means, variances = ([getattr(norm, f"running_{which}") for norm in norms] for which in ("mean", "var"))
+    a_squared = torch._foreach_mul(a, a)
+    grown = torch._foreach_sub(a_squared, 1.0)
+    torch._foreach_mul_(grown, [norm_eps(norm) for norm in norms])  # (a^2 - 1) eps
+    torch._foreach_mul_([*means, *variances], [*a, *a_squared])
     torch._foreach_add_(variances, grown)
     torch._foreach_clamp_min_(variances, 0.0)
-    if shifts:
-        torch._foreach_add_([mean for mean, norm in zip(means, factors) if norm in shifts], [*shifts.values()])
+    if biases:
+        rest = torch._foreach_neg([factors[norm] for norm in biases])
+        torch._foreach_add_(rest, 1.0)  # 1 - a
+        mean_of = dict(zip(norms, means))
+        torch._foreach_addcmul_([mean_of[norm] for norm in biases], list(biases.values()), rest)
+
+
+def norm_eps(norm: nn.Module) -> float:
+    return float(getattr(norm, "eps", 0.0) or 0.0)
 
 
 def _by_norm(scaled: Sequence[ScaledInput]) -> tuple[dict[nn.Module, Tensor], dict[nn.Module, Tensor]]:
-    """For each norm layer with running statistics one factor a per channel, and b (1 - a) where there is a bias.
+    """For each norm layer with running statistics one factor a per channel, and b where there is a bias.
 
     A norm layer behind a concatenation has channels of several layers. It is repaired once.
     """
     factors: dict[nn.Module, Tensor] = {}
-    shifts: dict[nn.Module, Tensor] = {}
+    biases: dict[nn.Module, Tensor] = {}
     for norm, channels, bias, by_filter in scaled:
         if getattr(norm, "running_mean", None) is None:
             continue
         factor = per_norm_channel(by_filter, channels, fill=1.0)
         factors[norm] = factors[norm] * factor if norm in factors else factor
         if bias is not None:
-            shift = per_norm_channel(whole(bias.detach()), channels, fill=0.0) * (1 - factor)
-            shifts[norm] = shifts[norm] + shift if norm in shifts else shift
-    return factors, {norm: shifts[norm] for norm in factors if norm in shifts}
+            b = per_norm_channel(bias.detach().to(factor.dtype), channels, fill=0.0)
+            biases[norm] = biases[norm] + b if norm in biases else b
+    return factors, biases
 
 
 def per_norm_channel(values: Tensor, channels: Tensor | None, fill: float) -> Tensor:

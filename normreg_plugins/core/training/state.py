@@ -1,0 +1,135 @@
+"""What a method must remember when a run is resumed: how many updates were made, and tensors of single weights.
+
+All of it is one entry of the optimizer's first parameter group, so that every checkpoint of the optimizer carries it:
+
+    {"updates": 12, "weights": {"conv.weight": {"radius": tensor(...)}}}
+
+It is not in `optimizer.state`, because schedulers, wrappers and torch's distributed checkpoints (DCP) take each key
+there for a parameter. DCP loads only the keys that a group already has, so the entry exists from the start.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from normreg_plugins.core.errors import NormRegError, PluginLostWarning
+from normreg_plugins.core.methods import Target
+from normreg_plugins.core.options import is_count, require
+
+STATE_KEY = "normreg_plugins"
+
+
+class State:
+    """The entry of one optimizer.
+
+    Args:
+        keys: what `target.state` must hold for the method. A state that lacks it is refused on resume.
+    """
+
+    def __init__(self, optimizer: Optimizer, targets: Sequence[Target], keys: Sequence[str]) -> None:
+        self._optimizer, self._targets, self._keys = optimizer, targets, keys
+        self._hooks = [
+            optimizer.register_load_state_dict_pre_hook(lambda _, saved: _check(saved["param_groups"][0])),
+            optimizer.register_load_state_dict_post_hook(lambda _: self._read()),
+        ]
+        _check(self._group)
+        self._read()  # a state may have been loaded, or the optimizer copied, before the method was attached
+
+    @property
+    def updates(self) -> int:
+        return int(self._group[STATE_KEY]["updates"])
+
+    def count(self) -> int:
+        """Counts an update. Returns its number, from 1 on."""
+        self._group[STATE_KEY] = {**self._group[STATE_KEY], "updates": self.updates + 1}
+        return self.updates
+
+    def write(self) -> None:
+        """Puts what the method remembers of the weights into the entry."""
+        weights = {target.name: target.state for target in self._targets if target.state}
+        self._group[STATE_KEY] = {"updates": self.updates, **({"weights": weights} if weights else {})}
+
+    def remove(self) -> None:
+        """Leaves a plain optimizer."""
+        for hook in self._hooks:
+            hook.remove()
+        self._group.pop(STATE_KEY, None)
+
+    @property
+    def _group(self) -> dict[str, Any]:
+        return self._optimizer.param_groups[0]
+
+    def _read(self) -> None:
+        entry = self._group.setdefault(STATE_KEY, {"updates": 0})
+        if entry["updates"]:  # at 0 the method starts anew
+            saved = entry.get("weights")
+            for target in self._targets:
+                self._read_weight(target, saved.get(target.name) if isinstance(saved, dict) else None)
+        self.write()
+
+    def _read_weight(self, target: Target, saved: Any) -> None:
+        shapes = {key: value.shape for key, value in target.state.items()}
+        usable = {
+            key: value
+            for key, value in (saved.items() if isinstance(saved, dict) else ())
+            if isinstance(value, Tensor) and value.shape == shapes.get(key, value.shape)
+        }
+        missing = [key for key in self._keys if key not in usable]
+        if missing:
+            raise NormRegError(
+                f"{target.name}: the loaded state lacks {', '.join(missing)}. It was saved by another method or with "
+                "another radius: attach that one, or start a new run."
+            )
+        target.state.update({key: value.to(target.weight.device, copy=True) for key, value in usable.items()})
+
+
+def _check(group: dict[str, Any]) -> None:
+    entry = group.get(STATE_KEY, {"updates": 0})
+    updates = entry.get("updates") if isinstance(entry, dict) else None
+    require(is_count(updates, 0), "updates", updates, "a whole number in the state that is loaded; is it damaged?")
+
+
+# Weak on both sides: a handle lives as long as its hooks on the optimizer do.
+_attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Any]] = weakref.WeakKeyDictionary()
+_warned: weakref.WeakSet[Optimizer] = weakref.WeakSet()
+
+
+def remember(optimizer: Optimizer, handle: Any) -> None:
+    _attached[optimizer] = weakref.ref(handle)
+
+
+def forget(optimizer: Optimizer) -> bool:
+    """Whether a method was attached."""
+    return _attached.pop(optimizer, None) is not None
+
+
+def attached_to(optimizer: Optimizer) -> Any:
+    found = _attached.get(optimizer)
+    return None if found is None else found()
+
+
+def _warn_of_copy(optimizer: Optimizer, *_: Any) -> None:
+    """Runs after the step of any optimizer. A copied or pickled optimizer keeps the entry but loses its hooks."""
+    group = optimizer.param_groups[0]
+    if STATE_KEY not in group or optimizer in _attached or optimizer in _warned:
+        return
+    if any(group is other.param_groups[0] for other in _attached):
+        return  # a wrapper around the optimizer that the method is attached to
+    _warned.add(optimizer)
+    warnings.warn(
+        f"This {type(optimizer).__name__} is a copy of an optimizer with a method attached, or loaded a state of one, "
+        "but no method acts on it: copying and pickling lose optimizer hooks. Call attach() on it. To train without "
+        f"the method, call `optimizer.param_groups[0].pop({STATE_KEY!r})`.",
+        PluginLostWarning,
+        stacklevel=2,
+    )
+
+
+register_optimizer_step_post_hook(_warn_of_copy)

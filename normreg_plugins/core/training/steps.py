@@ -1,0 +1,78 @@
+"""Which calls of `optimizer.step()` are updates, and in which updates a method acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from normreg_plugins.core.errors import AttachError, NormRegError
+from normreg_plugins.core.methods import Method
+
+PerEpoch = float | Callable[[], float] | None
+"""Updates per epoch, or a callable that is called when the first update comes."""
+
+
+def is_update(optimizer: Optimizer) -> bool:
+    """Whether the step about to run, without a closure, changes parameters."""
+    return not (_skips(optimizer) or _moves_nothing(optimizer))
+
+
+def _skips(optimizer: Optimizer) -> bool:
+    """Whether a gradient scaler met an overflow.
+
+    The scaler does not call `step` then, unless the optimizer is fused and skips the step inside. For such an optimizer
+    it sets `found_inf`, a tensor above 0. Reading it waits for the GPU once per step.
+    """
+    flag = getattr(optimizer, "found_inf", None)
+    return flag is not None and bool(flag > 0)
+
+
+def _moves_nothing(optimizer: Optimizer) -> bool:
+    """Whether all rates and gradients are 0, as when DCP creates optimizer state to load into.
+
+    Gradients are read only if all rates are 0 and known on the CPU.
+    """
+    if not all(_is_zero_on_cpu(group.get("lr")) for group in optimizer.param_groups):
+        return False
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    return not any(bool(gradient.any()) for gradient in gradients)
+
+
+def _is_zero_on_cpu(rate: float | Tensor | None) -> bool:
+    return rate is not None and (not isinstance(rate, Tensor) or rate.device.type == "cpu") and not rate
+
+
+def closure_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The closure of a step, from what its hooks are given; None if it has none."""
+    return args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
+
+
+def refuse_capture(weight: Tensor) -> None:
+    """A CUDA graph must not contain `optimizer.step()`."""
+    if weight.is_cuda and torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+        raise NormRegError(
+            "optimizer.step() is being captured in a CUDA graph. A replay calls no hooks, so its updates would not be "
+            "counted. Capture forward and backward, and call optimizer.step() outside of the graph."
+        )
+
+
+class Phase:
+    """The updates in which a method acts. How many updates an epoch has may be known only once training runs."""
+
+    def __init__(self, method: Method, updates_per_epoch: PerEpoch) -> None:
+        self._begin, self._end = method.begin, method.end
+        self._per_epoch = updates_per_epoch if method.unit == "epoch" else 1
+        if not self._per_epoch:
+            raise AttachError(
+                f"{method!r} gives its phase in epochs: pass updates_per_epoch (got {updates_per_epoch!r})"
+            )
+
+    def contains(self, update: int) -> bool:
+        if callable(self._per_epoch):
+            self._per_epoch = self._per_epoch()
+        length = self._per_epoch or 1
+        return self._begin * length < update and (self._end is None or update <= self._end * length)
