@@ -46,6 +46,10 @@ class Target:
     def weight(self) -> nn.Parameter:
         return self.layer.weight
 
+    @property
+    def bias(self) -> Tensor | None:
+        return getattr(self.layer.module, "bias", None)
+
     def norms(self) -> Tensor:
         return self.parts.norms(self.weight)
 
@@ -71,7 +75,7 @@ def scale_(targets: Sequence[Target], sizes: Sequence[Tensor], factors: Sequence
     """
     ratios = [_scale_parts_(target, factor) for target, factor in zip(targets, factors)]
     for target, ratio in zip(targets, ratios):
-        _scale_bias_(target.report, ratio)
+        _scale_bias_(target, ratio)
     repair_statistics_(_scaled_inputs(targets, ratios))
     return list(map(Scaled, targets, sizes, factors))
 
@@ -86,16 +90,16 @@ def _scale_parts_(target: Target, factor: Tensor) -> Tensor:
     return safe_factors(target.filters.norms(target.weight), before).flatten()
 
 
-def _scale_bias_(report: WeightReport, ratio: Tensor) -> None:
+def _scale_bias_(target: Target, ratio: Tensor) -> None:
     """Scales the bias if a group or layer norm sees it together with the filters."""
-    bias = report.layer.bias
-    if bias is not None and any(reader.kind in (Kind.PER_GROUP, Kind.PER_LAYER) for reader in report.readers):
-        bias.mul_(ratio)
+    readers = target.report.readers
+    if target.bias is not None and any(reader.kind in (Kind.PER_GROUP, Kind.PER_LAYER) for reader in readers):
+        target.bias.mul_(ratio)
 
 
 def _scaled_inputs(targets: Sequence[Target], ratios: Sequence[Tensor]) -> list[ScaledInput]:
     """The norm layers whose inputs were scaled. They are not sharded, so they need full ratios and biases."""
-    biases = [None if t.layer.bias is None else t.layer.bias.detach() for t in targets]
+    biases = [None if target.bias is None else target.bias.detach() for target in targets]
     if any(map(is_sharded, ratios)):
         biases, ratios = full_tensors(biases), full_tensors(ratios)
     return [

@@ -55,6 +55,7 @@ class Handle:
         self._state = State(optimizer, self._targets, method.state_keys)
         self._broken, self._norms_at_start = BrokenFilters(), NormsAtStart()
         self._callbacks: list[Callable[[Handle], None]] = []
+        self._acts_before = type(method).before_update is not Method.before_update
         self._is_update = True
         """Whether the step now running is an update."""
         self._confirmation = confirmation
@@ -176,7 +177,7 @@ class Handle:
     def _gradients_ready(self) -> None:
         if self._confirmation is not None and self._confirmation.before_update(self._optimizer):
             self._confirmation = None
-        if self._phase.contains(self._state.updates + 1):
+        if self._acts_before and self._phase.contains(self._state.updates + 1):
             self._check(self.method.before_update(self._active(), self._rates))
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
