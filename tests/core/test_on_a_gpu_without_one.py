@@ -17,12 +17,14 @@ from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, Weig
 from normreg_plugins.core.methods import Method
 from normreg_plugins.core.verdicts import find_scale_invariant
 
+pytestmark = pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="torch < 2.6 asks for a driver")
+
 WEIGHTS = 20
 LAUNCHES = {
     WeightRescaling(interval=1): 2,
     AdaptiveWeightShrink(): 2,
     SphereDescent(): 6,
-    Hyperball(): 7,
+    Hyperball(): 6,
 }
 """Kernel launches per weight in one update; MORE in all come on top."""
 MORE = 15
@@ -117,4 +119,4 @@ def test_an_update_takes_few_kernel_launches(method: Method, bias: bool) -> None
             counts.append(len(launches.names))
     ours = counts[0] - counts[1]
     print(f"{method}: {ours} operations for {WEIGHTS} weights")
-    assert 0 < ours <= LAUNCHES[method] * WEIGHTS + MORE + 3 * bias
+    assert 0 < ours <= LAUNCHES[method] * WEIGHTS + MORE + 4 * bias

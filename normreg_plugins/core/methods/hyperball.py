@@ -25,17 +25,15 @@ def turn_(targets: Sequence[Target], before: Sequence[Tensor], rates: Sequence[f
 
     W has the norm R already, so filter norms do not change, and running statistics stay as they are.
     """
+    weights = [target.weight for target in targets]
     radii = [target.state["radius"] for target in targets]
-    for target, start in zip(targets, before):
-        target.weight.sub_(start)  # u
+    torch._foreach_sub_(weights, before)  # u
     arcs = elementwise(operator.mul, rates, radii)  # eta R
-    for target, start, factor in zip(targets, before, elementwise(safe_factors, arcs, _norms(targets))):
-        view = target.parts.view
-        torch.addcmul(view(start), view(target.weight), factor, out=view(target.weight))  # W + eta R normalize(u)
+    _scale_parts_(targets, elementwise(safe_factors, arcs, _norms(targets)))  # eta R normalize(u); 0 stays 0
+    torch._foreach_add_(weights, before)
     norms = _norms(targets)
     factors = elementwise(safe_factors, radii, norms)
-    for target, factor in zip(targets, factors):
-        target.parts.scale_(target.weight, factor)  # R normalize(...)
+    _scale_parts_(targets, factors)  # R normalize(...)
     return list(map(Scaled, targets, norms, factors))
 
 
@@ -43,6 +41,11 @@ def onto_sphere_(targets: Sequence[Target]) -> list[Scaled]:
     """W <- R normalize(W), for weights that were loaded rounded or averaged; running statistics follow."""
     norms = _norms(targets)
     return scale_(targets, norms, elementwise(safe_factors, [target.state["radius"] for target in targets], norms))
+
+
+def _scale_parts_(targets: Sequence[Target], factors: Sequence[Tensor]) -> None:
+    for target, factor in zip(targets, factors):
+        target.parts.scale_(target.weight, factor)
 
 
 def _norms(targets: Sequence[Target]) -> list[Tensor]:

@@ -47,8 +47,9 @@ def repair_statistics_(scaled: Sequence[ScaledInput]) -> None:
     if biases:
         rest = torch._foreach_neg([factors[norm] for norm in biases])
         torch._foreach_add_(rest, 1.0)  # 1 - a
+        torch._foreach_mul_(rest, list(biases.values()))
         mean_of = dict(zip(norms, means))
-        torch._foreach_addcmul_([mean_of[norm] for norm in biases], list(biases.values()), rest)
+        torch._foreach_add_([mean_of[norm] for norm in biases], rest)
 
 
 def norm_eps(norm: nn.Module) -> float:
