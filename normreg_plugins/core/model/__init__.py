@@ -1,6 +1,5 @@
-"""What is in the network: layers and norm layers, what one filter is, and forwards that leave no trace."""
+"""What is in the network: layers and norm layers, what one filter is, and forwards without side effects."""
 
-from normreg_plugins.core.model.conv_linear import Layer, NotScalable, is_layer, layers_of
 from normreg_plugins.core.model.divided_weight import DividedWeight, batches
 from normreg_plugins.core.model.filters import (
     Filters,
@@ -12,14 +11,17 @@ from normreg_plugins.core.model.filters import (
     layer_weight,
     safe_factors,
 )
-from normreg_plugins.core.model.no_trace import evaluation_mode, is_restored, restored, same_randomness, training_mode
-from normreg_plugins.core.model.norm_layers import (
+from normreg_plugins.core.model.layers import (
+    Layer,
+    NotScalable,
     has_running_statistics,
     is_frozen,
     is_instance_norm,
+    is_layer,
     is_norm_layer,
     is_scale_bias,
     keeps_channel_statistics,
+    layers_of,
     norm_eps,
 )
 from normreg_plugins.core.model.one_launch import scale_each_filter_
@@ -29,8 +31,20 @@ from normreg_plugins.core.model.running_statistics import (
     per_norm_channel,
     repair_statistics_,
 )
+from normreg_plugins.core.model.self_normalizing import (
+    ScaleResponse,
+    SeesScale,
+    WeightNormalization,
+    scale_response,
+)
 from normreg_plugins.core.model.shards import full_tensors, local, whole
-from normreg_plugins.core.model.weight_normalization import WeightNormalization, weight_normalization
+from normreg_plugins.core.model.side_effects import (
+    evaluation_mode,
+    is_restored,
+    restored,
+    same_randomness,
+    training_mode,
+)
 
 __all__ = [
     "OTHER_LAYER",
@@ -39,7 +53,9 @@ __all__ = [
     "Layer",
     "NotScalable",
     "Per",
+    "ScaleResponse",
     "ScaledInput",
+    "SeesScale",
     "WeightNormalization",
     "all_safe_factors",
     "at_least_float32",
@@ -66,7 +82,7 @@ __all__ = [
     "safe_factors",
     "same_randomness",
     "scale_each_filter_",
+    "scale_response",
     "training_mode",
-    "weight_normalization",
     "whole",
 ]

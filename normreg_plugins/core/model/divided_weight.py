@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from normreg_plugins.core.model.conv_linear import Layer
 from normreg_plugins.core.model.filters import Filters
+from normreg_plugins.core.model.layers import Layer
 from normreg_plugins.core.model.one_launch import one_launch_takes
 
 

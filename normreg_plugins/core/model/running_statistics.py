@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from normreg_plugins.core.model.norm_layers import norm_eps
+from normreg_plugins.core.model.layers import norm_eps
 from normreg_plugins.core.model.shards import whole
 
 OTHER_LAYER = -1

@@ -64,7 +64,7 @@ class FirstForward:
             self.remove()
             return
         self._trace = FilterTrace(model, layers_of(model))
-        self._watch = self._trace.watching()
+        self._watch = self._trace.tracing()
         self._watch.__enter__()
         _watching.add(self)
 

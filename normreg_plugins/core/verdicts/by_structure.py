@@ -18,11 +18,10 @@ from normreg_plugins.core.model import (
     is_scale_bias,
     keeps_channel_statistics,
     layers_of,
-    weight_normalization,
+    scale_response,
 )
-from normreg_plugins.core.verdicts.norm_reader import NormReader, weakest
 from normreg_plugins.core.verdicts.verdict import Kind
-from normreg_plugins.core.verdicts.weight_report import WeightReport, self_normalized
+from normreg_plugins.core.verdicts.weight_report import NormReader, WeightReport, self_normalized, weakest
 
 UNSEEN = "no norm layer is registered right behind it (structure only; pass forward= to look closer)"
 
@@ -58,9 +57,13 @@ def _side_by_side(some: nn.Module, others: nn.Module) -> bool:
 def _report(layer: Layer, followers: list[tuple[str, nn.Module]]) -> WeightReport:
     if layer.not_scalable is not None:
         return WeightReport(layer, Kind.UNSAFE, str(layer.not_scalable))
-    by = weight_normalization(layer.module)
-    if by is not None:
-        return WeightReport(layer, *self_normalized(by), weight_normalization=by)
+    response = scale_response(layer.module, hooks=True)
+    if response.seen_by is not None:
+        return WeightReport(layer, Kind.FREE, f"its scale is seen by {response.seen_by}")
+    if response.normalization is not None:
+        return WeightReport(
+            layer, *self_normalized(response.normalization), weight_normalization=response.normalization
+        )
     for name, module in followers:
         if is_scale_bias(module):
             return WeightReport(layer, Kind.FREE, f"{name} is a scale-bias layer, no norm layer", feeds_scale_bias=True)

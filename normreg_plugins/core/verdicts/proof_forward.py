@@ -77,6 +77,11 @@ class ForwardRecord:
 
         return saw
 
+    def ratio_to(self, other: ForwardRecord, norm: str) -> Tensor | None:
+        """By how much each channel that enters a norm layer is larger than in `other`, if all its calls agree."""
+        ratios = [a.spreads / b.spreads for a, b in zip(self.norm_calls[norm], other.norm_calls[norm])]
+        return ratios[0] if ratios and all(alike(ratio, ratios[0]) for ratio in ratios) else None
+
 
 @contextmanager
 def scaled(factors: Mapping[Layer, Tensor], biased: Collection[Layer]) -> Iterator[None]:
@@ -97,7 +102,7 @@ def scaled(factors: Mapping[Layer, Tensor], biased: Collection[Layer]) -> Iterat
 
 
 @contextmanager
-def statistics_kept(norms: Iterable[nn.Module]) -> Iterator[None]:
+def statistics_restored(norms: Iterable[nn.Module]) -> Iterator[None]:
     """Restore running statistics afterwards."""
     buffers: list[Tensor] = [getattr(norm, f"running_{which}") for norm in norms for which in ("mean", "var")]
     kept = [(buffer, buffer.clone()) for buffer in buffers]
@@ -199,3 +204,7 @@ def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
         return False
     difference = (a - b)[finite].norm()
     return bool(difference <= tolerance * b[finite].norm() + 1e-30)
+
+
+def alike(ratio: Tensor, factor: Tensor) -> bool:
+    return ratio.shape == factor.shape and torch.allclose(ratio.nan_to_num(1.0), factor.to(ratio), rtol=1e-2)
