@@ -142,9 +142,12 @@ CASES: dict[str, Case] = {
         lambda: Net(lambda n, x: n.conv(n.bn(x)), conv=conv(3, 3), bn=bn(3)), {"conv.weight": ("free",)}
     ),
     "tied weights": Case(tied, {"conv1.weight": SPOILED}),
-    "weight norm, the old hook": Case(conv_bn(with_old_weight_norm), {"conv.weight_v": SPOILED}),
+    "weight norm, the old hook": Case(
+        conv_bn(with_old_weight_norm), {"conv.weight_g": SPOILED, "conv.weight_v": SPOILED}
+    ),
     "weight norm, the parametrization": Case(
-        conv_bn(parametrizations.weight_norm), {"conv.parametrizations.weight.original1": SPOILED}
+        conv_bn(parametrizations.weight_norm),
+        {"conv.parametrizations.weight.original0": SPOILED, "conv.parametrizations.weight.original1": SPOILED},
     ),
     "spectral norm, the old hook": Case(conv_bn(spectral_norm), {"conv.weight_orig": SPOILED}),
     "spectral norm, the parametrization": Case(
