@@ -155,7 +155,7 @@ CASES: dict[str, Case] = {
     ),
     "any parametrization": Case(conv_bn(doubled), {"conv.parametrizations.weight.original": SPOILED}),
     # A depthwise conv keeps channels apart, so a norm behind it takes the scale of the conv before it away as well.
-    # Its own padding and bias could spoil that, so what is watched is left alone.
+    # Its own padding and bias could spoil that, so a traced forward leaves it alone.
     "conv, depthwise conv, norm": Case(
         lambda: Net(
             lambda n, x: n.bn(n.depthwise(n.conv(x))),

@@ -22,10 +22,10 @@ _RMSNorm = getattr(nn, "RMSNorm", nn.LayerNorm)  # torch >= 2.4
 
 
 class NotScalable(Enum):
-    """Why no method may change a weight, whatever follows the layer."""
+    """Why no method may scale a weight, whatever follows the layer."""
 
-    TIED = "tied: several modules own this weight"
-    PARAMETRIZED = "parametrized: the stored tensor is not the weight that convolves"
+    TIED = "tied: several modules share this weight"
+    PARAMETRIZED = "parametrized: the stored tensor is not the weight that the layer applies"
 
     def __str__(self) -> str:
         return self.value
@@ -85,7 +85,7 @@ def _owners(model: nn.Module) -> Counter[int]:
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether this is a convolution, a linear layer, or a foreign module with the attributes of a convolution."""
+    """Whether this is a convolution, a linear layer, or another module with the attributes of a convolution."""
     if isinstance(module, nn.Linear | _ConvNd):
         return True
     weight = module._parameters.get("weight")
@@ -97,7 +97,7 @@ def is_layer(module: nn.Module) -> bool:
 
 
 def _stored_weights(module: nn.Module) -> Iterator[tuple[nn.Parameter, NotScalable | None]]:
-    """The parameters behind a layer's weight, each with the reason not to touch it."""
+    """The parameters behind a layer's weight, each with the reason not to scale it."""
     weight = module._parameters.get("weight")
     if weight is not None:
         yield weight, None
@@ -125,7 +125,7 @@ def _keeps_statistics(module: nn.Module) -> bool:
 
 
 def has_running_statistics(module: nn.Module) -> bool:
-    """Whether it keeps running statistics per channel now; `track_running_stats=False` leaves none."""
+    """Whether it has running statistics per channel now; with `track_running_stats=False` it has none."""
     return keeps_channel_statistics(module) and module.running_mean is not None
 
 
@@ -145,8 +145,5 @@ def norm_eps(module: nn.Module) -> float:
 
 
 def is_scale_bias(module: nn.Module) -> bool:
-    """Whether this is a scale-bias layer, which takes the place of a norm layer (constrained paper, eq. 6-7).
-
-    An attribute of its class says so.
-    """
+    """Whether its class is marked as a scale-bias layer, which replaces a norm layer (constrained paper, eq. 6-7)."""
     return bool(getattr(module, "is_scale_bias", False))

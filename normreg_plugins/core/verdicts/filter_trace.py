@@ -34,7 +34,7 @@ from normreg_plugins.core.verdicts.weight_report import MixedStatisticError, Nor
 
 @dataclass(eq=False)
 class Trace:
-    """What was seen of one layer's filters."""
+    """What a forward did with one layer's filters."""
 
     layer: Layer
     response: ScaleResponse
@@ -48,7 +48,7 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class Tag:
-    """Says of a tensor which filter of `trace` each element scales with (`index` has the tensor's shape)."""
+    """For each element of a tensor, the filter of `trace` that it scales with; `index` has the tensor's shape."""
 
     trace: Trace
     index: Tensor
@@ -71,7 +71,7 @@ class FilterTrace(TorchDispatchMode):
         self._tags: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._norm_calls: dict[int, set[tuple]] = defaultdict(set)
         self._open: list[nn.Module] = []
-        """The layer or norm layer that is running or looked at now, with those that run inside it."""
+        """The layer or norm layer that runs now, or is examined, and those that run inside it."""
         self._before_hooks: dict[int, list[tuple[Tensor, int]]] = {}
         """What layers with forward hooks returned, before these hooks ran."""
 
@@ -85,7 +85,7 @@ class FilterTrace(TorchDispatchMode):
     def mixed_norms(self) -> set[int]:
         """Ids of norm layers that met different filters in different calls.
 
-        Their statistics serve filters that would be scaled by different factors, so they cannot be corrected.
+        One statistic cannot follow filters that are scaled by different factors.
         """
         return {norm for norm, calls in self._norm_calls.items() if len(calls) > 1}
 
@@ -129,7 +129,7 @@ class FilterTrace(TorchDispatchMode):
                 trace.scale_readers[f"{self._names[id(self._open[-1])]}, which contains it"] = None
             return
         incoming = [tag for tensor in tree_flatten((args, kwargs))[0] for tag in self._of(tensor)]
-        self._open.append(module)  # the operations that look at it are none of the forward's
+        self._open.append(module)  # the operations below are not part of the forward
         if id(module) in self._by_module:
             changed = noted is not None and not _same_tensors(noted, _tensors_and_versions(output))
             for trace in self._by_module[id(module)]:
@@ -144,7 +144,7 @@ class FilterTrace(TorchDispatchMode):
         # A layer may return several tensors, such as one for each dilation.
         outputs = [each for each in tree_flatten(output)[0] if isinstance(each, Tensor)]
         if outputs and not any(each.numel() for each in outputs):
-            return  # an empty batch, of no boxes say, shows nothing
+            return  # an empty batch, such as one without boxes, shows nothing
         trace.calls += 1
         if trace.response.normalization is not None:
             return
@@ -170,7 +170,7 @@ class FilterTrace(TorchDispatchMode):
         for tag in incoming:
             if is_scale_bias(module):
                 tag.trace.feeds_scale_bias = True
-                tag.trace.scale_readers[f"{name} (scale-bias, no norm layer)"] = None
+                tag.trace.scale_readers[f"{name} (a scale-bias layer, not a norm layer)"] = None
                 continue
             try:
                 found = norm_reader_of(name, module, tag.index, tag.trace.layer.channels)

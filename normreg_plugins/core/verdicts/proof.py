@@ -37,7 +37,6 @@ from normreg_plugins.core.verdicts.proof_forward import (
     fit_frozen_,
     generic_point,
     scaled,
-    statistics_restored,
 )
 from normreg_plugins.core.verdicts.verdict import Kind, Verdict, Verdicts
 from normreg_plugins.core.verdicts.weight_report import NormReader, WeightReport
@@ -51,12 +50,12 @@ SEVERAL_FILTERS = (Kind.PER_GROUP, Kind.PER_LAYER)
 
 
 def prove_scale_invariant(model: nn.Module, forward: Forward, names: Collection[str] | None = None) -> Verdicts:
-    """The same verdicts as `find_scale_invariant`, by numbers alone; the model comes back as it was.
+    """The same verdicts as `find_scale_invariant`, decided by numbers. The model is restored.
 
     Args:
         forward: a callable that runs one training forward of the model it is given and returns what depends on it
-            (outputs or losses). It must compute the same again under the same random state.
-        names: prove these weights only, as named in `named_parameters()`.
+            (outputs or losses). Under the same random state it must compute the same again.
+        names: prove only these weights, as named in `named_parameters()`. Default: all.
     """
     layers = [layer for layer in layers_of(model) if names is None or layer.name in names]
     unknown = sorted({*(names or ())} - {layer.name for layer in layers})
@@ -78,32 +77,32 @@ def overruled(reports: list[WeightReport], proof: Verdicts) -> list[WeightReport
     for report in reports:
         verdict = numbers.get(report.layer.name)
         if verdict is None:
-            raise SelectionError(f"the proof says nothing of {report.layer.name!r}: it was made of another model")
+            raise SelectionError(f"the proof says nothing of {report.layer.name!r}: it was made for another model")
         if verdict.kind != report.kind:
-            looked = f"it looked {report.kind}: {report.reason}"
+            before = f"before: {report.kind}, {report.reason}"
             if verdict.kind in (Kind.FREE, Kind.UNSAFE) or report.repairable:
-                reason = f"overruled by proof ({verdict.reason}); {looked}"
+                reason = f"overruled by proof ({verdict.reason}); {before}"
                 report = replace(report, kind=verdict.kind, reason=reason)
             else:
-                unknown = f"the proof says {verdict.kind}, but not which statistics would have to follow"
-                report = replace(report, kind=Kind.UNSAFE, reason=f"{unknown}; {looked}", readers=())
+                unknown = f"the proof says {verdict.kind}, but not which running statistics must follow"
+                report = replace(report, kind=Kind.UNSAFE, reason=f"{unknown}; {before}", readers=())
         corrected.append(report)
     return corrected
 
 
 class Scaling(NamedTuple):
-    """How one layer is scaled, and the kind it earns if the forward stays the same."""
+    """How one layer is scaled, and its kind if the forward stays the same."""
 
     kind: Kind
     groups: int
-    """The number of runs of neighbouring filters; each run has a factor of its own."""
+    """The number of runs of neighboring filters; each run has its own factor."""
     readers: tuple[NormReader, ...] = ()
     """The frozen norm layers whose statistics are scaled with it."""
     bias: bool = False
     """Whether its bias is scaled with it."""
 
     def factors(self, layer: Layer, draw: int) -> Tensor:
-        """One of 2, 4, 8 and 16 for each run, not all alike. None is below 1, so that no product of them is 1."""
+        """2, 4, 8 or 16 for each run, not all equal. None is below 1, so that no product of them is 1."""
         generator = torch.Generator().manual_seed(layer.order * DRAWS + draw)
         powers = torch.randint(1, 5, (self.groups,), generator=generator)
         if self.groups > 1:
@@ -135,11 +134,11 @@ class _Proof:
         fit_frozen_(model, forward, self._frozen.values())
         self._plain = ForwardRecord(model, forward, layers, self._norms)
         if not self._plain.outputs:
-            raise ProofError(
-                "forward returned nothing that holds a floating point tensor: return the outputs or losses"
-            )
+            raise ProofError("forward returned no floating point tensor: return the outputs or losses")
         if not self._same(ForwardRecord(model, forward)):
-            raise ProofError("forward computed something else the second time, under the same random state")
+            raise ProofError(
+                "forward computed something else the second time, under the same random state: remove what differs"
+            )
 
     def verdicts(self) -> Verdicts:
         called = [layer for layer in self._layers if layer.module in self._plain.called and layer.not_scalable is None]
@@ -240,7 +239,7 @@ class _Proof:
             for reader in scaling.readers
         ]
         biased = [layer for layer, scaling in scalings.items() if scaling.bias]
-        with scaled(factors, biased), statistics_restored(repair.norm for repair in repairs):
+        with scaled(factors, biased), restored(self._model):
             repair_statistics_(repairs)
             return ForwardRecord(self._model, self._forward, norms=norms)
 
