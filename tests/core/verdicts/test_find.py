@@ -115,7 +115,7 @@ class Observer(nn.Module):
         self.register_buffer("largest", torch.zeros(0))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.largest.resize_(x.shape[1]).copy_(x.amax((0, 2, 3)))
+        self.largest.resize_(x.shape[1]).copy_(x.detach().amax((0, 2, 3)))
         return x
 
 
