@@ -37,9 +37,9 @@ def followed_layers(
     for report in find(model, forward):
         name = report.layer.module_name
         norms = [read.name for read in report.readers]
-        if kept.intersection([name, *norms]) or (report.watched and not norms):
+        if kept.intersection([name, *norms]) or (report.traced and not norms):
             continue
-        if why := obstacle(report) if report.watched else report.reason:
+        if why := obstacle(report) if report.traced else report.reason:
             problems[name] = why
         chosen.append(report)
     if problems:

@@ -142,9 +142,12 @@ CASES: dict[str, Case] = {
         lambda: Net(lambda n, x: n.conv(n.bn(x)), conv=conv(3, 3), bn=bn(3)), {"conv.weight": ("free",)}
     ),
     "tied weights": Case(tied, {"conv1.weight": SPOILED}),
-    "weight norm, the old hook": Case(conv_bn(with_old_weight_norm), {"conv.weight_v": SPOILED}),
+    "weight norm, the old hook": Case(
+        conv_bn(with_old_weight_norm), {"conv.weight_g": SPOILED, "conv.weight_v": SPOILED}
+    ),
     "weight norm, the parametrization": Case(
-        conv_bn(parametrizations.weight_norm), {"conv.parametrizations.weight.original1": SPOILED}
+        conv_bn(parametrizations.weight_norm),
+        {"conv.parametrizations.weight.original0": SPOILED, "conv.parametrizations.weight.original1": SPOILED},
     ),
     "spectral norm, the old hook": Case(conv_bn(spectral_norm), {"conv.weight_orig": SPOILED}),
     "spectral norm, the parametrization": Case(
@@ -152,7 +155,7 @@ CASES: dict[str, Case] = {
     ),
     "any parametrization": Case(conv_bn(doubled), {"conv.parametrizations.weight.original": SPOILED}),
     # A depthwise conv keeps channels apart, so a norm behind it takes the scale of the conv before it away as well.
-    # Its own padding and bias could spoil that, so what is watched is left alone.
+    # Its own padding and bias could spoil that, so a traced forward leaves it alone.
     "conv, depthwise conv, norm": Case(
         lambda: Net(
             lambda n, x: n.bn(n.depthwise(n.conv(x))),

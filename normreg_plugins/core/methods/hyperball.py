@@ -20,12 +20,12 @@ from normreg_plugins.core.options import require
 
 
 @torch.no_grad()
-def turn_(targets: Sequence[Target], before: Sequence[Tensor], rates: Sequence[float | Tensor]) -> list[Scaled]:
+def turn_(targets: Sequence[Target], before: list[Tensor], rates: Sequence[float | Tensor]) -> list[Scaled]:
     """W <- R normalize(W + eta R normalize(u)), with W = `before` and u the step from it to the weight now.
 
     W has the norm R already, so filter norms do not change, and running statistics stay as they are.
     """
-    weights = [target.weight for target in targets]
+    weights: list[Tensor] = [target.weight for target in targets]
     radii = [target.state["radius"] for target in targets]
     torch._foreach_sub_(weights, before)  # u
     arcs = elementwise(operator.mul, rates, radii)  # eta R

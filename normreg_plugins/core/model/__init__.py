@@ -1,6 +1,5 @@
-"""What is in the network: layers and norm layers, what one filter is, and forwards that leave no trace."""
+"""What is in the network: layers and norm layers, what one filter is, and forwards without side effects."""
 
-from normreg_plugins.core.model.conv_linear import Layer, NotScalable, is_layer, layers_of
 from normreg_plugins.core.model.filters import (
     Filters,
     Per,
@@ -12,16 +11,32 @@ from normreg_plugins.core.model.filters import (
     layer_weight,
     safe_factors,
 )
-from normreg_plugins.core.model.no_trace import evaluation_mode, is_restored, restored, same_randomness, training_mode
-from normreg_plugins.core.model.norm_layers import (
+from normreg_plugins.core.model.layers import (
+    Layer,
+    NotScalable,
     has_running_statistics,
     is_frozen,
     is_instance_norm,
+    is_layer,
     is_norm_layer,
     is_scale_bias,
     keeps_channel_statistics,
+    layers_of,
+)
+from normreg_plugins.core.model.self_normalizing import (
+    ScaleResponse,
+    SeesScale,
+    WeightNormalization,
+    scale_response,
 )
 from normreg_plugins.core.model.shards import full_tensor, full_tensors, local
+from normreg_plugins.core.model.side_effects import (
+    evaluation_mode,
+    is_restored,
+    restored,
+    same_randomness,
+    training_mode,
+)
 from normreg_plugins.core.model.statistics import (
     OTHER_LAYER,
     ScaledInput,
@@ -29,7 +44,6 @@ from normreg_plugins.core.model.statistics import (
     per_norm_channel,
     repair_statistics_,
 )
-from normreg_plugins.core.model.weight_normalization import WeightNormalization, weight_normalization
 
 __all__ = [
     "OTHER_LAYER",
@@ -37,7 +51,9 @@ __all__ = [
     "Layer",
     "NotScalable",
     "Per",
+    "ScaleResponse",
     "ScaledInput",
+    "SeesScale",
     "WeightNormalization",
     "at_least_float32",
     "elementwise",
@@ -64,6 +80,6 @@ __all__ = [
     "restored",
     "safe_factors",
     "same_randomness",
+    "scale_response",
     "training_mode",
-    "weight_normalization",
 ]

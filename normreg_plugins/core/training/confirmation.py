@@ -95,7 +95,7 @@ def compare(
         The targets that this forward left out, as stochastic depth may, or hid, as a compiled part does.
     """
     found = {report.layer.name: report for report in traced}
-    unseen = [target for target in targets if not found[target.name].watched]
+    unseen = [target for target in targets if not found[target.name].traced]
     for target in targets:
         promise, report = target.report, found[target.name]
         if target in unseen or promise.kind not in SCALE_BLIND or _agrees(promise, report):

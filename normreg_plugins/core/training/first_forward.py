@@ -58,7 +58,7 @@ class FirstForward:
             self.remove()
             return
         self._trace = FilterTrace(model, layers_of(model))
-        self._running = self._trace.watching()
+        self._running = self._trace.tracing()
         self._running.__enter__()
         _tracing.add(self)
 

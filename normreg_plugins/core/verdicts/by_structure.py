@@ -1,6 +1,6 @@
-"""Verdicts by structure: the norm layer that is registered right behind a layer is assumed to read it.
+"""Verdicts by structure: the norm layer that is registered right after a layer is assumed to read it.
 
-This is a promise, not a proof. `attach` compares it with the first real forward before anything is updated.
+This is an assumption, not a proof. `attach` checks it against the first real forward, before anything is updated.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from normreg_plugins.core.model import (
     is_scale_bias,
     keeps_channel_statistics,
     layers_of,
-    weight_normalization,
+    scale_response,
 )
-from normreg_plugins.core.verdicts.norm_reader import NormReader, weakest
 from normreg_plugins.core.verdicts.verdict import Kind
-from normreg_plugins.core.verdicts.weight_report import WeightReport, self_normalized
+from normreg_plugins.core.verdicts.weight_report import NormReader, WeightReport, self_normalized, weakest
 
-UNSEEN = "no norm layer is registered right behind it (structure only; pass forward= to look closer)"
+UNSEEN = "no norm layer is registered right after it (structure only; pass forward= to trace a forward)"
 
 Followers = dict[int, list[tuple[str, nn.Module]]]
 
@@ -36,7 +35,7 @@ def reports_by_structure(model: nn.Module) -> list[WeightReport]:
 
 
 def _followers(model: nn.Module) -> Followers:
-    """By the id of each layer, the modules registered right behind it: one in each of its parents, if it is shared."""
+    """By the id of each layer, the modules registered right after it: one in each of its parents, if it is shared."""
     followers: Followers = defaultdict(list)
     for parent_name, parent in model.named_modules():
         prefix = f"{parent_name}." if parent_name else ""
@@ -58,19 +57,25 @@ def _side_by_side(some: nn.Module, others: nn.Module) -> bool:
 def _report(layer: Layer, followers: list[tuple[str, nn.Module]]) -> WeightReport:
     if layer.not_scalable is not None:
         return WeightReport(layer, Kind.UNSAFE, str(layer.not_scalable))
-    by = weight_normalization(layer.module)
-    if by is not None:
-        return WeightReport(layer, *self_normalized(by), weight_normalization=by)
+    response = scale_response(layer.module, hooks=True)
+    if response.seen_by is not None:
+        return WeightReport(layer, Kind.FREE, f"its scale is seen by {response.seen_by}")
+    if response.normalization is not None:
+        return WeightReport(
+            layer, *self_normalized(response.normalization), weight_normalization=response.normalization
+        )
     for name, module in followers:
         if is_scale_bias(module):
-            return WeightReport(layer, Kind.FREE, f"{name} is a scale-bias layer, no norm layer", feeds_scale_bias=True)
+            return WeightReport(
+                layer, Kind.FREE, f"{name} is a scale-bias layer, not a norm layer", feeds_scale_bias=True
+            )
         if not is_norm_layer(module) or _width(module) != layer.channels:
             return WeightReport(layer, Kind.FREE, UNSEEN)
     readers = tuple(_reader(name, module, layer) for name, module in followers)
     if not readers:
         return WeightReport(layer, Kind.FREE, UNSEEN)
     names = ", ".join(reader.name for reader in readers)
-    return WeightReport(layer, weakest([r.kind for r in readers]), f"{names} registered right behind it", readers)
+    return WeightReport(layer, weakest([r.kind for r in readers]), f"{names} registered right after it", readers)
 
 
 def _reader(name: str, norm: nn.Module, layer: Layer) -> NormReader:

@@ -1,7 +1,7 @@
 """Follow every filter through one real training forward, until a norm layer takes its scale away or a reader sees it.
 
 A dispatch mode sees each operation that touches a tensor, whoever calls it: modules, functions, losses, auxiliary
-heads. Layers and norm layers are stepped over as wholes. Between them a tensor has a tag that says, element by element,
+heads. It does not look inside layers and norm layers. Between them a tensor has a tag that says, element by element,
 which filter it scales with.
 """
 
@@ -21,22 +21,23 @@ from torch.utils.weak import WeakIdKeyDictionary
 from normreg_plugins.core.model import (
     OTHER_LAYER,
     Layer,
-    WeightNormalization,
+    ScaleResponse,
+    SeesScale,
     is_norm_layer,
     is_scale_bias,
     keeps_channel_statistics,
-    weight_normalization,
+    scale_response,
 )
-from normreg_plugins.core.verdicts.norm_reader import MixedStatisticError, NormReader, norm_reader_of
 from normreg_plugins.core.verdicts.operations import HOMOGENEOUS, SHAPE_ONLY, moved_index
+from normreg_plugins.core.verdicts.weight_report import MixedStatisticError, NormReader, norm_reader_of
 
 
 @dataclass(eq=False)
 class Trace:
-    """What was seen of one layer's filters."""
+    """What a forward did with one layer's filters."""
 
     layer: Layer
-    weight_normalization: WeightNormalization | None
+    response: ScaleResponse
     calls: int = 0
     readers: list[NormReader] = field(default_factory=list)
     """The norm layers that read its output, once for each call."""
@@ -47,7 +48,7 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class Tag:
-    """Says of a tensor which filter of `trace` each element scales with (`index` has the tensor's shape)."""
+    """For each element of a tensor, the filter of `trace` that it scales with; `index` has the tensor's shape."""
 
     trace: Trace
     index: Tensor
@@ -59,18 +60,23 @@ class FilterTrace(TorchDispatchMode):
 
     def __init__(self, model: nn.Module, layers: list[Layer]) -> None:
         super().__init__()
-        by = {layer: weight_normalization(layer.module) for layer in layers}
-        self.traces = {id(layer.module): Trace(layer, by[layer]) for layer in layers}
+        self._traces = [Trace(layer, scale_response(layer.module)) for layer in layers]
+        self._by_module: dict[int, list[Trace]] = defaultdict(list)
+        """A parametrized module may store several weights."""
+        for trace in self._traces:
+            self._by_module[id(trace.layer.module)].append(trace)
         self._model = model
         self._names = {id(module): name for name, module in model.named_modules()}
-        self._by_weight = {id(trace.layer.weight): trace for trace in self.traces.values()}
+        self._by_weight = {id(trace.layer.weight): trace for trace in self._traces}
         self._tags: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._norm_calls: dict[int, set[tuple]] = defaultdict(set)
         self._open: list[nn.Module] = []
-        """The layer or norm layer that is running or looked at now, with those that run inside it."""
+        """The layer or norm layer that runs now, or is examined, and those that run inside it."""
+        self._before_hooks: dict[int, list[tuple[Tensor, int]]] = {}
+        """What layers with forward hooks returned, before these hooks ran."""
 
     @contextmanager
-    def watching(self) -> Iterator[FilterTrace]:
+    def tracing(self) -> Iterator[FilterTrace]:
         """Trace everything that runs in this context."""
         with self._hooks(), self:
             yield self
@@ -79,7 +85,7 @@ class FilterTrace(TorchDispatchMode):
     def mixed_norms(self) -> set[int]:
         """Ids of norm layers that met different filters in different calls.
 
-        Their statistics serve filters that would be scaled by different factors, so they cannot be corrected.
+        One statistic cannot follow filters that are scaled by different factors.
         """
         return {norm for norm, calls in self._norm_calls.items() if len(calls) > 1}
 
@@ -88,13 +94,15 @@ class FilterTrace(TorchDispatchMode):
         for tensor in tree_flatten(outputs)[0]:
             for tag in self._of(tensor):
                 tag.trace.scale_readers["the caller (the forward returns it)"] = None
-        return list(self.traces.values())
+        return self._traces
 
     @contextmanager
     def _hooks(self) -> Iterator[None]:
         handles = []
         for module in self._model.modules():
-            if id(module) in self.traces or is_norm_layer(module) or is_scale_bias(module):
+            if id(module) in self._by_module or is_norm_layer(module) or is_scale_bias(module):
+                if module._forward_hooks:
+                    handles.append(module.register_forward_hook(self._note_output, prepend=True))
                 handles.append(module.register_forward_pre_hook(self._enter))
                 handles.append(module.register_forward_hook(self._leave, with_kwargs=True, always_call=True))
         try:
@@ -106,34 +114,44 @@ class FilterTrace(TorchDispatchMode):
     def _enter(self, module: nn.Module, args: Any) -> None:
         self._open.append(module)
 
+    def _note_output(self, module: nn.Module, args: Any, output: Any) -> None:
+        self._before_hooks[id(module)] = _tensors_and_versions(output)
+
     def _leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
         *kwargs, output = rest
+        noted = self._before_hooks.pop(id(module), None)
         if self._open and self._open[-1] is module:  # the model itself was entered before the trace began
             self._open.pop()
         if output is None:  # the forward raised an error
             return
         if self._open:
-            if id(module) in self.traces:
-                outer = f"{self._names[id(self._open[-1])]}, which contains it"
-                self.traces[id(module)].scale_readers[outer] = None
+            for trace in self._by_module.get(id(module), ()):
+                trace.scale_readers[f"{self._names[id(self._open[-1])]}, which contains it"] = None
             return
         incoming = [tag for tensor in tree_flatten((args, kwargs))[0] for tag in self._of(tensor)]
-        self._open.append(module)  # the operations that look at it are none of the forward's
-        if id(module) in self.traces:
-            self._through_layer(self.traces[id(module)], incoming, output)
+        self._open.append(module)  # the operations below are not part of the forward
+        if id(module) in self._by_module:
+            changed = noted is not None and not _same_tensors(noted, _tensors_and_versions(output))
+            for trace in self._by_module[id(module)]:
+                self._through_layer(trace, incoming, output, SeesScale.HOOK if changed else trace.response.seen_by)
         else:
             self._into_norm(module, incoming)
         self._open.pop()
 
-    def _through_layer(self, trace: Trace, incoming: list[Tag], output: Any) -> None:
+    def _through_layer(self, trace: Trace, incoming: list[Tag], output: Any, seen_by: SeesScale | None) -> None:
         for tag in incoming:
             tag.trace.scale_readers[f"{trace.layer.module_name} ({type(trace.layer.module).__name__})"] = None
         # A layer may return several tensors, such as one for each dilation.
         outputs = [each for each in tree_flatten(output)[0] if isinstance(each, Tensor)]
         if outputs and not any(each.numel() for each in outputs):
-            return  # an empty batch, of no boxes say, shows nothing
+            return  # an empty batch, such as one without boxes, shows nothing
         trace.calls += 1
-        for each in outputs if trace.weight_normalization is None else ():
+        if trace.response.normalization is not None:
+            return
+        if seen_by is not None:
+            trace.scale_readers[str(seen_by)] = None
+            return
+        for each in outputs:
             self._tag_filters(trace, each)
 
     def _tag_filters(self, trace: Trace, output: Tensor) -> None:
@@ -152,7 +170,7 @@ class FilterTrace(TorchDispatchMode):
         for tag in incoming:
             if is_scale_bias(module):
                 tag.trace.feeds_scale_bias = True
-                tag.trace.scale_readers[f"{name} (scale-bias, no norm layer)"] = None
+                tag.trace.scale_readers[f"{name} (a scale-bias layer, not a norm layer)"] = None
                 continue
             try:
                 found = norm_reader_of(name, module, tag.index, tag.trace.layer.channels)
@@ -202,6 +220,15 @@ class FilterTrace(TorchDispatchMode):
 
     def _of(self, tensor: Any) -> list[Tag]:
         return self._tags.get(tensor, []) if isinstance(tensor, Tensor) else []
+
+
+def _tensors_and_versions(output: Any) -> list[tuple[Tensor, int]]:
+    return [(each, each._version) for each in tree_flatten(output)[0] if isinstance(each, Tensor)]
+
+
+def _same_tensors(before: list[tuple[Tensor, int]], after: list[tuple[Tensor, int]]) -> bool:
+    """Whether these are the same tensors, and nothing was written to them in between."""
+    return len(before) == len(after) and all(a is b and v == w for (a, v), (b, w) in zip(before, after))
 
 
 def _tensors_in(arguments: Iterable[Any]) -> Iterator[Tensor]:

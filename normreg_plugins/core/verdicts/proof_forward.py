@@ -1,4 +1,4 @@
-"""One training forward of a proof: what is recorded of it, and the conditions it runs under."""
+"""One training forward of a proof: what is recorded of it, and the conditions under which it runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class NormCall(NamedTuple):
     fingerprint: Tensor
     """A few numbers of its output. They differ if the outputs of two calls differ."""
     spreads: Tensor
-    """The standard deviation of each channel of its input; of a layer norm, which has no channels, the size."""
+    """The standard deviation of each input channel; for a layer norm, which has no channels, the size."""
 
 
 class ForwardRecord:
@@ -77,13 +77,18 @@ class ForwardRecord:
 
         return saw
 
+    def ratio_to(self, other: ForwardRecord, norm: str) -> Tensor | None:
+        """By how much each channel that enters a norm layer is larger than in `other`, if all its calls agree."""
+        ratios = [a.spreads / b.spreads for a, b in zip(self.norm_calls[norm], other.norm_calls[norm])]
+        return ratios[0] if ratios and all(alike(ratio, ratios[0]) for ratio in ratios) else None
+
 
 @contextmanager
 def scaled(factors: Mapping[Layer, Tensor], biased: Collection[Layer]) -> Iterator[None]:
-    """Scale weights filter by filter, and the biases of the layers in `biased`; afterwards restore them."""
+    """Scale weights filter by filter, and the biases of the layers in `biased`. Restore them on exit."""
     changed: dict[int, Tensor] = {id(layer.weight): layer.weight for layer in factors}
     changed |= {id(layer.bias): layer.bias for layer in biased if layer.bias is not None}
-    kept = [(tensor, tensor.clone()) for tensor in changed.values()]
+    saved = [(tensor, tensor.clone()) for tensor in changed.values()]
     try:
         for layer, factor in factors.items():
             filters = filters_of(layer.module)
@@ -92,35 +97,23 @@ def scaled(factors: Mapping[Layer, Tensor], biased: Collection[Layer]) -> Iterat
                 layer.bias.mul_(factor.to(layer.bias))
         yield
     finally:
-        for tensor, value in kept:
+        for tensor, value in saved:
             tensor.copy_(value)
 
 
 @contextmanager
-def statistics_kept(norms: Iterable[nn.Module]) -> Iterator[None]:
-    """Restore running statistics afterwards."""
-    buffers: list[Tensor] = [getattr(norm, f"running_{which}") for norm in norms for which in ("mean", "var")]
-    kept = [(buffer, buffer.clone()) for buffer in buffers]
-    try:
-        yield
-    finally:
-        for buffer, value in kept:
-            buffer.copy_(value)
-
-
-@contextmanager
 def generic_point(model: nn.Module) -> Iterator[None]:
-    """Make constant parameters random and every eps nearly zero; afterwards restore them.
+    """Make constant parameters random and every eps nearly zero. Restore them on exit.
 
-    A zero gamma hides what a filter does, and an eps sees the scale of what it is added to. Buffers are changed too:
-    the caller restores them.
+    A zero gamma hides what a filter does, and an eps sees the scale of what it is added to. Buffers change too, and the
+    caller must restore them.
     """
-    kept = [(p, p.detach().clone()) for p in model.parameters()]
+    saved = [(p, p.detach().clone()) for p in model.parameters()]
     norms = [module for module in model.modules() if is_norm_layer(module)]
     dividing = [module for module in model.modules() if is_norm_layer(module) or is_layer(module)]
     eps = {module: norm_eps(module) for module in dividing if norm_eps(module) > 0}
     generator = torch.Generator().manual_seed(0)
-    for parameter, _ in kept:
+    for parameter, _ in saved:
         _leave_constant_(parameter, generator)
     for norm in norms:
         _fill_statistics_(norm, generator)
@@ -129,7 +122,7 @@ def generic_point(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for parameter, value in kept:
+        for parameter, value in saved:
             parameter.copy_(value)
         for module, before in eps.items():
             _set_eps(module, before)
@@ -174,7 +167,7 @@ def _fit_(norm: nn.Module, args: Any) -> None:
         return
     entering = args[0].detach().transpose(0, 1).flatten(1)
     mean, var = entering.mean(1), entering.var(1, unbiased=False)
-    if var.any():  # not exactly equal: a norm layer that already cancels its input would hide errors
+    if var.any():  # not exactly equal: a norm layer that fits its input exactly would hide errors
         norm.running_mean.copy_(mean + 0.1 * var.sqrt())  # type: ignore[operator]
         norm.running_var.copy_(1.2 * var + 1e-3 * entering.square().mean())  # type: ignore[operator]
 
@@ -190,7 +183,7 @@ def _fingerprint(x: Tensor) -> Tensor:
 
 
 def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    """Whether two tensors differ by little beside their norm, and have NaN or Inf at the same places."""
+    """Whether two tensors differ little, relative to their norm, and have NaN or Inf in the same places."""
     if a.shape != b.shape:
         return False
     a, b = a.double(), b.double()
@@ -199,3 +192,7 @@ def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
         return False
     difference = (a - b)[finite].norm()
     return bool(difference <= tolerance * b[finite].norm() + 1e-30)
+
+
+def alike(ratio: Tensor, factor: Tensor) -> bool:
+    return ratio.shape == factor.shape and torch.allclose(ratio.nan_to_num(1.0), factor.to(ratio), rtol=1e-2)

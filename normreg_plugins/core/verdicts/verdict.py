@@ -1,4 +1,4 @@
-"""The verdict on each weight: may its scale be touched, and why."""
+"""The verdict on each weight: may it be rescaled, and why."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Kind(str, Enum):
     COMPENSATED = "compensated"
     """Nothing changes if the frozen statistics of its norm layer are rescaled with it."""
     PER_GROUP = "per_group"
-    """Nothing changes if a whole group of filters (and its bias) is scaled alike."""
+    """Nothing changes if all filters of a group (and their biases) are scaled alike."""
     PER_LAYER = "per_layer"
-    """Nothing changes if the whole layer (and its bias) is scaled alike."""
+    """Nothing changes if all filters of the layer (and their biases) are scaled alike."""
     FREE = "free"
     """The function changes: no norm layer follows."""
     UNSAFE = "unsafe"
-    """The function may change: a norm layer follows, but the weight is shared, or another reader sees its scale."""
+    """The function may change: a norm layer follows, but the weight is shared or something else sees its scale."""
 
     def __str__(self) -> str:
         return self.value
@@ -31,7 +31,7 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What we hold of one weight: its name in `named_parameters()`, its kind, the norm layers that read it, and why."""
+    """One weight: its name in `named_parameters()`, its kind, the norm layers that read it, and the reason."""
 
     name: str
     kind: Kind

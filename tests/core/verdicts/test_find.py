@@ -1,4 +1,4 @@
-"""What one watched forward says of each weight, net by net."""
+"""What one traced forward shows of each weight, net by net."""
 
 import io
 
@@ -26,7 +26,7 @@ def test_each_weight_gets_its_verdict(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_looking_leaves_no_trace(case: Case) -> None:
+def test_finding_has_no_side_effects(case: Case) -> None:
     net = case.make()
     net(torch.randn(4, 3, 8, 8))
     for parameter in net.parameters():
@@ -38,7 +38,7 @@ def test_looking_leaves_no_trace(case: Case) -> None:
     assert everything_about(net) == before
 
 
-def test_a_forward_that_fails_leaves_no_trace_either() -> None:
+def test_a_forward_that_fails_has_no_side_effects_either() -> None:
     def fail(model: nn.Module) -> None:
         torch.rand(1)
         model(torch.randn(4, 3, 8, 8))
@@ -101,7 +101,27 @@ def test_a_net_inside_a_wrapper_is_named_as_its_parameters_are() -> None:
     assert (verdict.name, verdict.norms) == ("module.conv.weight", ("module.bn",))
 
 
-def test_structure_alone_sees_only_what_is_registered_right_behind() -> None:
+def test_structure_alone_sees_only_what_is_registered_right_after() -> None:
     net = nn.Sequential(conv(), bn(), nn.ReLU(), conv(6, 6), nn.ReLU(), bn(), nn.Linear(6, 2))
     verdicts = {v.name: v.kind for v in find_scale_invariant(net)}
     assert verdicts == {"0.weight": "invariant", "3.weight": "free", "6.weight": "free"}
+
+
+class Observer(nn.Module):
+    """As in quantization: its buffer grows at the first call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("largest", torch.zeros(0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.largest.resize_(x.shape[1]).copy_(x.detach().amax((0, 2, 3)))
+        return x
+
+
+def test_buffers_that_a_forward_resizes_are_restored() -> None:
+    net = nn.Sequential(conv(), bn(), Observer())
+    largest = net[2].largest
+    assert find_scale_invariant(net, see_images)[0].kind == "invariant"
+    assert net[2].largest is largest
+    assert largest.shape == (0,)

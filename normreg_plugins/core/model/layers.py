@@ -1,7 +1,8 @@
-"""The layers of a model that hold filters: convolutions and linear layers.
+"""The layers of a model: convolutions and linear layers, which hold filters, norm layers and scale-bias layers.
 
-A layer is recognised by its class in torch. A layer of another library, such as a deformable convolution of mmcv or
-torchvision, is recognised by the attributes of a convolution, so that the library need not be imported.
+A layer is recognized by its class in torch. A layer of another library, such as a deformable convolution of mmcv or a
+FrozenBatchNorm2d, is recognized by its attributes, so that the library need not be imported: a convolution by those of
+a convolution, a norm layer by its running statistics.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+_RMSNorm = getattr(nn, "RMSNorm", nn.LayerNorm)  # torch >= 2.4
 
 
 class NotScalable(Enum):
-    """Why no method may change a weight, whatever follows the layer."""
+    """Why no method may scale a weight, whatever follows the layer."""
 
-    TIED = "tied: several modules own this weight"
-    PARAMETRIZED = "parametrized: the stored tensor is not the weight that convolves"
+    TIED = "tied: several modules share this weight"
+    PARAMETRIZED = "parametrized: the stored tensor is not the weight that the layer applies"
 
     def __str__(self) -> str:
         return self.value
@@ -79,7 +85,7 @@ def _owners(model: nn.Module) -> Counter[int]:
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether this is a convolution, a linear layer, or a foreign module with the attributes of a convolution."""
+    """Whether this is a convolution, a linear layer, or another module with the attributes of a convolution."""
     if isinstance(module, nn.Linear | _ConvNd):
         return True
     weight = module._parameters.get("weight")
@@ -91,7 +97,7 @@ def is_layer(module: nn.Module) -> bool:
 
 
 def _stored_weights(module: nn.Module) -> Iterator[tuple[nn.Parameter, NotScalable | None]]:
-    """The parameters behind a layer's weight, each with the reason not to touch it."""
+    """The parameters behind a layer's weight, each with the reason not to scale it."""
     weight = module._parameters.get("weight")
     if weight is not None:
         yield weight, None
@@ -103,3 +109,37 @@ def _stored_weights(module: nn.Module) -> Iterator[tuple[nn.Parameter, NotScalab
     for parameter in own.values():
         if parameter is not None:
             yield parameter, NotScalable.PARAMETRIZED
+
+
+def is_norm_layer(module: nn.Module) -> bool:
+    return isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm | _RMSNorm) or _keeps_statistics(module)
+
+
+def keeps_channel_statistics(module: nn.Module) -> bool:
+    """Whether each channel has a statistic of its own, as in batch and instance norms."""
+    return isinstance(module, _NormBase) or _keeps_statistics(module)
+
+
+def _keeps_statistics(module: nn.Module) -> bool:
+    return all(torch.is_tensor(getattr(module, name, None)) for name in ("running_mean", "running_var"))
+
+
+def has_running_statistics(module: nn.Module) -> bool:
+    """Whether it has running statistics per channel now; with `track_running_stats=False` it has none."""
+    return keeps_channel_statistics(module) and module.running_mean is not None
+
+
+def is_instance_norm(module: nn.Module) -> bool:
+    return isinstance(module, _InstanceNorm)
+
+
+def is_frozen(norm: nn.Module) -> bool:
+    """Whether a norm layer uses its running statistics now. A foreign one without a momentum always does."""
+    if not keeps_channel_statistics(norm) or getattr(norm, "running_mean", None) is None:
+        return False
+    return not norm.training or not hasattr(norm, "momentum")
+
+
+def is_scale_bias(module: nn.Module) -> bool:
+    """Whether its class is marked as a scale-bias layer, which replaces a norm layer (constrained paper, eq. 6-7)."""
+    return bool(getattr(module, "is_scale_bias", False))

@@ -1,4 +1,4 @@
-"""The same verdicts by numbers, and no trace of how they were found."""
+"""The same verdicts by numbers, without side effects."""
 
 import random
 
@@ -26,7 +26,7 @@ def test_numbers_agree_with_what_was_seen_except_where_a_case_says_why(case: Cas
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_proving_leaves_no_trace(case: Case) -> None:
+def test_a_proof_has_no_side_effects(case: Case) -> None:
     net = case.make()
     net(torch.randn(4, 3, 8, 8))
     for parameter in net.parameters():
@@ -49,7 +49,7 @@ def test_a_forward_may_draw_random_numbers_anywhere(look) -> None:
     assert everything_about(net) == before
 
 
-def test_a_proof_that_fails_leaves_no_trace() -> None:
+def test_a_proof_that_fails_has_no_side_effects() -> None:
     calls = []
 
     def fail_later(model: nn.Module) -> torch.Tensor:
@@ -66,7 +66,7 @@ def test_a_proof_that_fails_leaves_no_trace() -> None:
 
 
 def test_a_forward_that_returns_nothing_is_refused() -> None:
-    with pytest.raises(ProofError, match="returned nothing"):
+    with pytest.raises(ProofError, match="returned no floating point tensor"):
         prove_scale_invariant(nn.Sequential(conv(), bn()), lambda model: print(model(images()).shape))
 
 
@@ -80,7 +80,7 @@ def test_a_forward_that_does_not_repeat_itself_is_refused() -> None:
         prove_scale_invariant(nn.Sequential(conv(), bn(), conv(6, 3)), drifting)
 
 
-def test_what_only_todays_values_hide_does_not_pass() -> None:
+def test_what_only_current_values_hide_does_not_pass() -> None:
     """While the last gamma of a residual branch is 0, no scale in it has an effect. Training changes that gamma."""
     net = Net(
         lambda n, x: x + n.bn2(n.conv2(n.conv1(x).relu() + x).relu()),
@@ -93,7 +93,7 @@ def test_what_only_todays_values_hide_does_not_pass() -> None:
     assert verdicts == {"conv1.weight": "free", "conv2.weight": "invariant"}
 
 
-def test_memory_that_nobody_has_initialized_does_not_pass_either() -> None:
+def test_uninitialized_memory_does_not_pass_either() -> None:
     net = Net(lambda n, x: n.bn(n.conv(x)) + n.head(x), conv=conv(), bn=bn(), head=conv())
     nn.init.uniform_(net.head.weight, 0, 1e-40)
     assert [v.kind for v in prove_scale_invariant(net, see_images)] == ["invariant", "free"]
@@ -154,7 +154,7 @@ def test_only_weights_that_are_named_are_proven() -> None:
         prove_scale_invariant(net, see_images, names=["bn1.weight"])
 
 
-def test_a_norm_that_sees_nothing_but_zeros_reads_nobody() -> None:
+def test_a_norm_layer_that_sees_only_zeros_reads_no_layer() -> None:
     def flow(n: Net, x: torch.Tensor) -> torch.Tensor:
         return n.conv(x) + n.norm(n.blind(torch.zeros_like(x)))
 
@@ -186,7 +186,7 @@ def test_numbers_hold_in_every_dtype(dtype: torch.dtype) -> None:
     assert [v.kind for v in verdicts] == ["invariant", "free"]
 
 
-def test_a_batch_of_one_value_per_channel_is_no_proof_but_says_so() -> None:
+def test_a_batch_of_one_value_per_channel_is_refused() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 8), nn.BatchNorm2d(4))
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         prove_scale_invariant(net, lambda model: model(images()[:1]))

@@ -1,4 +1,4 @@
-"""Run a model's training forward without leaving a trace: buffers, modes, gradients and random states come back."""
+"""Run a model's training forward without side effects: buffers, modes, gradients and random states are restored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 
 @contextmanager
 def training_mode(model: nn.Module) -> Iterator[None]:
-    """Put the model in training mode, then back. A model's own `train()` may keep some norm layers frozen."""
+    """Training mode, restored on exit. A model's own `train()` may leave some norm layers frozen."""
     with _modes_restored(model):
         model.train()
         yield
@@ -37,19 +37,19 @@ def _modes_restored(model: nn.Module) -> Iterator[None]:
 
 
 _restored: list[nn.Module] = []
-"""The models whose forwards now leave no trace."""
+"""The models whose forwards have no side effects now."""
 
 
 def is_restored(model: nn.Module) -> bool:
-    """Whether a forward of this model that runs now leaves no trace, and so is no part of the training."""
+    """Whether a forward of this model that runs now is without side effects, and so not part of the training."""
     return any(model is each for each in _restored)
 
 
 @contextmanager
 def restored(model: nn.Module) -> Iterator[None]:
-    """Whatever runs in this context changes neither the model's state nor any random state."""
+    """Run the model in training mode; restore its buffers, modes, gradients and all random states on exit."""
     buffers = [(module, name, b) for module in model.modules() for name, b in module._buffers.items() if b is not None]
-    kept = [b.detach().clone() for _, _, b in buffers]
+    saved = [b.detach().clone() for _, _, b in buffers]
     gradients = [(p, p.grad) for p in model.parameters()]
     with ExitStack() as stack:
         stack.enter_context(same_randomness())
@@ -62,7 +62,9 @@ def restored(model: nn.Module) -> Iterator[None]:
             yield
         finally:
             _restored.remove(model)
-            for (module, name, buffer), value in zip(buffers, kept):
+            for (module, name, buffer), value in zip(buffers, saved):
+                if buffer.shape != value.shape:  # an observer's, which grows at the first call
+                    buffer.resize_(value.shape)
                 buffer.detach().copy_(value)
                 module._buffers[name] = buffer
             for parameter, gradient in gradients:
@@ -86,7 +88,7 @@ def same_randomness() -> Iterator[None]:
 
 @contextmanager
 def _eager() -> Iterator[None]:
-    """Run a compiled model uncompiled, because compiled code hides its operations (torch >= 2.6 offers this)."""
+    """Run a compiled model in eager mode, because compiled code hides its operations (needs torch >= 2.6)."""
     set_stance = getattr(torch.compiler, "set_stance", None)
     if set_stance is None:
         yield

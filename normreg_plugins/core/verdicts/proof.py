@@ -1,0 +1,264 @@
+"""Verdicts by numbers: scale filters, run the training forward again, compare.
+
+The proof knows nothing of how the model is built. Three things make its comparison sharp:
+- Factors are powers of two, so a scale that the network takes away is taken away without rounding.
+- The eps of norm layers is set to nearly zero, because an eps sees the scale of what it is added to.
+- Constant parameters (zero biases, zero gammas) are made random, because a zero hides all layers in front of it.
+
+A traced forward says first how each weight may be scaled, and which norm layers read it. The proof tries this on all
+weights at once, which takes a few forwards if nearly all of it is true. Where it is not, the proof tries smaller groups
+of weights. So the trace decides only what is tried first. The numbers decide the verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from normreg_plugins.core.errors import ProofError, SelectionError
+from normreg_plugins.core.model import (
+    Layer,
+    ScaledInput,
+    is_frozen,
+    is_norm_layer,
+    layers_of,
+    repair_statistics_,
+    restored,
+)
+from normreg_plugins.core.verdicts.find import Forward, find
+from normreg_plugins.core.verdicts.proof_forward import (
+    ForwardRecord,
+    alike,
+    close,
+    fit_frozen_,
+    generic_point,
+    scaled,
+)
+from normreg_plugins.core.verdicts.verdict import Kind, Verdict, Verdicts
+from normreg_plugins.core.verdicts.weight_report import NormReader, WeightReport
+
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
+HALF_TOLERANCE = 3e-2
+DRAWS = 3
+"""Layers that are scaled together must pass this many draws of factors."""
+SEVERAL_FILTERS = (Kind.PER_GROUP, Kind.PER_LAYER)
+"""Kinds of weights of which several filters must be scaled alike."""
+
+
+def prove_scale_invariant(model: nn.Module, forward: Forward, names: Collection[str] | None = None) -> Verdicts:
+    """The same verdicts as `find_scale_invariant`, decided by numbers. The model is restored.
+
+    Args:
+        forward: a callable that runs one training forward of the model it is given and returns what depends on it
+            (outputs or losses). Under the same random state it must compute the same again.
+        names: prove only these weights, as named in `named_parameters()`. Default: all.
+    """
+    layers = [layer for layer in layers_of(model) if names is None or layer.name in names]
+    unknown = sorted({*(names or ())} - {layer.name for layer in layers})
+    if unknown:
+        raise SelectionError(f"no conv or linear weight is named {', '.join(unknown)}")
+    reports = {report.layer.name: report for report in find(model, forward)}
+    with restored(model), torch.no_grad(), generic_point(model):
+        return _Proof(model, forward, layers, reports).verdicts()
+
+
+def overruled(reports: list[WeightReport], proof: Verdicts) -> list[WeightReport]:
+    """The reports, corrected where numbers say otherwise.
+
+    Numbers may always take a weight out. They may put one in only if a traced forward has shown its norm layers: the
+    evaluated network stays the same only if the right statistics are repaired, channel by channel.
+    """
+    numbers = {verdict.name: verdict for verdict in proof}
+    corrected = []
+    for report in reports:
+        verdict = numbers.get(report.layer.name)
+        if verdict is None:
+            raise SelectionError(f"the proof says nothing of {report.layer.name!r}: it was made for another model")
+        if verdict.kind != report.kind:
+            before = f"before: {report.kind}, {report.reason}"
+            if verdict.kind in (Kind.FREE, Kind.UNSAFE) or report.repairable:
+                reason = f"overruled by proof ({verdict.reason}); {before}"
+                report = replace(report, kind=verdict.kind, reason=reason)
+            else:
+                unknown = f"the proof says {verdict.kind}, but not which running statistics must follow"
+                report = replace(report, kind=Kind.UNSAFE, reason=f"{unknown}; {before}", readers=())
+        corrected.append(report)
+    return corrected
+
+
+class Scaling(NamedTuple):
+    """How one layer is scaled, and its kind if the forward stays the same."""
+
+    kind: Kind
+    groups: int
+    """The number of runs of neighboring filters; each run has its own factor."""
+    readers: tuple[NormReader, ...] = ()
+    """The frozen norm layers whose statistics are scaled with it."""
+    bias: bool = False
+    """Whether its bias is scaled with it."""
+
+    def factors(self, layer: Layer, draw: int) -> Tensor:
+        """2, 4, 8 or 16 for each run, not all equal. None is below 1, so that no product of them is 1."""
+        generator = torch.Generator().manual_seed(layer.order * DRAWS + draw)
+        powers = torch.randint(1, 5, (self.groups,), generator=generator)
+        if self.groups > 1:
+            powers[0], powers[-1] = 1, 4
+        return (2.0**powers).to(layer.weight.device).repeat_interleave(layer.channels // self.groups)
+
+    @property
+    def reason(self) -> str:
+        return {
+            Kind.INVARIANT: "scaled filter by filter, the forward stays the same",
+            Kind.COMPENSATED: "scaled with its frozen statistics, the forward stays the same",
+            Kind.PER_GROUP: f"scaled alike in each of {self.groups} groups, the forward stays the same",
+            Kind.PER_LAYER: "all filters scaled alike, the forward stays the same",
+        }[self.kind]
+
+
+class _Proof:
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: Forward,
+        layers: list[Layer],
+        reports: Mapping[str, WeightReport],
+    ) -> None:
+        self._model, self._forward, self._layers, self._reports = model, forward, layers, reports
+        self._norms = {name: m for name, m in model.named_modules() if is_norm_layer(m)}
+        self._frozen = {name: norm for name, norm in self._norms.items() if is_frozen(norm)}
+        self._alike: dict[Layer, tuple[bool, tuple[str, ...]]] = {}
+        fit_frozen_(model, forward, self._frozen.values())
+        self._plain = ForwardRecord(model, forward, layers, self._norms)
+        if not self._plain.outputs:
+            raise ProofError("forward returned no floating point tensor: return the outputs or losses")
+        if not self._same(ForwardRecord(model, forward)):
+            raise ProofError(
+                "forward computed something else the second time, under the same random state: remove what differs"
+            )
+
+    def verdicts(self) -> Verdicts:
+        called = [layer for layer in self._layers if layer.module in self._plain.called and layer.not_scalable is None]
+        promised = {layer: scaling for layer in called if (scaling := _promised_by(self._reports[layer.name]))}
+        passed = self._passed(promised)
+        return Verdicts(self._verdict(layer, passed.get(layer)) for layer in self._layers)
+
+    def _verdict(self, layer: Layer, passed: Scaling | None) -> Verdict:
+        if layer.module not in self._plain.called:
+            return Verdict(layer.name, Kind.FREE, (), "this forward never called it")
+        if layer.not_scalable is not None:
+            return Verdict(layer.name, Kind.UNSAFE, (), str(layer.not_scalable))
+        scaling = self._finest(layer, passed)
+        norms = self._reports[layer.name].norms if passed else self._all_alike(layer)[1]
+        if scaling is not None:
+            return Verdict(layer.name, scaling.kind, norms, scaling.reason)
+        if norms:
+            reason = f"{norms[0]} takes its scale away, but something else in the forward sees it"
+            return Verdict(layer.name, Kind.UNSAFE, norms, reason)
+        return Verdict(layer.name, Kind.FREE, (), "the forward changes with its scale")
+
+    def _passed(self, scalings: dict[Layer, Scaling]) -> dict[Layer, Scaling]:
+        """The scalings under which the forward stays the same, found by halving.
+
+        Layers that are scaled together could hide each other's effect. Effects of random factors cancel only by
+        chance, so a group must pass under several draws.
+        """
+        if not scalings or all(self._stays(scalings, draw) for draw in range(DRAWS if len(scalings) > 1 else 1)):
+            return scalings
+        if len(scalings) == 1:
+            return {}
+        items, half = list(scalings.items()), len(scalings) // 2
+        return self._passed(dict(items[:half])) | self._passed(dict(items[half:]))
+
+    def _finest(self, layer: Layer, passed: Scaling | None) -> Scaling | None:
+        """The finest scaling of a layer under which the forward stays the same: by filter, in groups, or all alike."""
+        if passed is not None and passed.kind not in SEVERAL_FILTERS:
+            return passed
+        each = Scaling(Kind.INVARIANT, layer.channels)
+        factors = each.factors(layer, 0)
+        run = self._run({layer: each}, {layer: factors}, self._frozen)
+        if self._same(run):
+            return each
+        followed = each._replace(kind=Kind.COMPENSATED, readers=self._following(run, factors))
+        if followed.readers and self._stays({layer: followed}):
+            return followed
+        if passed is None and self._all_alike(layer)[0]:
+            passed = Scaling(Kind.PER_LAYER, 1, bias=True)
+        if passed is not None and passed.kind is Kind.PER_LAYER:
+            return next((scaling for scaling in self._by_groups(layer) if self._stays({layer: scaling})), passed)
+        return passed
+
+    def _following(self, run: ForwardRecord, factors: Tensor) -> tuple[NormReader, ...]:
+        """The frozen norm layers that see each filter scaled by its factor."""
+        ratios = {name: run.ratio_to(self._plain, name) for name in self._frozen}
+        return tuple(
+            NormReader(name, self._frozen[name], Kind.COMPENSATED)
+            for name, ratio in ratios.items()
+            if ratio is not None and alike(ratio, factors)
+        )
+
+    def _by_groups(self, layer: Layer) -> Iterator[Scaling]:
+        for groups in sorted({norm.num_groups for norm in self._norms.values() if isinstance(norm, nn.GroupNorm)}):
+            if 1 < groups < layer.channels and layer.channels % groups == 0:
+                yield Scaling(Kind.PER_GROUP, groups, bias=True)
+
+    def _all_alike(self, layer: Layer) -> tuple[bool, tuple[str, ...]]:
+        """Whether the forward stays the same if all filters and biases of a layer are scaled by 4, and who reads them.
+
+        A norm layer that reads them sees an input 4 times as large. Unless it is frozen, it returns the same output.
+        """
+        if layer not in self._alike:
+            four = torch.full((layer.channels,), 4.0, device=layer.weight.device)
+            run = self._run({layer: Scaling(Kind.PER_LAYER, 1, bias=True)}, {layer: four}, self._norms)
+            found = []
+            for name, calls in self._plain.norm_calls.items():
+                for then, now in zip(calls, run.norm_calls[name]):
+                    returns_same = name in self._frozen or close(now.fingerprint, then.fingerprint, 1e-3)
+                    if returns_same and then.size > 0 and close(now.size, 4 * then.size, 1e-3):
+                        found.append(name)
+            self._alike[layer] = self._same(run), tuple(dict.fromkeys(found))
+        return self._alike[layer]
+
+    def _stays(self, scalings: Mapping[Layer, Scaling], draw: int = 0) -> bool:
+        return self._same(
+            self._run(scalings, {layer: scaling.factors(layer, draw) for layer, scaling in scalings.items()})
+        )
+
+    def _run(
+        self,
+        scalings: Mapping[Layer, Scaling],
+        factors: Mapping[Layer, Tensor],
+        norms: Mapping[str, nn.Module] | None = None,
+    ) -> ForwardRecord:
+        repairs = [
+            ScaledInput(reader.norm, reader.channels, layer.bias, factors[layer])
+            for layer, scaling in scalings.items()
+            for reader in scaling.readers
+        ]
+        biased = [layer for layer, scaling in scalings.items() if scaling.bias]
+        with scaled(factors, biased), restored(self._model):
+            repair_statistics_(repairs)
+            return ForwardRecord(self._model, self._forward, norms=norms)
+
+    def _same(self, run: ForwardRecord) -> bool:
+        pairs = zip(run.outputs, self._plain.outputs)
+        return len(run.outputs) == len(self._plain.outputs) and all(close(a, b, _tolerance(b)) for a, b in pairs)
+
+
+def _promised_by(report: WeightReport) -> Scaling | None:
+    """How a layer may be scaled if the report is true."""
+    if report.kind in (Kind.FREE, Kind.UNSAFE):
+        return None
+    kind, groups = report.kind, report.layer.channels
+    if kind in SEVERAL_FILTERS:
+        runs = {reader.groups for reader in report.readers}
+        kind, groups = (kind, runs.pop()) if kind is Kind.PER_GROUP and len(runs) == 1 else (Kind.PER_LAYER, 1)
+    frozen = tuple(reader for reader in report.readers if reader.kind is Kind.COMPENSATED)
+    return Scaling(kind, groups, frozen, bias=any(reader.kind in SEVERAL_FILTERS for reader in report.readers))
+
+
+def _tolerance(like: Tensor) -> float:
+    return TOLERANCE.get(like.dtype, HALF_TOLERANCE)
