@@ -14,7 +14,7 @@ from torch.optim import SGD
 from normreg_plugins import Method, WeightRescaling, attach, register_method
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.methods import Scaled, scale_
-from normreg_plugins.hosts import method_names
+from normreg_plugins.hosts import methods
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,11 +40,11 @@ class NormCap(Method):
 
 @pytest.fixture(autouse=True)
 def _registered():
-    before = dict(method_names.METHODS)
+    before = dict(methods.METHODS)
     register_method("NormCap", NormCap)
     yield
-    method_names.METHODS.clear()
-    method_names.METHODS.update(before)
+    methods.METHODS.clear()
+    methods.METHODS.update(before)
 
 
 def test_it_is_short_and_the_page_shows_the_same() -> None:
@@ -122,7 +122,7 @@ class TestUltralytics:
         from ultralytics import YOLO
 
         from normreg_plugins.hosts.ultralytics import with_method
-        from normreg_plugins.hosts.ultralytics.method_keys import take_method
+        from normreg_plugins.hosts.ultralytics import take_method
 
         chosen = take_method({"normcap.limit": 1.01})
         assert chosen == NormCap(limit=1.01)
@@ -164,7 +164,7 @@ class TestUltralytics:
 
     def test_a_name_that_ultralytics_has_is_refused(self) -> None:
         pytest.importorskip("ultralytics")
-        from normreg_plugins.hosts.ultralytics.method_keys import take_method
+        from normreg_plugins.hosts.ultralytics import take_method
 
         register_method("Box", NormCap)
         with pytest.raises(NormRegError, match="Box cannot be a method's name here: ultralytics has a key 'box'"):
@@ -203,22 +203,22 @@ class NeedsSize(Method):
     ],
 )
 def test_bad_registrations_are_refused(name, method, message) -> None:
-    before = dict(method_names.METHODS)
+    before = dict(methods.METHODS)
     with pytest.raises(NormRegError, match=message):
         register_method(name, method)
-    assert before == method_names.METHODS
+    assert before == methods.METHODS
 
 
 def test_a_class_that_is_defined_again_takes_the_place_of_the_old_one() -> None:
     again = dataclass(frozen=True, repr=False)(type("NormCap", (Method,), {"__module__": __name__}))
     register_method("normcap", again)
-    assert method_names.METHODS["NormCap"] is again
-    assert method_names.METHODS["WRS"] is WeightRescaling
+    assert methods.METHODS["NormCap"] is again
+    assert methods.METHODS["WRS"] is WeightRescaling
 
 
 def test_what_cannot_be_built_is_refused() -> None:
     register_method("NeedsSize", NeedsSize)
     with pytest.raises(NormRegError, match="NeedsSize needs size, which have no default"):
-        method_names.build_method("NeedsSize", {})
+        methods.build_method("NeedsSize", {})
     with pytest.raises(NormRegError, match=r"'Other' is unknown.*import the module that registers it"):
-        method_names.build_method("Other", {})
+        methods.build_method("Other", {})

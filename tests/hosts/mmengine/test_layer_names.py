@@ -21,7 +21,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from normreg_plugins import layers
-from normreg_plugins.hosts.mmengine.layer_names import NormRegLinearNoiseHook, NormRegScaleBias
+from normreg_plugins.hosts.mmengine.config_names import NormRegLinearNoiseHook, NormRegScaleBias
 from normreg_plugins.layers import ConversionError, convert, fold, relative_change
 
 pytestmark = pytest.mark.mm

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("ultralytics")
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightDecay, WeightRescaling
-from normreg_plugins.hosts.ultralytics.method_keys import MethodKeyError, take_method
+from normreg_plugins.hosts.methods import MethodKeyError
 
 pytestmark = pytest.mark.ultralytics
 
