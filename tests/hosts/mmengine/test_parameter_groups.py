@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from normreg_plugins.core.errors import AttachError, SelectionError
-from normreg_plugins.core.training.saved_entry import STATE_KEY
+from normreg_plugins.core.training import STATE_KEY
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
 pytestmark = pytest.mark.mm
@@ -203,7 +203,7 @@ def test_the_constructor_names_the_hook_for_several_optimizers(tmp_path):
 
 @pytest.mark.parametrize("name", ["AdamP", "SGDP"])
 def test_the_baselines_of_the_paper_train(tmp_path, name):
-    optimizer = {"_delete_": True, "type": name, "lr": 0.01, "weight_decay": 0.01}
+    optimizer = {"_delete_": True, "type": f"NormReg{name}", "lr": 0.01, "weight_decay": 0.01}
     runner = train(tmp_path, optim_wrapper={"optimizer": optimizer})
     assert type(runner.optim_wrapper.optimizer).__name__ == name
     assert type(runner.optim_wrapper.optimizer).__module__.startswith("timm.")

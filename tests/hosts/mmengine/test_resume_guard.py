@@ -101,7 +101,7 @@ def test_another_method_is_refused_and_the_way_out_works(tmp_path, name, way):
 @pytest.mark.parametrize("way", ["constructor", "hook"])
 def test_a_run_without_a_method_is_not_resumed_with_one(tmp_path, way):
     train(tmp_path, **{"train_cfg.max_epochs": 1})
-    with pytest.raises(NormRegError, match="trained without a method and cannot be resumed with WeightRescaling"):
+    with pytest.raises(NormRegError, match="was trained without a method, this run has WeightRescaling"):
         resumed(tmp_path / "epoch_1.pth", tmp_path, METHODS["WRS"], way)
 
 

@@ -1,4 +1,4 @@
-"""Norms that a method keeps from its start on: a Runner records those it loaded, saves them and resumes exactly."""
+"""Norms that a method saves at its start: a Runner records those it loaded, saves them and resumes exactly."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Norms that a method keeps from its start on, through ultralytics' half-precision checkpoints."""
+"""Norms that a method saves at its start, through ultralytics' half-precision checkpoints."""
 
 import pytest
 import torch
@@ -66,7 +66,7 @@ def test_filters_keep_their_first_norms_and_a_resume_brings_them_back(tmp_path, 
 def test_a_checkpoint_of_a_run_with_one_radius_is_refused(tmp_path):
     last = begin(tmp_path, WeightRescaling(interval=1)).last
     model = YOLO(last)
-    with pytest.raises(ResumeError, match=r"{'radius': 1\.0}, now it is {'radius': 'initial'}"):
+    with pytest.raises(ResumeError, match=r"{'radius': 1\.0}, this run has {'radius': 'initial'}"):
         model.train(trainer=with_method(model, METHODS["WRS"]), resume=True)
 
 
