@@ -1,8 +1,11 @@
-"""A method from its name and options, as configs and command lines write it."""
+"""A method from its name and options, and what a run with it can be resumed with."""
 
 from dataclasses import dataclass
 
 import pytest
+import torch
+from torch import nn
+from torch.optim import SGD
 
 from normreg_plugins import (
     AdaptiveWeightShrink,
@@ -14,7 +17,14 @@ from normreg_plugins import (
 )
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts import methods
-from normreg_plugins.hosts.methods import MethodKeyError, build_method, take_method
+from normreg_plugins.hosts.methods import (
+    MethodKeyError,
+    ResumeError,
+    build_method,
+    build_regularizer,
+    guard_resume,
+    take_method,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,6 +127,67 @@ def test_keys_of_a_method_are_taken_and_those_of_the_host_stay() -> None:
 def test_keys_without_a_meaning_are_refused(settings, message) -> None:
     with pytest.raises(NormRegError, match=message):
         take_method(settings)
+
+
+def saved_state(method):
+    """The state of an optimizer that made a step, by a run with this method."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
+    optimizer = SGD([{"params": net[0].parameters()}, {"params": net[1:].parameters()}], lr=0.1, momentum=0.9)
+    if method is not None:
+        guard_resume(optimizer, method, "NEW RUN")
+    net(torch.randn(2, 3, 8, 8)).sum().backward()
+    optimizer.step()
+    return optimizer, optimizer.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "message"),
+    [
+        (WeightRescaling(), SphereDescent(), "with {'method': 'WeightRescaling'.*has {'method': 'SphereDescent'"),
+        (
+            WeightRescaling(interval=4),
+            WeightRescaling(interval=5),
+            "with {'interval': 4}, this run has {'interval': 5}",
+        ),
+        (WeightRescaling(), WeightRescaling(select=("conv*",)), r"with {'select': None}.*{'select': \('conv\*',\)}"),
+        (WeightRescaling(), WeightRescaling(decay_on="all"), "with {'decay_on': '.*'}.*{'decay_on': 'all'}"),
+        (WeightRescaling(), WeightRescaling(radius="initial"), r"with {'radius': 1\.0}.*{'radius': 'initial'}"),
+        (None, WeightRescaling(), "was trained without a method, this run has WeightRescaling"),
+    ],
+)
+def test_a_run_is_not_resumed_with_another_method_or_setting(before, now, message) -> None:
+    _, saved = saved_state(before)
+    with pytest.raises(ResumeError, match=f"{message}.*begin a new run: NEW RUN"):
+        saved_state(now)[0].load_state_dict(saved)
+    if before is not None:
+        saved_state(before)[0].load_state_dict(saved)
+
+
+def test_a_checkpoint_with_other_groups_is_refused() -> None:
+    _, saved = saved_state(WeightRescaling())
+    saved["param_groups"][1]["params"].pop()
+    with pytest.raises(
+        ResumeError, match=r"groups of \[1, 5\] parameters, this run has groups of \[1, 6\]: was freeze"
+    ):
+        saved_state(WeightRescaling())[0].load_state_dict(saved)
+
+
+BAD = {
+    "unknown method": ({"type": "WSR"}, "method 'WSR' is unknown: use one of WD, WRS, AWS, PGD"),
+    "no type": ({"interval": 3}, "must be a dict with a type"),
+    "no dict": ("WRS", "must be a dict with a type"),
+    "none": (None, "regularizer=None: must be a dict with a type"),
+    "misspelt option": ({"type": "WRS", "intervall": 3}, "no option 'intervall' .did you mean 'interval'"),
+    "option of another method": ({"type": "PGD", "alpha": 0.1}, "PGD has no option 'alpha'.* it has select, c, center"),
+    "a value that cannot be": ({"type": "AWS", "alpha": -0.1}, "alpha=-0.1: must be"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_regularizer_of_a_config_is_refused(name) -> None:
+    regularizer, message = BAD[name]
+    with pytest.raises(NormRegError, match=message):
+        build_regularizer(regularizer)
 
 
 @pytest.mark.ultralytics

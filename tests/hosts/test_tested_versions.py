@@ -9,7 +9,7 @@ import tomllib
 
 from normreg_plugins.core.errors import UntestedVersionWarning
 from normreg_plugins.hosts import tested_versions
-from normreg_plugins.hosts.tested_versions import TESTED, is_within, warn_of_untested
+from normreg_plugins.hosts.tested_versions import TESTED, is_within
 
 ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = {
@@ -86,10 +86,3 @@ def test_ultralytics_too(monkeypatch) -> None:
     monkeypatch.setattr(tested_versions, "_warned", set())
     with pytest.warns(UntestedVersionWarning, match=r"ultralytics 8\.3\.7 .* 8\.4 to 8\.4\.\*"):
         with_method(DetectionTrainer, WeightRescaling())
-
-
-@pytest.mark.mm
-def test_the_versions_that_the_tests_run_with_are_within() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_of_untested(TESTED)
