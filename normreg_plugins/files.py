@@ -77,7 +77,7 @@ def read_numbers(path: Path, columns: int | None = None) -> Any:
     except Exception as error:  # numpy has no exception of its own for a damaged file
         raise DamagedFileError(f"{path} cannot be read as an array, perhaps cut off: {error!r}") from error
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "iuf":
-        raise DamagedFileError(f"{path} is not a two-dimensional array of numbers")
+        raise DamagedFileError(f"{path} has no numbers in rows and columns")
     if columns is not None and values.shape[1] < columns:
         raise DamagedFileError(f"{path} has {values.shape[1]} columns, {columns} are needed")
     return values

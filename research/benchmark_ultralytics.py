@@ -85,7 +85,8 @@ def benchmark(settings: dict[str, Any]) -> None:
     from ultralytics import YOLO
 
     from normreg_plugins import WeightRescaling
-    from normreg_plugins.hosts.ultralytics import take_method, with_method
+    from normreg_plugins.hosts.ultralytics import with_method
+    from normreg_plugins.hosts.ultralytics.method_keys import take_method
 
     if "data" not in settings:
         refuse("data= is missing; python tools/data/make_mini_data.py yolo draws data/mini/yolo")

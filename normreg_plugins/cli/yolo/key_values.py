@@ -14,11 +14,9 @@ IMPORTS = "imports="
 
 def our_keys() -> str:
     """What --help says of the keys that ultralytics does not have."""
-    from normreg_plugins.hosts.methods import options_of
-    from normreg_plugins.hosts.ultralytics import method_names
+    from normreg_plugins.hosts.ultralytics.method_keys import keys_of, method_names
 
-    names = method_names().items()
-    lines = (f"  {key}: {', '.join(f'{key}.{option}' for option in options_of(name))}" for key, name in names)
+    lines = (f"  {name}: {', '.join(f'{name}.{option}' for option in keys_of(name))}" for name in method_names())
     yours = "  imports: modules that register methods of your own, such as imports=my_method"
     return "\n".join(["Our keys (the name of a method alone takes its defaults):", *lines, yours])
 
@@ -28,7 +26,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     from ultralytics.cfg import DEFAULT_CFG_DICT as THEIRS
     from ultralytics.cfg import MODES, TASKS, check_dict_alignment, merge_equals_args, parse_key_value_pair
 
-    from normreg_plugins.hosts.ultralytics import method_names
+    from normreg_plugins.hosts.ultralytics.method_keys import method_names
 
     settings: dict[str, Any] = {}
     arguments = _import_yours(merge_equals_args(arguments))

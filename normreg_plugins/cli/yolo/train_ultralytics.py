@@ -28,7 +28,8 @@ def train(settings: dict[str, Any]) -> None:
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment
 
     from normreg_plugins.hosts.monitoring import EVERY
-    from normreg_plugins.hosts.ultralytics import take_method, with_method, with_monitor
+    from normreg_plugins.hosts.ultralytics import with_method, with_monitor
+    from normreg_plugins.hosts.ultralytics.method_keys import take_method
 
     method, monitor = take_method(settings), settings.pop("monitor", EVERY)
     check_dict_alignment(DEFAULT_CFG_DICT, settings)  # a misspelled key is refused before a model is built

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 from torch import nn
 from torch.optim import Optimizer
-from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK, colorstr
@@ -25,7 +24,6 @@ from normreg_plugins.core import Handle, Method, attach
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import named_by
 from normreg_plugins.files import write_text
-from normreg_plugins.hosts import methods
 from normreg_plugins.hosts.methods import guard_resume
 from normreg_plugins.hosts.monitoring import EVERY
 from normreg_plugins.hosts.tested_versions import warn_of_untested
@@ -36,16 +34,6 @@ from normreg_plugins.monitor import norm_summary, rate_at_start
 
 PREFIX = colorstr("normreg:")
 VERDICTS_FILE = "verdicts.txt"
-
-
-def method_names() -> dict[str, str]:
-    """The name of each method by its name in keys."""
-    return methods.key_names(DEFAULT_CFG_DICT)
-
-
-def take_method(settings: dict[str, Any]) -> Method | None:
-    """Remove our keys from ultralytics' settings and return the method they describe, or None if there are none."""
-    return methods.take_method(settings, DEFAULT_CFG_DICT)
 
 
 def with_method(

@@ -129,13 +129,6 @@ def run(*command):
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=environment)
 
 
-def test_the_tool_does_not_resume_without_the_method(begin):
-    last = begin(WeightRescaling(decay_on="all"))
-    done = run(str(ROOT / "tools" / "yolo" / "train_ultralytics.py"), "resume=True", f"model={last}")
-    assert done.returncode == 2
-    assert f"{last} was trained with a method, and none is given" in done.stderr
-
-
 def test_recovery_from_nan_goes_back_to_the_count_and_the_sphere(tmp_path):
     """Their trainer loads the average of the epoch before into the live model and goes on."""
     model = YOLO(tiny_net(tmp_path))
