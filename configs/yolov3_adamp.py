@@ -4,6 +4,6 @@
 _base_ = "./yolov3_wd.py"
 
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type="AdamP", lr=1e-4, weight_decay=5e-2),
+    optimizer=dict(_delete_=True, type="NormRegAdamP", lr=1e-4, weight_decay=5e-2),
     clip_grad=None,  # to Adam the size of a gradient does not matter
 )

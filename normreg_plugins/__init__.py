@@ -1,5 +1,8 @@
 """Control the filter norms of weights whose scale a network cannot see, by WRS, AWS or constrained PGD."""
 
+import importlib
+import sys
+
 from normreg_plugins.core import (
     AdaptiveWeightShrink,
     Handle,
@@ -16,8 +19,7 @@ from normreg_plugins.core import (
     prove_scale_invariant,
 )
 from normreg_plugins.core.methods import Hyperball
-from normreg_plugins.hosts.method_names import register_method
-from normreg_plugins.hosts.on_import import register_with
+from normreg_plugins.hosts.methods import register_method
 
 __version__ = "0.1.0"
 
@@ -39,5 +41,5 @@ __all__ = [
     "register_method",
 ]
 
-# So that custom_imports = dict(imports=["normreg_plugins"]) is all an mm config needs.
-register_with("mmengine", "normreg_plugins.hosts.mmengine")
+if "mmengine" in sys.modules:  # always so in an mm config: custom_imports = dict(imports=["normreg_plugins"])
+    importlib.import_module("normreg_plugins.hosts.mmengine")

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever stops the process that writes them; and reading them back."""
+"""Write files atomically, and read them back."""
 
 from __future__ import annotations
 
@@ -11,37 +11,25 @@ from typing import Any
 
 
 class DamagedFileError(ValueError):
-    """A file that is cut off, or holds something else than its name says."""
+    """A file that is cut off, or whose content is not what its name says."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path to write to; at the end that file takes the place of `path` in one step.
+    """Give a temporary path to write to. When the block ends, that file replaces `path` in one step.
 
-    If the block raises, or the disk has no room for all of the file, `path` stays as it was. The path given has the
-    suffix of `path`, because many libraries choose the format by it. The folder is created if it is missing.
+    If the block raises or the process is killed, `path` stays as it was. The temporary path has the suffix of `path`,
+    because many libraries choose the format by it. The folder is created if it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
     try:
         yield unfinished
-        _refuse_cut_off(unfinished)
+        with unfinished.open("r+b") as file:
+            os.fsync(file.fileno())
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _refuse_cut_off(path: Path) -> None:
-    """Raise an OSError if the disk had no room for the end of the file.
-
-    Pillow and NumPy do not notice it when only the last bytes of a file find no room. One more byte finds none then
-    either.
-    """
-    with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.write(b"\0")
-        file.truncate(size)
-        os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -61,7 +49,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file with one JSON object a line, without a last line that a killed run left cut off."""
+    """The objects of a file with one JSON object per line. A last line that a killed run left unfinished is skipped."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except UnicodeDecodeError as error:
@@ -79,11 +67,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_numbers(path: Path, columns: int | None = None) -> Any:
-    """The numbers of a .npy file of two axes.
-
-    Args:
-        columns: how many columns it has at least.
-    """
+    """The numbers of a two-dimensional .npy file, which must have at least this many columns."""
     import numpy as np
 
     try:
@@ -93,7 +77,7 @@ def read_numbers(path: Path, columns: int | None = None) -> Any:
     except Exception as error:  # numpy has no exception of its own for a damaged file
         raise DamagedFileError(f"{path} cannot be read as an array, perhaps cut off: {error!r}") from error
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "iuf":
-        raise DamagedFileError(f"{path} holds no numbers in rows and columns")
+        raise DamagedFileError(f"{path} has no numbers in rows and columns")
     if columns is not None and values.shape[1] < columns:
         raise DamagedFileError(f"{path} has {values.shape[1]} columns, {columns} are needed")
     return values

@@ -21,7 +21,7 @@ from normreg_plugins.evaluation import (
     read_mask,
 )
 from normreg_plugins.files import DamagedFileError, read_json, read_lines, read_numbers
-from normreg_plugins.hosts.method_names import build_method
+from normreg_plugins.hosts.methods import build_method
 from normreg_plugins.monitor import read_run
 
 DEEP = "[" * 100_000

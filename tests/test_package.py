@@ -225,20 +225,21 @@ def test_changelog_begins_with_the_version_of_the_package() -> None:
 
 
 REGISTERED = """
-import importlib.util
-import normreg_plugins
-{asked}
+import {first}
+import {second}
 from mmengine.registry import HOOKS, VISUALIZERS
 print("NormRegHook" in HOOKS.module_dict, "CrowdVisualizer" in VISUALIZERS.module_dict)
 """
 
 
 @pytest.mark.mm
-@pytest.mark.parametrize("asked", ["", "importlib.util.find_spec('mmengine')"])
-def test_importing_the_package_before_mmengine_registers_with_it(asked: str) -> None:
-    """Also if `find_spec` was asked for mmengine before, as many packages do."""
+@pytest.mark.parametrize(
+    ("first", "second"), [("mmengine", "normreg_plugins"), ("normreg_plugins", "normreg_plugins.hosts.mmengine")]
+)
+def test_an_import_registers_with_mmengine(first: str, second: str) -> None:
+    """Of the package after mmengine, as in a config; or of the adapter, as in a script."""
     pytest.importorskip("mmengine")
-    assert python("-c", REGISTERED.format(asked=asked)).split() == ["True", "True"]
+    assert python("-c", REGISTERED.format(first=first, second=second)).split() == ["True", "True"]
 
 
 REGISTRIES = """

@@ -1,6 +1,6 @@
 # WideResNet-28-10, as it was published, on Tiny ImageNet with AdamW (WRS paper, section VI-B, Table II, "the standard
 # ResNet18 and WideResNet"). Rate and decay are those of resnet18_tinyimagenet_adamw.py. The other rows by --cfg-options:
-#   AdamP    optim_wrapper.optimizer.type=AdamP
+#   AdamP    optim_wrapper.optimizer.type=NormRegAdamP
 #   WRS      optim_wrapper.regularizer.type=WRS optim_wrapper.regularizer.interval=10
 #            optim_wrapper.regularizer.decay_on=norm_layers optim_wrapper.regularizer.output_layers=head.fc
 #            optim_wrapper.optimizer.weight_decay=5e-4

@@ -2,5 +2,5 @@
 _base_ = "./csrnet_wd_mbm.py"
 
 optim_wrapper = dict(
-    optimizer=dict(type="AdamP", lr=1e-3, weight_decay=1e-4),
+    optimizer=dict(type="NormRegAdamP", lr=1e-3, weight_decay=1e-4),
 )

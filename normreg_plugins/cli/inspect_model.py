@@ -31,7 +31,7 @@ from normreg_plugins.cli.shared.config_files import config_of
 from normreg_plugins.cli.shared.refusal import refuse
 from normreg_plugins.cli.shared.wide_console import wide_console
 from normreg_plugins.core.model import filters_of
-from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
+from normreg_plugins.hosts.methods import build_regularizer
 from normreg_plugins.monitor import plot_verdicts, rate_at_start
 
 Forward = Callable[[nn.Module], Any]

@@ -1,4 +1,4 @@
-"""A monitor in a host's run: what it watches, and the one file it writes."""
+"""A monitor in a host's run: its weights, and the file it writes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from normreg_plugins.core.model import layers_of
 from normreg_plugins.monitor import JsonLinesSink, Monitor
 
 FILE = "norms.jsonl"
-"""In the folder of a run: reports of the monitor, loss and scores. tools/plot_norms.py draws it."""
+"""The file in a run's folder with the monitor's reports, the loss and the scores. tools/plot_norms.py draws it."""
 EVERY = 50
-"""Updates between two reports, where nobody says otherwise."""
+"""The default number of updates between two reports."""
 
 
 def start_monitor(
@@ -27,8 +27,8 @@ def start_monitor(
 ) -> Monitor:
     """A monitor of the named weights, or of those that `Monitor` chooses.
 
-    A network without norm layers has no scale-invariant weight. Then all weights of conv and linear layers are watched,
-    so that a baseline can be compared with a method.
+    A network without norm layers has no scale-invariant weight. Then all weights of conv and linear layers are
+    monitored, so that a baseline can be compared with a method.
     """
     sinks = [] if sink is None else [sink]
     try:
@@ -40,11 +40,11 @@ def start_monitor(
 
 
 def _all_weights(optimizer: Optimizer, model: nn.Module) -> list[str]:
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    return [each.name for each in layers_of(model) if each.not_scalable is None and id(each.weight) in held]
+    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return [each.name for each in layers_of(model) if each.not_scalable is None and id(each.weight) in trained]
 
 
 def run_file(folder: Path | str, name: str = "") -> Path:
-    """The file of a run; with several optimizers one for each, by its name."""
+    """The file of a run, or of one of its optimizers by name."""
     path = Path(folder) / FILE
     return path.with_stem(f"{path.stem}_{name}") if name else path

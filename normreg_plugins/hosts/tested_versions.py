@@ -1,4 +1,4 @@
-"""The versions of the hosts that the tests run with. Another one may work too; the first method in it says so."""
+"""The versions of the hosts that the tests run with. A run with another version warns once."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ TESTED = {
     "mmseg": ("1.2.2", "1.4"),
     "ultralytics": ("8.4", "8.4"),
 }
-"""The first version, and the last series with all its later releases. pyproject.toml and requirements/ say the same."""
+"""The first version and the last series. pyproject.toml and requirements/ say the same."""
 MM = ("mmengine", "mmcv", "mmdet", "mmseg")
 
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
 def warn_of_untested(hosts: Iterable[str]) -> None:
-    """Warn once of each host that is imported and that is older or newer than those tested."""
+    """Warn once for each imported host that is older or newer than those tested."""
     for host in hosts:
         version = getattr(sys.modules.get(host), "__version__", None)
         first, last = TESTED[host]
-        if version is None or host in _told or is_within(version, first, last):
+        if version is None or host in _warned or is_within(version, first, last):
             continue
-        _told.add(host)
+        _warned.add(host)
         warnings.warn(
-            f"{host} {version} is outside of what normreg_plugins is tested with: {first} to {last}.*. Compare the "
+            f"{host} {version} is outside the tested range of normreg_plugins: {first} to {last}.*. Compare the "
             "first epochs with a run without a method, or install a tested version.",
             UntestedVersionWarning,
             stacklevel=3,
@@ -44,6 +44,6 @@ def is_within(version: str, first: str, last: str) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The numbers of the release; what follows them, as in 2.2.0rc1, counts for nothing. None where there are none."""
+    """The numbers of the release, without what follows them, as in 2.2.0rc1; none for a version without numbers."""
     release = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, release[0].split("."))) if release else ()

@@ -42,7 +42,7 @@ from normreg_plugins.evaluation import (
     read_mask,
 )
 from normreg_plugins.files import read_numbers
-from normreg_plugins.hosts.method_names import METHODS, build_method, options_of
+from normreg_plugins.hosts.methods import METHODS, build_method, options_of
 from normreg_plugins.monitor import read_run
 
 Reader = Callable[[Path], Any]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from normreg_plugins import attach
-from normreg_plugins.hosts.method_names import build_method
+from normreg_plugins.hosts.methods import build_method
 from normreg_plugins.layers import ScaleBias, assign_linear_sigma, convert
 from research.cifar.cifar_nets import NETS
 from research.cifar.pictures import (

@@ -9,7 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, METRICS, MODELS
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import DATASETS, METRICS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.runner import Runner
 from torch import nn
 from torch.nn import functional as F
@@ -76,7 +77,7 @@ class ToyNet(BaseModel):
 
 @MODELS.register_module()
 class NoNorm(nn.Identity):
-    """In place of a norm layer, where a test wants none."""
+    """Instead of a norm layer, where a test wants none."""
 
     _abbr_ = "bn"
 
@@ -92,6 +93,40 @@ class LyingNet(ToyNet):
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.depthwise(x)))
         return F.relu(self.conv3(x))
+
+
+@MODELS.register_module()
+class SeveralSteps(ToyNet):
+    """Steps several optimizers, as adversarial training does."""
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
+        losses = self(**self.data_preprocessor(data, True), mode="loss")
+        losses["loss"].backward()
+        for wrapper in optim_wrapper.values():
+            wrapper.step()
+            wrapper.zero_grad()
+        return losses
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class OnePerPart:
+    """An optimizer for each part of the net: `parts` gives the beginnings of its parameters' names."""
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: Any = None) -> None:
+        self._parts = optim_wrapper_cfg["parts"]
+
+    def __call__(self, model: nn.Module) -> OptimWrapperDict:
+        wrappers = {}
+        for name, prefixes in self._parts.items():
+            params = [p for n, p in model.named_parameters() if n.startswith(tuple(prefixes))]
+            wrappers[name] = OptimWrapper(torch.optim.SGD(params, lr=0.1, weight_decay=0.01))
+        return OptimWrapperDict(**wrappers)
+
+
+def several(parts: dict[str, list[str]]) -> dict[str, Any]:
+    """The changes to a config for several optimizers."""
+    wrapper = {"_delete_": True, "constructor": "OnePerPart", "parts": parts}
+    return {"model": {"type": "SeveralSteps"}, "optim_wrapper": wrapper}
 
 
 @DATASETS.register_module()

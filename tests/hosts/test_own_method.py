@@ -1,4 +1,4 @@
-"""A method of one's own: one short class and one registration, and it runs, counts and resumes in every host."""
+"""A user's own method: one short class and one registration, and it runs, counts and resumes in every host."""
 
 import ast
 import re
@@ -11,10 +11,10 @@ import torch
 from helpers.training import lengths, loss_on, same_state, tiny_net, train
 from torch.optim import SGD
 
-from normreg_plugins import Method, WeightRescaling, attach, register_method
+from normreg_plugins import Method, attach, register_method
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.methods import Scaled, scale_
-from normreg_plugins.hosts import method_names
+from normreg_plugins.hosts import methods
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,11 +40,11 @@ class NormCap(Method):
 
 @pytest.fixture(autouse=True)
 def _registered():
-    before = dict(method_names.METHODS)
+    before = dict(methods.METHODS)
     register_method("NormCap", NormCap)
     yield
-    method_names.METHODS.clear()
-    method_names.METHODS.update(before)
+    methods.METHODS.clear()
+    methods.METHODS.update(before)
 
 
 def test_it_is_short_and_the_page_shows_the_same() -> None:
@@ -121,8 +121,7 @@ class TestUltralytics:
         from helpers.tiny_yolo import OFFLINE, make_set, tiny_net
         from ultralytics import YOLO
 
-        from normreg_plugins.hosts.ultralytics import with_method
-        from normreg_plugins.hosts.ultralytics.method_keys import take_method
+        from normreg_plugins.hosts.ultralytics import take_method, with_method
 
         chosen = take_method({"normcap.limit": 1.01})
         assert chosen == NormCap(limit=1.01)
@@ -161,64 +160,3 @@ class TestUltralytics:
         assert parse(["imports=my_own_method", "mine", "mine.size=4"]) == {"mine": True, "mine.size": 4}
         with pytest.raises(SystemExit):
             parse(["imports=my_other_method"])
-
-    def test_a_name_that_ultralytics_has_is_refused(self) -> None:
-        pytest.importorskip("ultralytics")
-        from normreg_plugins.hosts.ultralytics.method_keys import take_method
-
-        register_method("Box", NormCap)
-        with pytest.raises(NormRegError, match="Box cannot be a method's name here: ultralytics has a key 'box'"):
-            take_method({})
-
-
-class NoDataclass(Method):
-    pass
-
-
-@dataclass(frozen=True, repr=False)
-class WithType(Method):
-    type: str = ""
-
-
-@dataclass(frozen=True, repr=False)
-class NeedsSize(Method):
-    size: int
-
-
-@pytest.mark.parametrize(
-    ("name", "method", "message"),
-    [
-        ("norm.cap", NormCap, "name='norm.cap': must be a word"),
-        ("", NormCap, "name='': must be a word"),
-        (NormCap, "NormCap", "name=<class .*must be a word"),
-        (
-            "Mine",
-            NormCap(),
-            r"method=NormCap\(limit=1.5\): must be a subclass of .*Method, not an object",
-        ),
-        ("Mine", int, "method=<class 'int'>: must be a subclass"),
-        ("Mine", NoDataclass, r"NoDataclass must be a dataclass: write @dataclass\(frozen=True, repr=False\)"),
-        ("Mine", WithType, "WithType has an option 'type', which hosts use themselves"),
-        ("wrs", NormCap, "a method named 'WRS' exists already: choose another name than 'wrs'"),
-    ],
-)
-def test_bad_registrations_are_refused(name, method, message) -> None:
-    before = dict(method_names.METHODS)
-    with pytest.raises(NormRegError, match=message):
-        register_method(name, method)
-    assert before == method_names.METHODS
-
-
-def test_a_class_that_is_defined_again_takes_the_place_of_the_old_one() -> None:
-    again = dataclass(frozen=True, repr=False)(type("NormCap", (Method,), {"__module__": __name__}))
-    register_method("normcap", again)
-    assert method_names.METHODS["NormCap"] is again
-    assert method_names.METHODS["WRS"] is WeightRescaling
-
-
-def test_what_cannot_be_built_is_refused() -> None:
-    register_method("NeedsSize", NeedsSize)
-    with pytest.raises(NormRegError, match="NeedsSize needs size, which have no default"):
-        method_names.build_method("NeedsSize", {})
-    with pytest.raises(NormRegError, match=r"'Other' is unknown.*import the module that registers it"):
-        method_names.build_method("Other", {})

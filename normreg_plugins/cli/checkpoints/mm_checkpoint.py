@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils._pytree import tree_flatten
 
-import normreg_plugins.hosts.mmengine.layer_names  # noqa: F401  (it registers them)
+import normreg_plugins.hosts.mmengine.config_names  # noqa: F401  (it registers them)
 from normreg_plugins.cli.shared.config_files import config_of
 from normreg_plugins.cli.shared.refusal import refuse
 from normreg_plugins.files import atomic_path

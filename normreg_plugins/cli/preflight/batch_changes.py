@@ -10,7 +10,7 @@ from mmengine.config import Config
 STEPS = ("begin", "end", "T_max", "step_size", "total_iters")
 """Numbers of a scheduler that count iterations, if the scheduler does not count epochs."""
 
-DECOUPLED = ("AdamW", "AdamP")
+DECOUPLED = ("AdamW", "NormRegAdamP")
 """Optimizers of Adam's kind whose weight decay is multiplied by the rate and not by the gradient's scale."""
 
 

@@ -1,25 +1,32 @@
-"""Checkpoints that are written whole: whatever stops a run, its last good one is there."""
+"""Checkpoints that are written atomically, and from which a run resumes bit for bit."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from mmengine.dist import is_main_process
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, get_rank
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
+from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.files import atomic_path
-from normreg_plugins.hosts.mmengine.random_states import Continuation
 
-BACKEND = "normreg_whole_files"
+BACKEND = "normreg_atomic"
+KEY = "random_states"
+States = dict[str, Any]
 
 
 @register_backend(BACKEND)
-class WholeFiles(LocalBackend):
-    """The local disk, where a file is the old one or the new one and never half of it."""
+class AtomicBackend(LocalBackend):
+    """The local disk, with atomic writes."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         with atomic_path(Path(filepath)) as unfinished:
@@ -31,18 +38,17 @@ class WholeFiles(LocalBackend):
 
 @HOOKS.register_module()
 class NormRegCheckpointHook(CheckpointHook):
-    """mmengine's CheckpointHook, but a run is never without a whole checkpoint.
+    """mmengine's CheckpointHook with atomic writes and, as an option, random states.
 
-    mmengine's hook removes the outdated checkpoint before it writes the next. It writes over existing files in place. A
-    run that is killed in between has none, or half of one. Here every file is written whole, then `last_checkpoint`
-    names it, and only then the outdated one goes.
+        default_hooks = dict(checkpoint=dict(type="NormRegCheckpointHook", interval=1, max_keep_ckpts=3))
 
-        default_hooks = dict(checkpoint=dict(type="NormRegCheckpointHook", interval=1))
+    mmengine removes an outdated checkpoint before it writes the next one. With `max_keep_ckpts=1`, a run that is killed
+    in between has no checkpoint; use 2 or more.
 
     Args:
         random_states: save the random states of every rank too. A run that is killed and resumed then ends with the
-            same weights, bit for bit, as one that was never stopped. It needs `randomness=dict(seed=...)`. Worker
-            processes start anew in each epoch, with a seed of that epoch.
+            same weights, bit for bit, as one that was never stopped. It needs `randomness=dict(seed=...)` and, in a
+            loop by epochs, `persistent_workers=False`.
         kwargs: those of mmengine's CheckpointHook.
     """
 
@@ -52,6 +58,19 @@ class NormRegCheckpointHook(CheckpointHook):
         super().__init__(*args, **kwargs)
         self._continuation = Continuation() if random_states else None
 
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        _warn_of_half_an_epoch(runner)
+        if self._continuation is not None:
+            self._continuation.begin(runner)
+        if self.file_client_args is None and isinstance(self.file_backend, LocalBackend):
+            self.backend_args = {"backend": BACKEND}
+            self.file_backend = AtomicBackend()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        if self._continuation is not None:
+            self._continuation.begin_epoch(runner)
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if self._continuation is not None:
             self._continuation.save(checkpoint)
@@ -60,92 +79,120 @@ class NormRegCheckpointHook(CheckpointHook):
         if self._continuation is not None and runner._resume:
             self._continuation.load(checkpoint, runner)
 
-    def before_train_epoch(self, runner: Runner) -> None:
-        if self._continuation is not None:
-            self._continuation.begin_epoch(runner)
-
-    def before_train(self, runner: Runner) -> None:
-        super().before_train(runner)
-        _warn_of_half_an_epoch(runner)
-        if self._continuation is not None:
-            self._continuation.begin(runner)
-        if self.file_client_args is None and isinstance(self.file_backend, LocalBackend):
-            self.backend_args = {"backend": BACKEND}
-            self.file_backend = WholeFiles()
-
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
-        outdated = self._outdated_by(runner, step)
-        name = self.filename_tmpl.format(step)
-        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
-        runner.message_hub.update_info("last_ckpt", self.last_ckpt)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
-        if is_main_process():
-            WholeFiles().put_text(self.last_ckpt, Path(runner.work_dir) / "last_checkpoint")
-            for each in outdated:
-                self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(each)))
-
-    def _outdated_by(self, runner: Runner, step: int) -> list[int]:
-        """The steps whose checkpoints go once that of `step` is written. That one already records their removal."""
-        if self.max_keep_ckpts <= 0 or step in self.keep_ckpt_ids:
-            return []
-        full = len(self.keep_ckpt_ids) == self.max_keep_ckpts
-        outdated = [self.keep_ckpt_ids.popleft()] if full else []
-        self.keep_ckpt_ids.append(step)
-        runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
-        return outdated
-
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
-        if not self.save_best:
-            return
-        if missing := [score for score in self.key_indicators if score is not None and score not in metrics]:
-            runner.logger.warning(
-                f"validation gave no {', '.join(missing)}, so no best checkpoint is chosen this time: mmdet leaves a "
-                "score out if the model detects nothing"
-            )
-            return
-        before = self._best()
-        self._set_best(dict.fromkeys(before))  # so that mmengine does not remove it before the next one is there
-        super()._save_best_checkpoint(runner, metrics)
-        now = self._best()
-        self._set_best({indicator: path or before.get(indicator) for indicator, path in now.items()})
-        if is_main_process():
-            for path in before.values():
-                if path and path not in self._best().values():
-                    self._remove(path)
-
-    def _best(self) -> dict[str, str | None]:
-        """The best checkpoint by each indicator; mmengine keeps one apart from several."""
-        return {"": self.best_ckpt_path} if len(self.key_indicators) == 1 else dict(self.best_ckpt_path_dict)
-
-    def _set_best(self, paths: dict[str, str | None]) -> None:
-        if len(self.key_indicators) == 1:
-            self.best_ckpt_path = paths[""]
+        """Choose none if there is no score to choose by: mmdet logs no mAP while a model detects nothing."""
+        chosen_by = self.key_indicators if self.save_best else []
+        if missing := [score for score in chosen_by if score not in {*metrics, "auto"}]:
+            runner.logger.warning(f"no best checkpoint is chosen this time: validation gave no {', '.join(missing)}")
         else:
-            self.best_ckpt_path_dict = paths
-
-    def _remove(self, path: str) -> None:
-        if self.file_backend.isfile(path):
-            self.file_backend.remove(path)
-        elif self.file_backend.isdir(path):  # DeepSpeed saves folders
-            self.file_backend.rmtree(path)
+            super()._save_best_checkpoint(runner, metrics)
 
 
 def _warn_of_half_an_epoch(runner: Runner) -> None:
-    """mmengine's loop by epochs begins an epoch at its first batch, also when the checkpoint is from its middle."""
     loop = runner.train_loop
     if isinstance(loop, EpochBasedTrainLoop) and (done := loop.iter - loop.epoch * len(loop.dataloader)):
         runner.logger.warning(
             f"the checkpoint is from the middle of epoch {loop.epoch + 1}, {done} of {len(loop.dataloader)} iterations "
-            "into it. mmengine begins that epoch again and counts these iterations twice. So this run makes more "
-            "updates than one that was not stopped. Resume from the end of an epoch, or train by iterations."
+            "into it. mmengine repeats that epoch from its start, so this run makes more updates than one that was not "
+            "stopped. Resume from the end of an epoch, or train by iterations."
         )
+
+
+class Continuation:
+    """Lets training draw after a checkpoint the random numbers that the run which saved it drew, on every rank.
+
+    mmengine restores the order of the images, but not what dropout, noise and augmentation draw. What is drawn between
+    a checkpoint and the next batch, by a validation for example, has no effect on training.
+    """
+
+    def __init__(self) -> None:
+        self._next: States | None = None
+        """The states before the next training batch; None for whatever they are then."""
+
+    def save(self, checkpoint: dict[str, Any]) -> None:
+        self._next = self._next or random_states()
+        checkpoint[KEY] = all_gather_object(self._next)
+
+    def load(self, checkpoint: dict[str, Any], runner: Runner) -> None:
+        found = checkpoint.get(KEY)
+        ranks = len(all_gather_object(None))
+        if found is None or len(found) != ranks:
+            has = "no random states" if found is None else f"the random states of {len(found)} processes, not {ranks}"
+            runner.logger.warning(f"the checkpoint has {has}: the run goes on with other random numbers")
+            return
+        self._next = found[get_rank()]
+
+    def begin(self, runner: Runner) -> None:
+        if runner._randomness_cfg.get("seed") is None:
+            raise NormRegError(
+                "random_states=True needs randomness=dict(seed=NUMBER), or the images change their order"
+            )
+        loop = runner.train_loop
+        if not isinstance(loop, EpochBasedTrainLoop):
+            loop.dataloader_iterator = ResumedBatches(loop.dataloader_iterator, loop.dataloader, self, loop.iter)
+        elif loop.dataloader.persistent_workers:
+            raise NormRegError(
+                "random_states=True needs train_dataloader=dict(persistent_workers=False): workers that live on have "
+                "random states that no checkpoint has"
+            )
+
+    def begin_epoch(self, runner: Runner) -> None:
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            self.restore()
+
+    def restore(self) -> None:
+        if self._next is not None:
+            set_random_states(self._next)
+            self._next = None
+
+
+class ResumedBatches:
+    """The batches of a loop by iterations. Before the first new batch, the random states are restored.
+
+    Args:
+        done: how many batches the loop will skip, because the run has trained on them.
+    """
+
+    def __init__(self, batches: Any, loader: DataLoader, states: Continuation, done: int) -> None:
+        self._batches, self._loader, self._states = batches, loader, states
+        self._old = 0 if hasattr(batches, "skip_iter") else done  # mmengine 0.10.7 takes them one by one
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._old:
+            self._old -= 1
+        else:
+            self._states.restore()
+        return next(self._batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Workers draw random numbers for every image, so they reach the same states only if they load it again."""
+        if self._loader.num_workers == 0:
+            self._batches.skip_iter(count)
+        else:
+            for _ in range(count):
+                next(self._batches)
+
+
+def random_states() -> States:
+    """The states of Python, NumPy and torch, as plain numbers and tensors."""
+    version, numbers, gauss = random.getstate()
+    kind, keys, *rest = cast("tuple[Any, ...]", np.random.get_state())  # noqa: NPY002  (mm's pipelines draw from it)
+    states = {
+        "python": [version, torch.tensor(numbers), gauss],
+        "numpy": [kind, torch.tensor(keys.astype(np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+    }
+    return {**states, "cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else states
+
+
+def set_random_states(states: States) -> None:
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers.tolist()), gauss))
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(states["torch"].cpu())
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"].cpu())

@@ -25,7 +25,7 @@ INIT: list[Config] = [
 
 
 class Shorten(nn.Module):
-    """A shortcut without weights: every second pixel, and as many channels of zeros before as behind (option A)."""
+    """A shortcut without weights: every second pixel, padded with channels of zeros on both sides (option A)."""
 
     def __init__(self, added: int, stride: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class PlainBlock(nn.Module):
 
 
 class PreactivatedBlock(nn.Module):
-    """Norm layer and ReLU stand before each convolution, so no norm layer follows the second one (WideResNet)."""
+    """Norm layer and ReLU come before each convolution, so no norm layer follows the second one (WideResNet)."""
 
     def __init__(self, channels: int, filters: int, stride: int, projection: bool, conv: Build, norm: Build) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class NormRegCifarResNet(BaseModule):
         norm_cfg: Config | None = None,
         init_cfg: Any = INIT,
     ) -> None:
-        from mmcv.cnn import build_conv_layer, build_norm_layer  # the import of this module must work without mmcv
+        from mmcv.cnn import build_conv_layer, build_norm_layer  # this module can be imported without mmcv
 
         super().__init__(init_cfg)
         projection = width > 1

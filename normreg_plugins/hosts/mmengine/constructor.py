@@ -13,12 +13,10 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 from torch.optim import Optimizer
 
-from normreg_plugins.core import attach
 from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.training import refuse_unsound
-from normreg_plugins.hosts.mmengine.epochs import updates_per_epoch
-from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
-from normreg_plugins.hosts.mmengine.resume_guard import guard_resume
+from normreg_plugins.hosts.methods import build_regularizer
+from normreg_plugins.hosts.mmengine.method_hook import attach_to
 from normreg_plugins.hosts.mmengine.run_report import report
 
 
@@ -26,9 +24,8 @@ from normreg_plugins.hosts.mmengine.run_report import report
 class NormRegOptimWrapperConstructor:
     """Lets another constructor build the optimizer wrapper, then attaches the method that `regularizer` names.
 
-    The weights it acts on are chosen by structure before training. The first training forward confirms them before
-    anything is updated. The method's `decay_on` says which parameters have weight decay. All else is as the
-    config says.
+    Its weights are chosen by structure when the optimizer is built. The first training forward confirms them before
+    anything is updated. The method's `decay_on` says which parameters have weight decay. All else is as in the config.
 
     Args in `optim_wrapper`:
         regularizer: dict(type='WRS', ...), a method by its name ('WD', 'WRS', 'AWS', 'PGD', ...) with its options.
@@ -52,17 +49,15 @@ class NormRegOptimWrapperConstructor:
             )
         merge_groups(wrapper.optimizer)
         refuse_unsound(wrapper.optimizer, model, self._method)  # a wrapped model shows whether it is sharded
-        bare = getattr(model, "module", model)
-        report([attach(wrapper.optimizer, bare, self._method, updates_per_epoch=updates_per_epoch(wrapper))])
-        guard_resume(wrapper.optimizer, self._method)
+        report([attach_to(wrapper, getattr(model, "module", model), self._method)])
         return wrapper
 
 
 def merge_groups(optimizer: Optimizer) -> None:
     """Put all parameters with the same options into one parameter group.
 
-    mmengine makes a group per parameter as soon as `paramwise_cfg` says anything. An optimizer works through its groups
-    one by one, so many groups are slow.
+    With any `paramwise_cfg`, mmengine makes one group per parameter. Optimizers step through groups one by one, so many
+    groups are slow.
     """
     merged: list[dict[str, Any]] = []
     for group in optimizer.param_groups:

@@ -18,12 +18,12 @@ from normreg_plugins.evaluation import category_ids, curves, detection_matches, 
 class NormRegPrecisionRecallMetric(BaseMetric):
     """Logs detection/precision, detection/recall and detection/f1: means over the classes, at IoU 0.5.
 
-    detection/best_f1 is the highest F1 of any confidence threshold. A score that is undefined is not logged: precision,
-    while no detection reaches `confidence`.
+    detection/best_f1 is the highest F1 of any confidence threshold. Undefined scores are not logged: precision, while
+    no detection reaches `confidence`.
 
     Args:
         ann_file: COCO annotations of the images that are validated.
-        confidence: detections below it are dropped. The paper does not say which threshold it takes.
+        confidence: detections below it are dropped. The paper does not give its threshold.
     """
 
     default_prefix = "detection"
@@ -36,9 +36,8 @@ class NormRegPrecisionRecallMetric(BaseMetric):
         self._annotations: Any = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        kept = ("bboxes", "scores", "labels")
         for sample in data_samples:
-            instances = {key: sample["pred_instances"][key].cpu() for key in kept}
+            instances = {key: sample["pred_instances"][key].cpu() for key in ("bboxes", "scores", "labels")}
             self.results.append({"img_id": sample["img_id"], "pred_instances": instances})
 
     def compute_metrics(self, results: list) -> dict[str, float]:

@@ -19,7 +19,7 @@ from normreg_plugins.core.training import match_norms_, measuring_statistics
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
 SLOWEST_RATE = 0.1
-"""The least that a new batch counts in the statistics of the average. It is the default momentum of batch norms."""
+"""The smallest weight of a new batch in the statistics of the average: the default momentum of batch norms."""
 GROWS_EVERY = 50
 """Statistics are measured at every iteration at first; the interval grows by 1 every so many iterations."""
 
@@ -28,15 +28,14 @@ GROWS_EVERY = 50
 class NormRegEMAHook(EMAHook):
     """mmengine's EMAHook, with running statistics that fit the average where a method is attached.
 
-    The mean of filters of one norm has a smaller norm and gives outputs of less variance. So the running statistics of
-    the trained model do not fit it. Here the average has statistics of its own, measured on training batches that run
-    through it now and then. The averaged weights are the same as mmengine's, except filters that no norm layer follows
-    (before scale-bias layers): they get the norm they have in the trained model. Without a method nothing differs
-    from mmengine.
+    The mean of filters of one norm has a smaller norm, so its outputs have less variance, and the running statistics of
+    the trained model do not fit it. This hook measures statistics for the average on training batches. The averaged
+    weights are mmengine's, except filters that no norm layer follows (before scale-bias layers): these get their norm
+    in the trained model. Without a method it is mmengine's hook.
 
     Args:
-        statistics_interval: every so many iterations a batch runs forward through the average; 0 leaves it the
-            statistics mmengine gives it.
+        statistics_interval: every so many iterations a batch runs forward through the average; with 0 it has
+            mmengine's statistics.
     """
 
     def __init__(self, *args: Any, statistics_interval: int = 10, **kwargs: Any) -> None:
@@ -72,13 +71,13 @@ class NormRegEMAHook(EMAHook):
 
     @torch.no_grad()
     def _measure(self, runner: Runner, norms: list[nn.Module], data_batch: Any, rate: float) -> None:
-        """Let one batch run forward through the average, as in training; its norm layers follow it at this rate."""
+        """Run one batch forward through the average, as in training; its norm layers follow it at this rate."""
         average = self.ema_model.module
         with training_mode(average), measuring_statistics(norms, rate), _precision(runner, average):
             average._run_forward(average.data_preprocessor(data_batch, True), mode="loss")
 
     def _swap_ema_parameters(self) -> None:
-        """Swap the statistics too: mmengine leaves them where they are unless it averages them."""
+        """Swap the statistics too: mmengine does so only if it averages them."""
         super()._swap_ema_parameters()
         if self.ema_model.update_buffers:
             return
@@ -86,9 +85,9 @@ class NormRegEMAHook(EMAHook):
         for name, norm in self.ema_model.module.named_modules():
             if has_running_statistics(norm):
                 for one, other in zip(_statistics(norm), _statistics(theirs[name])):
-                    kept = one.clone()
+                    before = one.clone()
                     one.copy_(other)
-                    other.copy_(kept)
+                    other.copy_(before)
 
 
 def _statistics(norm: nn.Module) -> tuple[Tensor, Tensor]:

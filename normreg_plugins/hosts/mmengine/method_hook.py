@@ -1,8 +1,8 @@
-"""A hook that attaches a method where a constructor is taken already."""
+"""A hook that attaches a method where `optim_wrapper` already has another constructor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -13,22 +13,21 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.optim import Optimizer
 
-from normreg_plugins.core import Handle, attach
+from normreg_plugins.core import Handle, Method, attach
 from normreg_plugins.core.errors import AttachError, SelectionError
 from normreg_plugins.core.training import handle_of, refuse_unsound
-from normreg_plugins.hosts.mmengine.epochs import updates_per_epoch
-from normreg_plugins.hosts.mmengine.regularizers import build_regularizer
-from normreg_plugins.hosts.mmengine.resume_guard import guard_resume
+from normreg_plugins.hosts.methods import build_regularizer, guard_resume
+from normreg_plugins.hosts.mmengine.config import updates_per_epoch
 from normreg_plugins.hosts.mmengine.run_report import report
 
 
 @HOOKS.register_module()
 class NormRegHook(Hook):
-    """The same as NormRegOptimWrapperConstructor, where `optim_wrapper` has a constructor of its own already.
+    """Does what NormRegOptimWrapperConstructor does, where `optim_wrapper` already has another constructor.
 
         custom_hooks = [*_base_.custom_hooks, dict(type="NormRegHook", regularizer=dict(type="WRS", interval=10))]
 
-    mmengine replaces lists, so the hooks of the base config have to be listed too.
+    mmengine replaces lists, so list the hooks of the base config too.
 
     With several optimizers, the method is attached to each and acts on the weights which that optimizer updates.
     """
@@ -42,10 +41,10 @@ class NormRegHook(Hook):
     def before_run(self, runner: Runner) -> None:
         wrappers = list(named_wrappers(runner).values())
         if self.handles or not wrappers:
-            return  # a test, or a runner that has trained and runs again
+            return  # a test, or a runner that has already trained
         if not isinstance(runner, Runner):
             raise AttachError(
-                f"{type(runner).__name__} loads checkpoints before its hooks run, so that the method would not resume: "
+                f"{type(runner).__name__} loads checkpoints before its hooks run, so the method would not resume: "
                 "use optim_wrapper=dict(constructor='NormRegOptimWrapperConstructor', regularizer=...) instead"
             )
         for wrapper in wrappers:
@@ -58,21 +57,18 @@ class NormRegHook(Hook):
 
     def _attach(self, wrapper: OptimWrapper, runner: Runner, one_of_many: bool) -> None:
         schedulers = [s for s in _schedulers(runner.param_schedulers) if s.optimizer is wrapper]
-        per_epoch = updates_per_epoch(wrapper)
         try:
-            handle = attach(
-                wrapper.optimizer,
-                bare_model(runner),
-                self._method,
-                updates_per_epoch=per_epoch,
-                schedulers=schedulers,
-            )
+            self.handles.append(attach_to(wrapper, bare_model(runner), self._method, schedulers))
         except SelectionError:
-            if one_of_many:
-                return  # it may hold no weight for the method
-            raise
-        self.handles.append(handle)
-        guard_resume(wrapper.optimizer, self._method)
+            if not one_of_many:  # one of several may have no weight for the method
+                raise
+
+
+def attach_to(wrapper: OptimWrapper, model: nn.Module, method: Method, schedulers: Sequence[Any] = ()) -> Handle:
+    per_epoch = updates_per_epoch(wrapper)
+    handle = attach(wrapper.optimizer, model, method, updates_per_epoch=per_epoch, schedulers=schedulers)
+    guard_resume(wrapper.optimizer, method, "load_from=CHECKPOINT and resume=False")
+    return handle
 
 
 def handles_of(runner: Runner) -> Iterator[Handle]:
@@ -89,10 +85,7 @@ def bare_model(runner: Runner) -> nn.Module:
 
 
 def named_wrappers(runner: Runner) -> dict[str, OptimWrapper]:
-    """Its optimizer wrappers, a single one under no name.
-
-    A runner that only tests has none: it leaves their config as it is.
-    """
+    """The runner's optimizer wrappers; a single one has the name ''. A runner that only tests has none."""
     wrapper = getattr(runner, "optim_wrapper", None)
     if isinstance(wrapper, OptimWrapperDict):
         return dict(wrapper.items())

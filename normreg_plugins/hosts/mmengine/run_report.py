@@ -1,4 +1,4 @@
-"""Say before training what a method will do: in short in the log, in full in a file beside it."""
+"""What a method will do, before training: a summary in the log, and all of it in a file beside the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger, print_log
 
 from normreg_plugins.core import Handle
 from normreg_plugins.files import write_text
-from normreg_plugins.hosts.mmengine.config_text import setting, types_in
+from normreg_plugins.hosts.mmengine.config import uses_stock_ema
 from normreg_plugins.hosts.tested_versions import MM, warn_of_untested
 from normreg_plugins.monitor import rate_at_start
 
@@ -24,26 +24,27 @@ def report(handles: Sequence[Handle]) -> None:
     warn_of_untested(MM)
     for handle in handles:
         print_log("\n".join(_short(handle)), logger="current")
-        handle.on_first_forward(_tell_rate)  # only then are the weights loaded
-    _warn_of_stock_average()
-    place = _log_dir()
-    if place is not None and is_main_process():
-        table = place / "verdicts.txt"
+        handle.on_first_forward(_log_rate)  # the weights are loaded by then
+    handles[0].on_first_forward(_warn_of_stock_average)  # the config can be read by then
+    handles[0].optimizer.register_load_state_dict_post_hook(_warn_of_stock_average)  # in a run that is resumed
+    folder = _log_dir()
+    if folder is not None and is_main_process():
+        table = folder / "verdicts.txt"
         write_text(table, "\n".join(line for handle in handles for line in _full(handle)))
         print_log(f"the verdict on every weight: {table}", logger="current")
 
 
-def _warn_of_stock_average() -> None:
-    if "EMAHook" in types_in(setting("custom_hooks")):
+def _warn_of_stock_average(_: object) -> None:
+    if uses_stock_ema():
         print_log(
             "mmengine's EMAHook evaluates and saves averaged filters with running statistics that do not fit them. "
-            "Write type='NormRegEMAHook' in its place in custom_hooks: it takes the same arguments and corrects that.",
+            "Use type='NormRegEMAHook' instead in custom_hooks: it takes the same arguments and corrects that.",
             logger="current",
             level=logging.WARNING,
         )
 
 
-def _tell_rate(handle: Handle) -> None:
+def _log_rate(handle: Handle) -> None:
     found = rate_at_start(handle)
     if found is not None:
         print_log(f"{handle.method!r}: {found}", logger="current")

@@ -6,8 +6,16 @@ model = YOLO("yolov3.yaml")
 model.train(trainer=with_method(model, WeightRescaling(interval=10)), data="coco.yaml", epochs=100)
 """
 
+from normreg_plugins.hosts.methods import ResumeError
+from normreg_plugins.hosts.ultralytics.method_keys import take_method
 from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, with_monitor
-from normreg_plugins.hosts.ultralytics.resume_check import ResumeError
 from normreg_plugins.hosts.ultralytics.trainer import MethodTrainer, with_method
 
-__all__ = ["MethodTrainer", "MonitorTrainer", "ResumeError", "with_method", "with_monitor"]
+__all__ = [
+    "MethodTrainer",
+    "MonitorTrainer",
+    "ResumeError",
+    "take_method",
+    "with_method",
+    "with_monitor",
+]

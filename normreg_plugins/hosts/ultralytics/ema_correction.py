@@ -1,4 +1,4 @@
-"""The trainer's moving average, corrected while it is evaluated or saved, and then put back."""
+"""The trainer's moving average, corrected while it is evaluated or saved, and then restored."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BATCHES = 10
 class AverageCorrection:
     """Gives the average the filter norms of the trained model, and statistics measured on the last training batches.
 
-    The running statistics that come with the average belong to other filters. Batches are kept as they were loaded:
-    in the memory of the CPU, as bytes.
+    The average's own running statistics belong to other filters. Batches are stored as they were loaded: as bytes in
+    CPU memory.
     """
 
     def __init__(self) -> None:
@@ -39,15 +39,15 @@ class AverageCorrection:
     def on(
         self, average: nn.Module, model: nn.Module, handle: Handle, see: Callable[[nn.Module, dict[str, Any]], Any]
     ) -> Iterator[None]:
-        """Correct the average, then put the running average back, so that evaluating it does not change it.
+        """Correct the average, and restore it at the end, so that evaluating it does not change it.
 
-        Tensors that held NaN or Inf keep their new values, because the trainer heals them when it saves.
+        Tensors with NaN or Inf are not restored, because the trainer repairs them when it saves.
 
         Args:
             see: runs a forward of the model it is given on a batch it is given, which it may change.
         """
         values = [*(average.get_parameter(name) for name in handle.targets), *_statistics(average)]
-        kept = _copies(values)
+        averaged = _copies(values)
         try:
             if self._corrected is None:
                 handle.correct_average(average)
@@ -57,13 +57,13 @@ class AverageCorrection:
                 _copy(self._corrected, values)
             yield
         finally:
-            _copy([before if before.isfinite().all() else now for before, now in zip(kept, values)], values)
+            _copy([before if before.isfinite().all() else now for before, now in zip(averaged, values)], values)
 
     @torch.no_grad()
     def _measure(self, average: nn.Module, model: nn.Module, see: Callable[..., Any]) -> None:
         """Measure the norm layers that follow their batches in training; all else runs as in evaluation.
 
-        A norm layer that is frozen, or that only a training forward reaches, keeps the statistics of the trained model.
+        Norm layers that are frozen, or that only a training forward reaches, have the trained model's statistics.
         """
         trained = dict(model.named_modules())
         norms = [norm for name, norm in average.named_modules() if takes_means(norm) and trained[name].training]

@@ -1,4 +1,4 @@
-"""A monitor inside any ultralytics trainer, as a class in front of the trainer's, with a method or without one."""
+"""A monitor inside any ultralytics trainer, with a method or without one."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def with_monitor(model: Model | type[BaseTrainer], monitor: int = EVERY) -> type
 
 
 class MonitorTrainer(BaseTrainer):
-    """Stands in front of a task's trainer, and in front of a MethodTrainer if there is one. See `with_monitor`.
+    """Inherited before a task's trainer, and before a MethodTrainer if there is one. See `with_monitor`.
 
     The last report of an epoch goes to results.csv and to the loggers that read `trainer.metrics`. All reports go to
-    norms.jsonl in the folder of the run, with the losses and scores of each epoch. Training stays the same bit by bit.
+    norms.jsonl in the run's folder, with the losses and scores of each epoch. Training is bit-identical.
     """
 
     monitor_every: ClassVar[int] = EVERY
@@ -81,13 +81,13 @@ class MonitorTrainer(BaseTrainer):
 
 
 def scalars_of(monitor: Monitor) -> dict[str, float]:
-    """The last report and the count of updates."""
+    """The last report and the number of updates."""
     report = {} if monitor.last is None else monitor.last.scalars(PREFIX)
     return {**report, f"{PREFIX}updates": float(monitor.updates)}
 
 
 def _as_columns(scalars: dict[str, float], file: Path) -> dict[str, float]:
-    """The scalars that the file has columns for: the trainer writes their names once, with the first line."""
+    """The scalars that the file has columns for: the trainer writes the header once, with the first line."""
     if not file.exists():
         return scalars
     with file.open(encoding="utf-8") as lines:

@@ -1,14 +1,13 @@
-"""Weight decay where the method wants it, inside the trainer's own parameter groups.
+"""A method's weight decay inside the trainer's own parameter groups.
 
-The trainer decays the groups named 'weight' and 'muon'. It sets their weight decay again when it changes the batch size
-after running out of memory. So the name of a group decides whether its parameters are decayed.
+The trainer decays the groups named 'weight' and 'muon', and sets their weight decay again when it changes the batch
+size after running out of memory. So the name of a group decides whether its parameters are decayed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -21,7 +20,7 @@ UNDECAYED = "normreg"
 
 
 def decay_(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
-    """Move these parameters to groups that the trainer treats as decayed weights. It decays no norm layer by itself."""
+    """Move these parameters to groups that the trainer treats as decayed weights; its own have no norm layers."""
     wanted = {id(p) for p in parameters}
     decayed = {"param_group": DECAYED, "weight_decay": decay_of(optimizer)}
     for group in [g for g in optimizer.param_groups if g.get("param_group") not in DECAYED_BY_TRAINER]:
@@ -40,7 +39,7 @@ def decay_of(optimizer: Optimizer) -> float:
 
 
 def keep_undecayed_(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
-    """Rename groups of decayed weights that hold nothing but these, so that the trainer never decays them again."""
+    """Rename groups of decayed weights that have only these parameters, so that the trainer never decays them again."""
     ours = {id(p) for p in parameters}
     for group in optimizer.param_groups:
         decayed = group.get("param_group") in DECAYED_BY_TRAINER
@@ -49,7 +48,7 @@ def keep_undecayed_(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
 
 
 def decayed_counts(optimizer: Optimizer, model: nn.Module, targets: Iterable[Tensor]) -> dict[str, str]:
-    """Of each kind of parameter, how many have weight decay: '0 of 24'."""
+    """How many parameters of each kind have weight decay: '0 of 24'."""
     kinds = {id(p): "other parameters" for p in model.parameters()}
     kinds |= {id(layer.weight): "other weights" for layer in layers_of(model)}
     kinds |= {id(p): "norm layers" for m in model.modules() if is_norm_layer(m) for p in m.parameters(recurse=False)}
@@ -57,8 +56,3 @@ def decayed_counts(optimizer: Optimizer, model: nn.Module, targets: Iterable[Ten
     every = [(kinds[id(p)], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]]
     total, decayed = Counter(kind for kind, _ in every), Counter(kind for kind, decay in every if decay)
     return {kind: f"{decayed[kind]} of {total[kind]}" for kind in sorted(total)}
-
-
-def group_sizes(state: dict[str, Any]) -> list[int]:
-    """How many parameters each group of an optimizer's state holds."""
-    return [len(group["params"]) for group in state["param_groups"]]

@@ -1,14 +1,14 @@
 """A method inside any ultralytics trainer, as a class in front of the trainer's.
 
-The class overrides whatever changes weights or the optimizer without the method. The trainer builds the optimizer, and
-builds it again after running out of memory. It averages weights. It loads half-precision averages on resume. Nothing is
-put on the model, because the checkpoints pickle the whole model.
+The class overrides what changes weights or the optimizer without the method: the trainer builds the optimizer (again
+after running out of memory), averages weights, and loads half-precision averages on resume. Nothing is put on the
+model, because the checkpoints pickle the whole model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,26 +17,23 @@ from torch import nn
 from torch.optim import Optimizer
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils import RANK
+from ultralytics.utils import LOGGER, RANK, colorstr
 from ultralytics.utils.torch_utils import autocast, unwrap_model
 
-from normreg_plugins.core import Method, attach
+from normreg_plugins.core import Handle, Method, attach
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import named_by
-from normreg_plugins.hosts.method_settings import settings_of, write_settings
+from normreg_plugins.files import write_text
+from normreg_plugins.hosts.methods import guard_resume
 from normreg_plugins.hosts.monitoring import EVERY
 from normreg_plugins.hosts.tested_versions import warn_of_untested
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
 from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
-from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
-from normreg_plugins.hosts.ultralytics.resume_check import refuse_strange
-from normreg_plugins.hosts.ultralytics.run_folder import (
-    WholePath,
-    copies_of_checkpoints,
-    norm_scalars,
-    tell,
-    write_verdicts,
-)
+from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, decayed_counts, keep_undecayed_
+from normreg_plugins.monitor import norm_summary, rate_at_start
+
+PREFIX = colorstr("normreg:")
+VERDICTS_FILE = "verdicts.txt"
 
 
 def with_method(
@@ -53,8 +50,8 @@ def with_method(
         select: short for the method's own `select`: names or patterns of weights or layers to act on.
         monitor: updates between two reports on filters, see `with_monitor`; 0 for no monitor.
 
-    The trainer decays conv and linear weights, and neither norm layers nor biases. A method whose `decay_on` names norm
-    layers or gammas gives them the weight decay of the weights. A decayed beta warms up as a weight does, not as a bias
+    The trainer decays conv and linear weights, but neither norm layers nor biases. A method whose `decay_on` names norm
+    layers or gammas gives them the weight decay of the weights. A decayed beta warms up as a weight, not as a bias
     (`warmup_bias_lr`).
     """
     warn_of_untested(["ultralytics"])
@@ -67,7 +64,7 @@ def with_method(
 
 
 class MethodTrainer(BaseTrainer):
-    """Stands in front of a task's trainer. `with_method` makes such a class, or you write one:
+    """To inherit from in front of a task's trainer. `with_method` makes such a class, or you write one:
 
     class MyTrainer(MethodTrainer, DetectionTrainer):
         method = WeightRescaling(interval=10)
@@ -77,12 +74,10 @@ class MethodTrainer(BaseTrainer):
 
     method: ClassVar[Method]
     handle: Any = None
-    """The method at work (`Handle`), once there is an optimizer."""
+    """The `Handle` of the attached method, once there is an optimizer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("wdir", "last", "best"):
-            setattr(self, name, WholePath(getattr(self, name)))
         self._correction = AverageCorrection()
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> Optimizer:
@@ -98,12 +93,11 @@ class MethodTrainer(BaseTrainer):
             forward=self._training_forward,
             updates_per_epoch=max(1.0, len(self.train_loader) / self.accumulate),
         )
-        self._settings = settings_of(self.method)
-        write_settings(optimizer, self._settings)
+        guard_resume(optimizer, self.method, "model=CHECKPOINT and no resume")
         keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.undecayed))
         if RANK in {-1, 0}:
-            tell(self.handle, optimizer, plain)
-            if not self.resume:  # a run that resumes may be refused yet, and must leave the folder as it is
+            log_method(self.handle, optimizer, plain)
+            if not self.resume:  # a resume can still be refused, and must leave the folder as it is
                 write_verdicts(self.handle, Path(self.save_dir))
         return optimizer
 
@@ -119,35 +113,31 @@ class MethodTrainer(BaseTrainer):
         with self._correct_average():
             return super().save_model()
 
-    def final_eval(self) -> None:
-        with copies_of_checkpoints(self) if RANK in {-1, 0} else nullcontext():
-            super().final_eval()
-
     def save_metrics(self, metrics: dict[str, Any]) -> None:
         """Add the filter norms of the targets as they are now, for results.csv and the loggers."""
-        norms = norm_scalars(self.handle, unwrap_model(self.model))
+        summary = norm_summary(unwrap_model(self.model), self.handle.targets)
+        norms = {f"norms/{name}": value for name, value in summary.items()}
+        norms["norms/updates"] = float(self.handle.updates)
         self.metrics.update(norms)
         others = {key: value for key, value in metrics.items() if key not in norms}
-        super().save_metrics({**others, **norms})  # always last: the file has fixed columns
+        super().save_metrics({**others, **norms})  # last, because the file has fixed columns
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
-        """Runs on resume and when the trainer recovers from NaN: the weights loaded are a half-precision average."""
-        if ckpt.get("optimizer") is not None:
-            refuse_strange(ckpt["optimizer"], self.optimizer, self._settings, self.args.model)
+        """Called on resume and when the trainer recovers from NaN. It loads a half-precision average as weights."""
         super()._load_checkpoint_state(ckpt)
         self.handle.reapply()
         if self.resume and RANK in {-1, 0}:
             write_verdicts(self.handle, Path(self.save_dir))
 
     def _training_forward(self, model: nn.Module) -> Any:
-        """The loss of a validation image taken twice: it is not augmented, and the training loader stays untouched."""
+        """The loss of one validation image, twice: not augmented, and without a batch of the training loader."""
         criterion: Any = getattr(model, "criterion", None)
         self._model_train()  # norm layers of frozen layers stay frozen
         batch = self.test_loader.collate_fn([self.test_loader.dataset[0], self.test_loader.dataset[0]])
         try:
             return model(super().preprocess_batch(batch))
         finally:
-            model.criterion = criterion  # the forward made one without the class weights, which come later
+            model.criterion = criterion  # this forward made one without class weights, which come later
 
     def _correct_average(self) -> AbstractContextManager[None]:
         return self._correction.on(self.ema.ema, unwrap_model(self.model), self.handle, self._see)
@@ -156,3 +146,22 @@ class MethodTrainer(BaseTrainer):
         """Run a forward as in evaluation on a training batch."""
         with autocast(self.amp, device=self.device.type):
             model(super().preprocess_batch(batch)["img"])
+
+
+def log_method(handle: Handle, optimizer: Optimizer, model: nn.Module) -> None:
+    """Log which weights a method acts on, and what has weight decay."""
+    method = handle.method
+    targets = f"{len(handle.targets)} of {handle.verdicts.summary()}"
+    LOGGER.info(f"{PREFIX} {method!r} acts on {targets}; all in {VERDICTS_FILE}")
+    counts = decayed_counts(optimizer, model, (model.get_parameter(name) for name in handle.targets))
+    decayed = ", ".join(f"{kind} {count}" for kind, count in counts.items())
+    LOGGER.info(f"{PREFIX} parameters with weight decay: {decayed} (decay_on={method.decay_on!r})")
+    if change := rate_at_start(handle):
+        LOGGER.info(f"{PREFIX} {change}")
+
+
+def write_verdicts(handle: Handle, folder: Path) -> None:
+    """Write to the run's folder the verdict on every weight."""
+    left = "".join(f"\n  {name}: {why}" for name, why in handle.left_alone.items())
+    text = f"{handle.verdicts}\n\n{handle.method!r} leaves alone:{left or ' nothing'}\n"
+    write_text(folder / VERDICTS_FILE, text)

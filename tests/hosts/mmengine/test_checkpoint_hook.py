@@ -1,35 +1,32 @@
-"""Whatever stops a run: it resumes from its last good checkpoint and ends as a run that was never stopped."""
+"""A run that is killed resumes from its last checkpoint and ends as a run that was never stopped."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from helpers.mm_toy import config, loader, train, weights
+from helpers.mm_toy import ToyImages, ToyNet, config, loader, train, weights
 from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import Runner
 
-from normreg_plugins.hosts.mmengine.checkpoint_hook import WholeFiles
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.hosts.mmengine.checkpoint_hook import AtomicBackend
 
 pytestmark = pytest.mark.mm
 ROOT = Path(__file__).resolve().parents[3]
 WRS = {"type": "WRS", "interval": 4}
 LONG = {"train_cfg.max_epochs": 4}
-ONE_KEPT = {"checkpoint": {"max_keep_ckpts": 1}}
-EVALUATION = {
-    "val_dataloader": loader(),
-    "val_cfg": {"type": "ValLoop"},
-    "val_evaluator": {"type": "MeanScore"},
-}
 
-PRELUDE = """
-import resource, signal, sys, time
+DIES_WHILE_SAVING = """
+import resource, signal
 from helpers.mm_toy import train
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -42,125 +39,52 @@ class DieWhileSaving(Hook):
         if runner.epoch == 1:  # the second
             resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-@HOOKS.register_module()
-class Dawdle(Hook):
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        time.sleep(0.05)
+hooks = [{{"type": "DieWhileSaving"}}]
+checkpoint = {{"type": {kind!r}, "max_keep_ckpts": 2}}
+train({folder!r}, {method!r}, default_hooks={{"checkpoint": checkpoint}}, custom_hooks=hooks, **{length!r})
 """
 
 
-def killed(script, until=None):
-    """Run a script in a process of its own, and return its exit code. It is killed once the file `until` exists."""
+def die_while_saving(folder, kind):
+    """Train in another process that dies in the middle of its second checkpoint; return the torn file."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
-    code = PRELUDE + textwrap.dedent(script)
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
-    if until is not None:
-        deadline = time.monotonic() + 120
-        while not until.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.kill()
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode < 0, errors
-    return signal.Signals(-process.returncode)
-
-
-def last_checkpoint(folder):
-    return Path((folder / "last_checkpoint").read_text())
-
-
-def assert_goes_on_to_the_same_end(folder):
-    whole = train(folder / "whole", WRS, **LONG)
-    rest = train(folder / "killed", WRS, resume=True, default_hooks=ONE_KEPT, **LONG)
-    assert rest.epoch == 4
-    assert all(torch.equal(value, weights(rest)[name]) for name, value in weights(whole).items())
-    assert last_checkpoint(folder / "killed").name == "epoch_4.pth"
-
-
-def run_that_dies(folder, kind="NormRegCheckpointHook", hook="DieWhileSaving"):
-    return f"""
-        checkpoint = {{"type": {kind!r}, "max_keep_ckpts": 1}}
-        hooks = [{{"type": {hook!r}}}]
-        train({str(folder)!r}, {WRS!r}, default_hooks={{"checkpoint": checkpoint}}, custom_hooks=hooks, **{LONG!r})
-    """
+    code = textwrap.dedent(DIES_WHILE_SAVING).format(folder=str(folder), kind=kind, method=WRS, length=LONG)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGXFSZ, done.stderr
+    (torn,) = (path for path in folder.glob("*epoch_2.pth") if 0 < path.stat().st_size <= 2000)
+    return torn
 
 
 def test_killed_while_saving(tmp_path):
-    assert killed(run_that_dies(tmp_path / "killed")) == signal.SIGXFSZ
-    (torn,) = (tmp_path / "killed").glob(".unfinished-*")
-    assert 0 < torn.stat().st_size <= 2000  # it was in the middle of writing
-    assert last_checkpoint(tmp_path / "killed").name == "epoch_1.pth"
-    assert_goes_on_to_the_same_end(tmp_path)
+    folder = tmp_path / "killed"
+    assert die_while_saving(folder, "NormRegCheckpointHook").name.startswith(".unfinished-")
+    assert Path((folder / "last_checkpoint").read_text()).name == "epoch_1.pth"
+    unbroken = train(tmp_path / "unbroken", WRS, **LONG)
+    rest = train(folder, WRS, resume=True, **LONG)
+    assert rest.epoch == 4
+    assert all(torch.equal(value, weights(rest)[name]) for name, value in weights(unbroken).items())
 
 
-def test_theirs_leaves_nothing_to_go_on_from(tmp_path):
-    """The same death with mmengine's own hook; if it saves whole files one day, ours may go."""
-    assert killed(run_that_dies(tmp_path / "killed", "CheckpointHook")) == signal.SIGXFSZ
-    (torn,) = (tmp_path / "killed").glob("*.pth")
+def test_mmengine_leaves_a_torn_checkpoint_under_its_name(tmp_path):
+    """If mmengine writes atomically one day, our backend can go."""
+    torn = die_while_saving(tmp_path, "CheckpointHook")
+    assert torn.name == "epoch_2.pth"
     assert not zipfile.is_zipfile(torn)
-    assert not last_checkpoint(tmp_path / "killed").exists()
-
-
-def test_killed_while_training(tmp_path):
-    script = run_that_dies(tmp_path / "killed", hook="Dawdle")
-    assert killed(script, until=tmp_path / "killed" / "epoch_2.pth") == signal.SIGKILL
-    assert_goes_on_to_the_same_end(tmp_path)
-
-
-class SomethingIsWhole(Hook):
-    """Before each checkpoint is written, records which whole ones exist, in case this one never will."""
-
-    def __init__(self, folder):
-        self.folder, self.left = folder, []
-
-    def before_save_checkpoint(self, runner, checkpoint):
-        whole = {path.name for path in self.folder.glob("*.pth") if zipfile.is_zipfile(path)}
-        self.left.append((whole, (self.folder / "last_checkpoint").exists() and last_checkpoint(self.folder).exists()))
-
-
-@pytest.mark.parametrize("indicators", [[], ["score"], ["score", "other/score"]], ids=str)
-def test_the_outdated_goes_only_when_the_next_is_there(tmp_path, indicators):
-    metrics = [{"type": "MeanScore"}, {"type": "MeanScore", "prefix": "other"}]
-    best = {"save_best": indicators, "rule": "less"} if indicators else {}
-    checkpoint = {"max_keep_ckpts": 1, **best}
-    changes = {**EVALUATION, "val_evaluator": metrics, "default_hooks": {"checkpoint": checkpoint}, **LONG}
-    runner = Runner.from_cfg(config(tmp_path, WRS, **changes))
-    look = SomethingIsWhole(tmp_path)
-    runner.register_hook(look)
-    runner.train()
-    assert len(look.left) >= 4
-    for whole, named in look.left[1:]:
-        assert named
-        assert [name for name in whole if name.startswith("epoch")]
-    for indicator in indicators:
-        start = f"best_{indicator.replace('/', '_')}_epoch"
-        there = [any(name.startswith(start) for name in whole) for whole, _ in look.left]
-        assert there == sorted(there)  # once there, always there
-        assert there[-1]
-        assert len(list(tmp_path.glob(f"{start}*"))) == 1
-    assert len(list(tmp_path.glob("epoch_*.pth"))) == 1
-
-
-def test_a_best_that_stays_is_kept(tmp_path):
-    """With a score that only falls, the first checkpoint is the best. Later saves do not remove it."""
-    checkpoint = {"max_keep_ckpts": 1, "save_best": "score", "rule": "greater"}
-    runner = train(tmp_path, WRS, default_hooks={"checkpoint": checkpoint}, **EVALUATION, **LONG)
-    best = runner.message_hub.get_info("best_ckpt")
-    assert [str(path) for path in tmp_path.glob("best_*.pth")] == [best]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     target = tmp_path / "some" / "file"
-    WholeFiles().put_text("old", target)
+    AtomicBackend().put_text("old", target)
     with pytest.raises(TypeError):
-        WholeFiles().put(object(), target)
+        AtomicBackend().put(object(), target)
     assert target.read_text() == "old"
-    WholeFiles().put(b"new", target)
+    AtomicBackend().put(b"new", target)
     assert [path.name for path in target.parent.iterdir()] == ["file"]
     assert target.read_bytes() == b"new"
 
 
 def test_a_validation_without_the_score_of_the_best_checkpoint_does_not_end_the_run(tmp_path):
-    """mmdet leaves mAP out of the scores of a model that detects nothing; mmengine's hook ends in a KeyError."""
+    """mmdet logs no mAP for a model that detects nothing, and mmengine's hook ends with a KeyError."""
     best = {"type": "NormRegCheckpointHook", "interval": 1, "save_best": "mAP", "rule": "greater"}
     runner = train(tmp_path, {"type": "WRS"}, default_hooks={"checkpoint": best})
     hook = next(hook for hook in runner.hooks if type(hook).__name__ == "NormRegCheckpointHook")
@@ -168,3 +92,113 @@ def test_a_validation_without_the_score_of_the_best_checkpoint_does_not_end_the_
     assert not [*tmp_path.glob("best_*")]
     hook._save_best_checkpoint(runner, {"mAP": 0.5})
     assert len([*tmp_path.glob("best_mAP_*.pth")]) == 1
+
+
+@DATASETS.register_module()
+class NoisyImages(ToyImages):
+    """Images with the noise that an augmentation may draw, from three generators."""
+
+    def __getitem__(self, index):
+        item = super().__getitem__(index)
+        noise = torch.randn(()) + np.random.normal() + random.gauss(0, 1)  # noqa: NPY002
+        return {**item, "image": item["image"] + noise}
+
+
+@MODELS.register_module()
+class NoisyNet(ToyNet):
+    def features(self, x):
+        return torch.nn.functional.dropout(super().features(x), 0.3, self.training)
+
+
+class KilledError(Exception):
+    pass
+
+
+class StopAt(Hook):
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == self.iteration:
+            raise KilledError
+
+
+def noisy(workers=0, persistent=False):
+    data = {**loader(shuffle=True), "dataset": {"type": "NoisyImages"}, "num_workers": workers}
+    return {**data, "persistent_workers": persistent} if workers else data
+
+
+def run(folder, by_epoch=True, workers=0, random_states=True, stop=None, **changes):
+    """Train 4 epochs of 6 iterations; stop after so many iterations as if killed."""
+    length = {"by_epoch": True, "max_epochs": 4} if by_epoch else {"by_epoch": False, "max_iters": 24}
+    every = 1 if by_epoch else 5
+    checkpoint = {"type": "NormRegCheckpointHook", "interval": every, "by_epoch": by_epoch}
+    changes = {
+        "model": {"type": "NoisyNet"},
+        "train_dataloader": noisy(workers),
+        "train_cfg": {**length, "val_interval": every},
+        "val_dataloader": noisy(),
+        "val_cfg": {"type": "ValLoop"},
+        "val_evaluator": {"type": "MeanScore"},
+        "default_hooks": {"checkpoint": {**checkpoint, "random_states": random_states}},
+        **changes,
+    }
+    runner = Runner.from_cfg(config(folder, WRS, **changes))
+    if stop is not None:
+        runner.register_hook(StopAt(stop), priority="LOWEST")
+    try:
+        runner.train()
+    except KilledError:
+        assert stop is not None
+    return runner
+
+
+def resumes_exactly(folder, **options):
+    """Whether a run that is killed and resumed ends as one that was never stopped."""
+    unbroken = weights(run(folder / "unbroken", **options))
+    run(folder / "killed", stop=13, **options)
+    resumed = weights(run(folder / "killed", resume=True, **options))
+    return all(torch.equal(value, resumed[name]) for name, value in unbroken.items())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("by_epoch", [True, False])
+def test_with_random_states_a_resume_is_bit_for_bit(tmp_path, by_epoch, workers):
+    assert resumes_exactly(tmp_path, by_epoch=by_epoch, workers=workers)
+
+
+@pytest.mark.parametrize("by_epoch", [True, False])
+def test_without_them_it_is_not(tmp_path, by_epoch):
+    """If mmengine restores random states one day, ours can go."""
+    assert not resumes_exactly(tmp_path, by_epoch=by_epoch, random_states=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"randomness": {"seed": None}}, r"needs randomness=dict\(seed=NUMBER\)"),
+        ({"train_dataloader": noisy(2, persistent=True)}, r"needs train_dataloader=dict\(persistent_workers=False\)"),
+    ],
+    ids=["no seed", "persistent workers"],
+)
+def test_what_cannot_resume_exactly_is_refused(tmp_path, changes, message):
+    with pytest.raises(NormRegError, match=message):
+        run(tmp_path, **changes)
+
+
+def logged(folder, capsys):
+    return "".join(path.read_text() for path in folder.glob("*/*.log")) + capsys.readouterr().out
+
+
+def test_a_checkpoint_without_random_states_is_resumed_with_a_warning(tmp_path, capsys):
+    run(tmp_path, random_states=False, stop=13)
+    run(tmp_path, resume=True, log_level="WARNING")
+    assert "the checkpoint has no random states" in logged(tmp_path, capsys)
+
+
+def test_a_checkpoint_from_the_middle_of_an_epoch_warns(tmp_path, capsys):
+    """mmengine starts the epoch again: 24 iterations become 28."""
+    hooks = {"checkpoint": {"type": "NormRegCheckpointHook", "interval": 4, "by_epoch": False}}
+    run(tmp_path, stop=17, default_hooks=hooks)
+    assert run(tmp_path, default_hooks=hooks, resume=True).iter == 24 + 4
+    assert "the checkpoint is from the middle of epoch 3, 4 of 6 iterations into it" in logged(tmp_path, capsys)

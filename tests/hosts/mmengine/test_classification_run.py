@@ -1,4 +1,4 @@
-"""A classification net of mmpretrain in a real run: methods, averages, the monitor, a resume that is bit for bit."""
+"""A classification net of mmpretrain in a real run: methods, the monitor, a resume that is bit for bit."""
 
 import itertools
 from dataclasses import replace
@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from normreg_plugins.cli.data.mini_data import digit_folders
 from normreg_plugins.cli.data.mini_data.recipe import make_once
-from normreg_plugins.hosts.mmengine import NormRegEMAHook, handles_of
+from normreg_plugins.hosts.mmengine import handles_of
 from normreg_plugins.monitor import logs_of
 
 pytestmark = pytest.mark.mmpretrain
@@ -95,15 +95,3 @@ def test_filters_end_at_their_norm_and_the_monitor_writes_them(method, norm, dig
     assert log is not None
     assert (tmp_path / "norms.jsonl").stat().st_size > 0
     assert "accuracy/top1" in (tmp_path / runner.timestamp / "vis_data" / "scalars.json").read_text()
-
-
-def test_an_average_is_evaluated_with_statistics_of_its_own(digits, tmp_path):
-    hooks = [{"type": "NormRegEMAHook", "momentum": 0.1}]
-    runner = train("wrs", digits, tmp_path, 2, custom_hooks=hooks)
-    (hook,) = (h for h in runner.hooks if isinstance(h, NormRegEMAHook))
-    average = hook.ema_model.module
-    live, mean = runner.model.backbone.layer1[0].conv1.weight, average.backbone.layer1[0].conv1.weight
-    assert not torch.equal(live, mean)
-    saved = torch.load(tmp_path / "epoch_2.pth", weights_only=False)
-    name = "backbone.layer1.0.bn1.running_var"
-    assert not torch.equal(saved["state_dict"][name], saved["ema_state_dict"][f"module.{name}"])

@@ -1,5 +1,10 @@
 """An average is evaluated and saved with running statistics that fit its weights."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from helpers.mm_toy import ToyImages, ToyNet, config, loader, train, weights
@@ -11,6 +16,7 @@ from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.mmengine import NormRegEMAHook
 
 pytestmark = pytest.mark.mm
+ROOT = Path(__file__).resolve().parents[3]
 WRS = {"type": "WRS", "interval": 1}
 METHODS = [WRS, {"type": "PGD"}]
 EVALUATION = {
@@ -165,3 +171,24 @@ def test_copies_and_checkpoints_hold_nothing_of_ours(tmp_path):
     torch.save(weights_only, tmp_path / "plain.pth")
     loaded = torch.load(tmp_path / "plain.pth", weights_only=True)
     assert loaded["optimizer"]["param_groups"][0]["normreg_plugins"] == {"updates": 12}
+
+
+WARNED = """
+import sys
+from helpers.mm_toy import train
+
+for resume in (False, True):
+    length = {"train_cfg.max_epochs": 2 if resume else 1}
+    hooks = [{"type": sys.argv[2]}]
+    train(sys.argv[1], {"type": "WRS"}, sys.argv[3], custom_hooks=hooks, resume=resume, **length)
+"""
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+@pytest.mark.parametrize(("kind", "count"), [("EMAHook", 2), ("NormRegEMAHook", 0)])
+def test_mmengines_hook_is_warned_of_in_a_new_run_and_when_it_is_resumed(tmp_path, kind, count, way):
+    """In a process of its own: mmengine remembers the config of the run before."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    subprocess.run([sys.executable, "-c", WARNED, tmp_path, kind, way], env=environment, check=True)
+    logs = "".join(path.read_text() for path in tmp_path.glob("*/*.log"))
+    assert logs.count("type='NormRegEMAHook' instead") == count

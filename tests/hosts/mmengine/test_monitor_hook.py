@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers.mm_toy import MeanScore, ToyNet, config, loader, train, weights
+from helpers.mm_toy import MeanScore, config, loader, several, train, weights
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, METRICS, MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import HOOKS, METRICS
 from mmengine.runner import Runner
 
 from normreg_plugins.core.errors import NormRegError
@@ -51,12 +51,6 @@ class SinglePrecisionScore(MeanScore):
 
     def compute_metrics(self, results):
         return {"aAcc": np.float32(1.0), "mIoU": np.float32(super().compute_metrics(results)["score"]), "name": "toy"}
-
-
-@MODELS.register_module()
-class NoNormNet(ToyNet):
-    def __init__(self, **kwargs):
-        super().__init__(norm="NoNorm", **kwargs)
 
 
 @pytest.mark.parametrize("method", [None, WRS, {"type": "PGD"}], ids=["weight decay alone", "WRS", "PGD"])
@@ -151,8 +145,8 @@ def test_a_run_begun_anew_replaces_the_file(tmp_path):
     assert [line["step"] for line in reports(tmp_path)] == [6, 12]
 
 
-def test_a_network_without_norm_layers_is_watched_whole(tmp_path):
-    train(tmp_path, model={"type": "NoNormNet"}, custom_hooks=[hook(6)])
+def test_without_norm_layers_all_weights_are_monitored(tmp_path):
+    train(tmp_path, model={"norm": "NoNorm"}, custom_hooks=[hook(6)])
     names = ["conv1.weight", "depthwise.weight", "conv3.weight", "head.weight"]
     assert reports(tmp_path)[0]["layers"]["name"] == names
 
@@ -176,51 +170,12 @@ def test_a_wrong_interval_is_refused(tmp_path, interval):
 
 def test_two_hooks_are_refused(tmp_path):
     with pytest.raises(NormRegError, match="several monitor hooks"):
-        train(tmp_path, WRS, custom_hooks=[hook(), {"type": "NormLogHook"}])
-
-
-def test_the_old_name_logs_the_same(tmp_path):
-    train(tmp_path, WRS, custom_hooks=[{"type": "NormLogHook", "interval": 3}], vis_backends=LOCAL)
-    (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
-    logged = [row for row in map(json.loads, scalars.read_text().splitlines()) if "norms/mean" in row]
-    assert len(logged) == 4
-    assert {"norms/min", "norms/mean", "norms/max", "norms/zero_filters"} <= logged[0].keys()
-    assert {"norms/smallest_layer", "norms/largest_layer"} <= logged[0].keys()
-
-
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class TwoOptimizers:
-    """One for the convolutions, one for the rest."""
-
-    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
-        pass
-
-    def __call__(self, model):
-        from mmengine.optim import OptimWrapper, OptimWrapperDict
-
-        model = getattr(model, "module", model)
-        split = {"convs": [], "rest": []}
-        for name, parameter in model.named_parameters():
-            split["convs" if name in ("conv1.weight", "conv3.weight") else "rest"].append(parameter)
-        made = {name: OptimWrapper(torch.optim.SGD(some, lr=0.1)) for name, some in split.items()}
-        return OptimWrapperDict(**made)
-
-
-@MODELS.register_module()
-class TwoStepNet(ToyNet):
-    def train_step(self, data, optim_wrapper):
-        losses = self(**self.data_preprocessor(data, True), mode="loss")
-        for wrapper in optim_wrapper.values():
-            wrapper.zero_grad()
-        losses["loss"].backward()
-        for wrapper in optim_wrapper.values():
-            wrapper.step()
-        return losses
+        train(tmp_path, WRS, custom_hooks=[hook(), hook()])
 
 
 def test_each_of_several_optimizers_has_its_file(tmp_path):
-    settings = {"model": {"type": "TwoStepNet"}, "optim_wrapper": {"constructor": "TwoOptimizers"}}
-    train(tmp_path, custom_hooks=[hook(6)], vis_backends=LOCAL, **settings)
+    parts = {"convs": ["conv1", "conv3"], "rest": ["depthwise", "bn", "head"]}
+    train(tmp_path, custom_hooks=[hook(6)], vis_backends=LOCAL, **several(parts))
     convs, rest = (lines(tmp_path, f"norms_{name}.jsonl")[0]["layers"]["name"] for name in ("convs", "rest"))
     assert convs == ["conv1.weight", "conv3.weight"]
     assert rest == ["depthwise.weight"]

@@ -2,14 +2,13 @@
 
 import pytest
 import torch
-from helpers.mm_toy import ToyNet, config, train
-from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from helpers.mm_toy import ToyNet, config, several, train
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import nn
 
 from normreg_plugins.core.errors import AttachError, SelectionError
-from normreg_plugins.core.training.saved_entry import STATE_KEY
+from normreg_plugins.core.training import STATE_KEY
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
 pytestmark = pytest.mark.mm
@@ -130,41 +129,11 @@ def test_layer_decay_of_another_constructor(tmp_path, way):
         assert len(group["params"]) == len(group["param_names"])
 
 
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class OnePerPart:
-    """Several optimizers, as adversarial training has them."""
-
-    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
-        self._parts = optim_wrapper_cfg["parts"]
-
-    def __call__(self, model):
-        wrappers = {}
-        for name, prefixes in self._parts.items():
-            params = [p for n, p in model.named_parameters() if n.startswith(tuple(prefixes))]
-            wrappers[name] = OptimWrapper(torch.optim.SGD(params, lr=0.1, weight_decay=0.01))
-        return OptimWrapperDict(**wrappers)
-
-
-@MODELS.register_module()
-class SeveralSteps(ToyNet):
-    def train_step(self, data, optim_wrapper):
-        losses = self(**self.data_preprocessor(data, True), mode="loss")
-        losses["loss"].backward()
-        for wrapper in optim_wrapper.values():
-            wrapper.step()
-            wrapper.zero_grad()
-        return losses
-
-
 PARTS = {"early": ["conv1", "bn1", "depthwise", "bn2"], "late": ["conv3", "bn3"], "head": ["head"]}
 
 
-def several(parts):
-    return {"optim_wrapper": {"_delete_": True, "constructor": "OnePerPart", "parts": parts}}
-
-
 def test_several_optimizers_each_hold_their_own(tmp_path):
-    runner = train(tmp_path, WRS, "hook", model={"type": "SeveralSteps"}, **several(PARTS))
+    runner = train(tmp_path, WRS, "hook", **several(PARTS))
     handles = list(handles_of(runner))
     assert [handle.targets for handle in handles] == [("conv1.weight", "depthwise.weight"), ("conv3.weight",)]
     assert [handle.updates for handle in handles] == [12, 12]
@@ -183,14 +152,14 @@ def _all_options(runner):
 
 def test_several_optimizers_without_a_target_among_them(tmp_path):
     with pytest.raises(SelectionError, match="finds no weight to act on among 4"):
-        train(tmp_path, WRS, "hook", model={"type": "SeveralSteps"}, **several({"head": ["head"]}))
+        train(tmp_path, WRS, "hook", **several({"head": ["head"]}))
     two = {"head": ["head"], "norms": ["bn"]}
     with pytest.raises(SelectionError, match="no weight to act on in any of 2 optimizers"):
-        train(tmp_path, WRS, "hook", model={"type": "SeveralSteps"}, **several(two))
+        train(tmp_path, WRS, "hook", **several(two))
 
 
 def test_the_constructor_names_the_hook_for_several_optimizers(tmp_path):
-    cfg = config(tmp_path, WRS, model={"type": "SeveralSteps"})
+    cfg = config(tmp_path, WRS, model=several(PARTS)["model"])
     cfg.optim_wrapper = {
         "constructor": "NormRegOptimWrapperConstructor",
         "base_constructor": "OnePerPart",
@@ -199,11 +168,3 @@ def test_the_constructor_names_the_hook_for_several_optimizers(tmp_path):
     }
     with pytest.raises(AttachError, match=r"several optimizers: use custom_hooks=.*NormRegHook"):
         Runner.from_cfg(cfg).train()
-
-
-@pytest.mark.parametrize("name", ["AdamP", "SGDP"])
-def test_the_baselines_of_the_paper_train(tmp_path, name):
-    optimizer = {"_delete_": True, "type": name, "lr": 0.01, "weight_decay": 0.01}
-    runner = train(tmp_path, optim_wrapper={"optimizer": optimizer})
-    assert type(runner.optim_wrapper.optimizer).__name__ == name
-    assert type(runner.optim_wrapper.optimizer).__module__.startswith("timm.")

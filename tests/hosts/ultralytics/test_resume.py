@@ -17,7 +17,6 @@ from ultralytics.utils.patches import torch_load
 
 from normreg_plugins import SphereDescent, WeightRescaling
 from normreg_plugins.hosts.ultralytics import ResumeError, with_method
-from normreg_plugins.hosts.ultralytics.run_folder import WholePath
 
 pytestmark = pytest.mark.ultralytics
 
@@ -84,7 +83,6 @@ def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, meth
     assert seen["updates"] == 4
     assert seen["held"]
     assert trainer.handle.updates == 8
-    assert {type(path) for path in (trainer.last, trainer.best, trainer.wdir)} == {WholePath}
     if isinstance(method, WeightRescaling):  # PGD also centres, which no statistic can undo
         assert seen["error"] < 1e-5
 
@@ -100,27 +98,9 @@ def test_resume_before_the_phase_touches_nothing(begin):
     assert all(torch.equal(value, saved[name]) for name, value in seen.items())
 
 
-def test_the_optimizer_is_not_taken_out_of_the_checkpoints_in_place(begin):
-    """The host does so after the last epoch. A run that is killed there would leave half a file."""
-
-    def keep(trainer):
-        for path in (trainer.last, trainer.best):
-            path.with_suffix(".kept").unlink(missing_ok=True)
-            path.with_suffix(".kept").hardlink_to(path)  # the same file: what is written in place shows here too
-
-    trainer = go_on(begin(WeightRescaling(interval=3)), WeightRescaling(interval=3), {"on_model_save": keep})
-    for path in (trainer.last, trainer.best):
-        assert type(path) is WholePath
-        assert torch_load(path)["optimizer"] is None
-        assert torch_load(path.with_suffix(".kept"))["optimizer"] is not None
-    assert sorted(path.name for path in trainer.wdir.iterdir()) == ["best.kept", "best.pt", "last.kept", "last.pt"]
-
-
 OTHERS = {
     "another method": (SphereDescent(), {}, "'method': 'WeightRescaling'.*'method': 'SphereDescent'"),
-    "another interval": (WeightRescaling(interval=5), {}, "{'interval': 4}.*{'interval': 5}"),
     "another selection": (WeightRescaling(interval=4), {"select": ("model.0.conv",)}, "{'select': None}.*'model.0"),
-    "norms decayed": (WeightRescaling(interval=4, decay_on="norm_layers"), {}, "{'decay_on': 'others'}.*'norm_layers'"),
     "other layers frozen": (WeightRescaling(interval=4), {"freeze": [0]}, "was freeze changed"),
 }
 
@@ -140,20 +120,13 @@ def test_another_method_is_refused_and_the_way_out_works(begin):
 
 def test_a_run_without_a_method_is_not_resumed_with_one(begin):
     last = begin(None)
-    with pytest.raises(ResumeError, match=r"last\.pt was trained without a method, now it is WeightRescaling"):
+    with pytest.raises(ResumeError, match="was trained without a method, this run has WeightRescaling"):
         go_on(last, WeightRescaling(decay_on="all"))
 
 
 def run(*command):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=environment)
-
-
-def test_the_tool_does_not_resume_without_the_method(begin):
-    last = begin(WeightRescaling(decay_on="all"))
-    done = run(str(ROOT / "tools" / "yolo" / "train_ultralytics.py"), "resume=True", f"model={last}")
-    assert done.returncode == 2
-    assert f"{last} was trained with a method, and none is given" in done.stderr
 
 
 def test_recovery_from_nan_goes_back_to_the_count_and_the_sphere(tmp_path):

@@ -1,10 +1,11 @@
-"""The layers in real mm models: built from configs, converted, loaded back and folded."""
+"""Our layers in real mm models: built from configs, converted, loaded back and folded. And timm's optimizers."""
 
 import copy
 
 import pytest
 import torch
 from helpers.layer_cases import fill_norms_
+from helpers.mm_toy import train
 from torch import nn
 
 pytest.importorskip("mmengine")
@@ -21,7 +22,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from normreg_plugins import layers
-from normreg_plugins.hosts.mmengine.layer_names import NormRegLinearNoiseHook, NormRegScaleBias
+from normreg_plugins.hosts.mmengine.config_names import NormRegLinearNoiseHook, NormRegScaleBias
 from normreg_plugins.layers import ConversionError, convert, fold, relative_change
 
 pytestmark = pytest.mark.mm
@@ -175,3 +176,11 @@ def test_branches_begin_at_zero_unless_something_was_loaded(tmp_path, load_from,
     zero = [name for name, m in model.named_modules() if isinstance(m, layers.ScaleBias) and not m.weight.any()]
     assert len(zero) == (0 if load_from or begun else 23)
     assert all(name.startswith("backbone.conv_res_block") for name in zero)
+
+
+@pytest.mark.parametrize("name", ["AdamP", "SGDP"])
+def test_the_baselines_of_the_paper_train(tmp_path, name):
+    optimizer = {"_delete_": True, "type": f"NormReg{name}", "lr": 0.01, "weight_decay": 0.01}
+    runner = train(tmp_path, optim_wrapper={"optimizer": optimizer})
+    assert type(runner.optim_wrapper.optimizer).__name__ == name
+    assert type(runner.optim_wrapper.optimizer).__module__.startswith("timm.")

@@ -1,23 +1,27 @@
-"""The layers under names that `conv_cfg` and `norm_cfg` of any mm model understand.
+"""Layers and optimizers by the names that an mm config gives them.
 
     conv_cfg=dict(type="NormRegWSConv2d")                  # also WN, CWN, BWN; Conv1d, Conv3d
-    norm_cfg=dict(type="NormRegScaleBias", sigma=0.1)      # in place of BN, with PGD
-    norm_cfg=dict(type="NormRegMeanOnlyBN")                # in place of BN, with BWN
+    norm_cfg=dict(type="NormRegScaleBias", sigma=0.1)      # instead of BN, with PGD
+    norm_cfg=dict(type="NormRegMeanOnlyBN")                # instead of BN, with BWN
 
     conv_cfg=dict(type="NormRegFoldedConv2d"), norm_cfg=dict(type="NormRegFoldedNorm")   # folded
 
-`paramwise_cfg=dict(flat_decay_mult=0.)` takes the weight decay off gamma and beta.
+    optimizer=dict(type="NormRegAdamP", lr=1e-3)           # and NormRegSGDP, from timm: the WRS paper's baselines
+
+`paramwise_cfg=dict(flat_decay_mult=0.)` removes the weight decay of gamma and beta.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, MODELS
+from mmengine.registry import HOOKS, MODELS, OPTIMIZERS
 from mmengine.runner import Runner
 from torch import nn
+from torch.optim import Optimizer
 
 from normreg_plugins.hosts.mmengine.method_hook import bare_model
 from normreg_plugins.layers import NORMALIZED_LAYERS, MeanOnlyBatchNorm, ScaleBias, assign_linear_sigma, zero_scales_
@@ -28,13 +32,12 @@ for _layer in NORMALIZED_LAYERS.values():
 
 @MODELS.register_module()
 class NormRegScaleBias(ScaleBias):
-    """ScaleBias as mmcv's `build_norm_layer` wants it.
+    """ScaleBias for mmcv's `build_norm_layer`.
 
-    Its attribute in a model is called as a batch norm's is ('bn', 'bn1', ...), so that gamma and beta
-    keep the keys they have in a checkpoint of the batch norm net.
+    Models name it as they name a batch norm ('bn', 'bn1', ...), so gamma and beta have the same keys in a checkpoint.
 
     Args:
-        eps: ignored; mmcv passes it to every norm layer. Nothing is divided here.
+        eps: ignored; mmcv passes it to every norm layer.
     """
 
     _abbr_ = "bn"
@@ -45,10 +48,10 @@ class NormRegScaleBias(ScaleBias):
 
 @MODELS.register_module()
 class NormRegMeanOnlyBN(MeanOnlyBatchNorm):
-    """MeanOnlyBatchNorm as mmcv's `build_norm_layer` wants it.
+    """MeanOnlyBatchNorm for mmcv's `build_norm_layer`.
 
     Args:
-        eps: ignored; mmcv passes it to every norm layer. Nothing is divided here.
+        eps: ignored; mmcv passes it to every norm layer.
     """
 
     _abbr_ = "bn"
@@ -59,16 +62,16 @@ class NormRegMeanOnlyBN(MeanOnlyBatchNorm):
 
 @MODELS.register_module()
 class NormRegFoldedConv2d(nn.Conv2d):
-    """A convolution that always has a bias, for a folded checkpoint: the bias holds the folded norm layer."""
+    """A convolution that always has a bias, for a folded checkpoint: the norm layer was folded into it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "bias": True})
-        nn.init.zeros_(self.bias)  # type: ignore[arg-type]  # stays so where nothing was folded
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]  # for layers without a norm layer to fold
 
 
 @MODELS.register_module()
 class NormRegFoldedNorm(nn.Identity):
-    """Stands where a norm layer was folded away."""
+    """Replaces a norm layer that was folded."""
 
     _abbr_ = "bn"
 
@@ -88,11 +91,11 @@ class NormRegLinearNoiseHook(Hook):
 
 @HOOKS.register_module()
 class NormRegZeroScaleHook(Hook):
-    """Residual branches begin at zero: gamma = 0 in the scale-bias layers of these names or patterns.
+    """Start residual branches at zero: gamma = 0 in the scale-bias layers of these names or patterns.
 
         custom_hooks = [dict(type="NormRegZeroScaleHook", names=["*.conv2.bn"])]
 
-    Only a net at its first update that no `load_from` has filled is changed.
+    Only a new run without `load_from` is changed.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -102,3 +105,20 @@ class NormRegZeroScaleHook(Hook):
         if runner.iter == 0 and not runner._load_from:
             zeroed = zero_scales_(bare_model(runner), self.names)
             runner.logger.info(f"{len(zeroed)} scale-bias layers begin with gamma = 0")
+
+
+def adamp(params: Iterable, **options: Any) -> Optimizer:
+    from timm.optim import AdamP  # a late import, because timm takes a while
+
+    return AdamP(params, **options)
+
+
+def sgdp(params: Iterable, **options: Any) -> Optimizer:
+    from timm.optim import SGDP
+
+    return SGDP(params, **options)
+
+
+if find_spec("timm") is not None:
+    OPTIMIZERS.register_module("NormRegAdamP", module=adamp)
+    OPTIMIZERS.register_module("NormRegSGDP", module=sgdp)

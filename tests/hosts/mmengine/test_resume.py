@@ -3,9 +3,11 @@
 import pytest
 import torch
 from helpers.mm_toy import config, loader, train, weights
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.hosts.methods import ResumeError
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
 pytestmark = pytest.mark.mm
@@ -21,6 +23,10 @@ METHODS = {
     },
     "AWS": {"type": "AWS", "alpha": 0.1},
     "PGD": {"type": "PGD"},
+}
+INITIAL_NORMS = {
+    "WRS": {"type": "WRS", "interval": 5, "radius": "initial"},
+    "Hyperball": {"type": "Hyperball", "per": "filter"},
 }
 ITERATIONS = 10
 BY_ITERATION = {
@@ -79,29 +85,22 @@ def test_by_epochs_with_accumulation_from_the_latest(tmp_path):
         assert all(torch.equal(value, ends[1][part][name]) for name, value in ends[0][part].items())
 
 
-OTHERS = {
-    "another method": ({"type": "PGD"}, "'method': 'WeightRescaling'.*'method': 'SphereDescent'"),
-    "another interval": ({"type": "WRS", "interval": 5}, "{'interval': 4}.*{'interval': 5}"),
-    "another selection": ({"type": "WRS", "interval": 4, "select": ["conv*"]}, "{'select': None}.*'conv\\*'"),
-}
-
-
 @pytest.mark.parametrize("way", ["constructor", "hook"])
-@pytest.mark.parametrize("name", OTHERS)
-def test_another_method_is_refused_and_the_way_out_works(tmp_path, name, way):
+def test_another_method_is_refused_and_the_way_out_works(tmp_path, way):
+    """Other settings, too: tests/hosts/test_methods.py."""
     train(tmp_path, METHODS["WRS"], way, **{"train_cfg.max_epochs": 1})
-    other, message = OTHERS[name]
-    with pytest.raises(NormRegError, match=message + ".*load_from=CHECKPOINT and resume=False"):
-        resumed(tmp_path / "epoch_1.pth", tmp_path / "other", other, way)
+    message = "'method': 'WeightRescaling'.*'method': 'SphereDescent'.*load_from=CHECKPOINT and resume=False"
+    with pytest.raises(ResumeError, match=message):
+        resumed(tmp_path / "epoch_1.pth", tmp_path / "other", METHODS["PGD"], way)
     assert not list((tmp_path / "other").glob("*.pth"))
-    runner = train(tmp_path / "new", other, way, load_from=str(tmp_path / "epoch_1.pth"))
+    runner = train(tmp_path / "new", METHODS["PGD"], way, load_from=str(tmp_path / "epoch_1.pth"))
     assert next(handles_of(runner)).updates == 12
 
 
 @pytest.mark.parametrize("way", ["constructor", "hook"])
 def test_a_run_without_a_method_is_not_resumed_with_one(tmp_path, way):
     train(tmp_path, **{"train_cfg.max_epochs": 1})
-    with pytest.raises(NormRegError, match="trained without a method and cannot be resumed with WeightRescaling"):
+    with pytest.raises(ResumeError, match="was trained without a method, this run has WeightRescaling"):
         resumed(tmp_path / "epoch_1.pth", tmp_path, METHODS["WRS"], way)
 
 
@@ -135,3 +134,55 @@ def test_a_flexible_runner_resumes_with_the_constructor(tmp_path):
     assert all(torch.equal(value, weights(rest)[name]) for name, value in weights(whole).items())
     (handle,) = handles_of(rest)
     assert handle.updates == 12
+
+
+def norms(state: dict[str, torch.Tensor], name: str = "conv1.weight") -> torch.Tensor:
+    return state[name].flatten(1).norm(dim=1)
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """A checkpoint of weights with norms that no initialization gives."""
+    runner = train(tmp_path / "pretrained", **BY_ITERATION)
+    state = weights(runner)
+    state["conv1.weight"].mul_(torch.linspace(1.2, 3, 8).view(-1, 1, 1, 1))
+    torch.save({"state_dict": state}, tmp_path / "pretrained.pth")
+    return tmp_path / "pretrained.pth", state
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+@pytest.mark.parametrize("name", INITIAL_NORMS)
+def test_the_norms_of_loaded_weights_stay_and_a_resume_is_exact(tmp_path, pretrained, name, way):
+    path, loaded = pretrained
+    whole = train(tmp_path / "whole", INITIAL_NORMS[name], way, load_from=str(path), **BY_ITERATION)
+    assert torch.allclose(norms(weights(whole)), norms(loaded), rtol=1e-5)
+    assert not torch.equal(weights(whole)["conv1.weight"], loaded["conv1.weight"])
+    half = str(tmp_path / "whole" / "iter_4.pth")
+    rest = train(tmp_path / "rest", INITIAL_NORMS[name], way, load_from=half, resume=True, **BY_ITERATION)
+    (handle,) = handles_of(rest)
+    assert handle.updates == ITERATIONS
+    assert all(torch.equal(value, weights(rest)[key]) for key, value in weights(whole).items())
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """What mmengine logs, at level INFO."""
+    lines: list[str] = []
+    monkeypatch.setattr(MMLogger, "callHandlers", lambda _, record: lines.append(record.getMessage()))
+    return lines
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+def test_the_log_tells_what_the_loaded_norms_mean_for_the_rate(tmp_path, pretrained, logged, way):
+    path, loaded = pretrained
+    changes = {"log_level": "INFO", **BY_ITERATION}
+    train(tmp_path / "new", {"type": "WRS"}, way, load_from=str(path), **changes)
+    every = torch.cat([norms(loaded, f"{name}.weight") for name in ("conv1", "depthwise", "conv3")])
+    factor = every.quantile(0.5).item() ** 2
+    (line,) = [line for line in logged if "effective rate" in line]
+    assert f"multiplies the effective rate by {factor:.2g} " in line
+    assert f"lr={0.1 / factor:.2g} in place of 0.1 would keep it" in line
+    logged.clear()
+    half = str(tmp_path / "new" / "iter_4.pth")
+    train(tmp_path / "rest", {"type": "WRS"}, way, load_from=half, resume=True, **changes)
+    assert not [line for line in logged if "effective rate" in line]
