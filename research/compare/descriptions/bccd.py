@@ -3,7 +3,7 @@
 title = "a small YOLOv3 on BCCD, from random weights"
 kind = "mm"
 config = "configs/small/yolov3_{method}_bccd.py"
-methods = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}, "adamp": {}}
+methods: dict = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}, "adamp": {}}
 scores = {"mAP@.5": "coco/bbox_mAP_50", "mAP": "coco/bbox_mAP"}
 rate = "optim_wrapper.optimizer.lr"
 rates = (6e-3, 2e-2, 6e-2)

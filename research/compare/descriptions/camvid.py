@@ -3,7 +3,7 @@
 title = "a small DeepLabv3 on CamVid, from random weights"
 kind = "mm"
 config = "configs/small/deeplabv3_{method}_camvid.py"
-methods = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}, "adamp": {}}
+methods: dict = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}, "adamp": {}}
 scores = {"mIoU": "mIoU", "pixel accuracy": "aAcc"}
 rate = "optim_wrapper.optimizer.lr"
 rates = (1e-3, 3e-3, 1e-2)

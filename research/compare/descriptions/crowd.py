@@ -3,7 +3,7 @@
 title = "csrnet on a drawn set"
 kind = "mm"
 config = "configs/mini/csrnet_{method}.py"
-methods = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}}
+methods: dict = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}}
 scores = {"MAE": "count/MAE", "RMSE ('MSE')": "count/RMSE"}
 higher_is_better = False
 digits = 2

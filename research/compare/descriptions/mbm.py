@@ -3,7 +3,7 @@
 title = "a small CSRNet on MBM, from random weights"
 kind = "mm"
 config = "configs/small/csrnet_{method}_mbm.py"
-methods = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}, "adamp": {}}
+methods: dict = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}, "adamp": {}}
 scores = {"MAE": "count/MAE", "RMSE ('MSE')": "count/RMSE"}
 rate = "optim_wrapper.optimizer.lr"
 rates = (3e-4, 1e-3, 3e-3)

@@ -3,7 +3,7 @@
 title = "deeplabv3 on a drawn set"
 kind = "mm"
 config = "configs/mini/deeplabv3_{method}.py"
-methods = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}}
+methods: dict = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}}
 scores = {"mIoU": "mIoU", "pixel accuracy": "aAcc"}
 higher_is_better = True
 digits = 1
