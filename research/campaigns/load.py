@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Train a small net for very many updates with every method, and check that nothing grows, drifts or is miscounted.
 
 Every update accumulates two batches under bfloat16 autocast and a GradScaler, with an average of the weights and a

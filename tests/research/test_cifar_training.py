@@ -5,16 +5,10 @@ import torch
 from helpers.made_up_cifar import write_pictures
 
 from normreg_plugins.cli.data import prepare_cifar_jpeg
-from research.cifar.cifar_nets import NETS
+from research.cifar.nets import NETS
 from research.cifar.pictures import augmented, batches, parts, read_pictures
-from research.cifar.training import (
-    built,
-    conv_weights,
-    optimizer_of,
-    schedule_of,
-    train,
-    training_of,
-)
+from research.cifar.training import built, optimizer_of, schedule_of, train, training_of
+from research.nets import conv_weights
 
 
 @pytest.fixture(scope="module")

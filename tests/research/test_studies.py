@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from research.studies.drawn_solids import SOLIDS, clouds
+from research.studies.pgd_points import EdgeConv, PointNet, Run, train
 from torch import nn
 
 from normreg_plugins import SphereDescent, attach
 from normreg_plugins.layers import ScaleBias
-from research.studies.drawn_solids import SOLIDS, clouds
-from research.studies.pgd_points import EdgeConv, PointNet, Run, train
 
 ON_SURFACE = {  # how far a point p with the distance p.r from the axis is from the surface
     "sphere": lambda p: (p.r.square() + p.z.square() - 1).abs(),

@@ -1,4 +1,4 @@
-"""The campaigns notice what they are there to notice."""
+"""The campaigns find what they look for, and a short one finds nothing in the package."""
 
 import random
 import time
@@ -8,18 +8,28 @@ import torch
 
 pytest.importorskip("mmengine")
 
-from campaigns import load
-from campaigns.bad_input import Attack
-from campaigns.bad_input_targets import Target
-from campaigns.damage import attacks
-from campaigns.kills import Campaign
-from campaigns.victims import VICTIMS, Victim
 from hypothesis import strategies as st
 
 from normreg_plugins import WeightRescaling
+from research.campaigns import load
+from research.campaigns.bad_input import Attack, attack
+from research.campaigns.bad_input_targets import Target, targets
+from research.campaigns.damage import attacks
+from research.campaigns.kills import Campaign
+from research.campaigns.victims import VICTIMS, Victim
 
 pytestmark = pytest.mark.mm
 needs_cpu_scaler = pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="torch.amp.GradScaler: torch >= 2.3")
+
+
+def test_bad_input_is_accepted_or_refused_by_name(tmp_path):
+    """A few cases of the campaign, the same ones each time."""
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    places = folder, tmp_path / "code was run"
+    outcomes = {target.name: attack(target, 8, 0, *places) for target in targets(*places)}
+    assert sum(outcome.cases for outcome in outcomes.values()) >= 160
+    assert {name: outcome.found for name, outcome in outcomes.items() if outcome.found} == {}
 
 
 def found_by(give, value, tmp_path):
@@ -72,9 +82,9 @@ def test_a_short_load_finds_nothing(tmp_path):
     assert load.run("WRS initial", 100, tmp_path, say=str)["faults"] == []
 
 
-@pytest.mark.parametrize("way", ["SIGKILL", "file size"])
-def test_a_killed_run_ends_like_the_unbroken_one(tmp_path, way):
-    campaign = Campaign(VICTIMS["plain"], tmp_path, random.Random(0), [way])
+@pytest.mark.parametrize(("victim", "way"), [("plain", "SIGKILL"), ("plain", "file size"), ("comparison", "SIGTERM")])
+def test_a_killed_run_ends_like_the_unbroken_one(tmp_path, victim, way):
+    campaign = Campaign(VICTIMS[victim], tmp_path, random.Random(0), [way])
     campaign.one_run(2)
     assert campaign.tally.found == []
     assert campaign.tally.finished == 1
