@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def targets(folder: Path, marker: Path) -> list[Target]:
 def _settings() -> Iterator[Target]:
     for name in METHODS:
         known = st.sampled_from([*options_of(name), "intervall", "", "type"])
-        yield Target(f"options of {name}", st.dictionaries(known, ODD, max_size=4), lambda o, n=name: _act(n, o))
+        yield Target(f"options of {name}", st.dictionaries(known, ODD, max_size=4), partial(_act, name))
     yield Target("method names", ODD, lambda name: build_method(name, {}))
 
 
@@ -172,7 +173,13 @@ def _arrays() -> Iterator[Target]:
         np.save(file, array)
         return file.getvalue()
 
-    arrays = [np.ones((5, 3), np.float32), np.ones(3), np.array(["a"]), np.ones((2, 2), complex), np.ones((4, 1))]
+    arrays: list[np.ndarray] = [
+        np.ones((5, 3), np.float32),
+        np.ones(3),
+        np.array(["a"]),
+        np.ones((2, 2), complex),
+        np.ones((4, 1)),
+    ]
     files = damaged([npy(array) for array in arrays]) | st.sampled_from([npy(np.array([{}])), *map(npy, arrays)])
     yield Target("point files", files, lambda path: read_numbers(path, columns=3), ".npy")
     yield Target("density maps", files, lambda path: load_map(path.parent, path.stem), ".npy")
