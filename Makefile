@@ -16,12 +16,11 @@ CLASSIC_EXTRAS := mm-classic,mmpretrain-classic,crowd,analysis,research,test
 
 BIN    := .venv/bin
 MINI_YOLO := configs/ultralytics/mini_detection.yaml
-CAMPAIGN := OMP_NUM_THREADS=1 YOLO_OFFLINE=true nice $(BIN)/python tests/campaigns
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
 
 .DEFAULT_GOAL := help
 .PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic test-trainers test-gpu
-.PHONY: faults-input faults-kills faults-load mutate lint fmt docs release clean
+.PHONY: lint fmt docs release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,8 +29,8 @@ demo: env ## draw a small detection set and train YOLOv3 on it with WRS: about 5
 	$(BIN)/python tools/data/make_mini_data.py detection
 	$(BIN)/python tools/train.py configs/mini/yolov3_wrs.py $(ARGS)
 
-demo-digits: env ## compare weight decay and the methods on scikit-learn's digits, in under a minute
-	$(BIN)/python research/compare_digits.py $(ARGS)
+demo-digits: env ## compare strengths of weight decay and of WRS on scikit-learn's digits, in about a minute
+	$(BIN)/python -m research.tables.wrs strengths $(ARGS)
 
 demo-ultralytics: env ## train ultralytics' yolov3-tiny on drawn shapes, with weight decay and with WRS
 	$(BIN)/python tools/data/make_mini_data.py yolo
@@ -46,18 +45,6 @@ test-classic: env-classic ## run every test on the classic stack
 
 test-trainers: .trainers/.ready ## run the tests of docs/other_trainers.md: Lightning, Hugging Face, Accelerate, timm
 	PYTHONPATH=.trainers OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=trainers $(BIN)/python -m pytest -q tests/test_other_trainers.py
-
-faults-input: env ## give 2,000 bad settings and files to all that reads them (ARGS='--cases 10000 --seed 1')
-	$(CAMPAIGN)/bad_input.py $(ARGS)
-
-faults-kills: env ## kill runs of every kind 30 times and resume them (ARGS='--kills 5 --runs plain')
-	$(CAMPAIGN)/kills.py $(ARGS)
-
-faults-load: env ## 100,000 updates with every method: an hour on one core (ARGS='--updates 2000')
-	$(CAMPAIGN)/load.py $(ARGS)
-
-mutate: .campaigns/.ready ## change the code in 20 places and see whether the tests notice (ARGS='--sample 5 --rooms core/methods')
-	PYTHONPATH=.campaigns $(CAMPAIGN)/mutants.py $(ARGS)
 
 # An interpreter on the command line or in the environment is used as it is; it needs torch and pytest, hosts if it has them.
 GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
@@ -97,11 +84,10 @@ clean: ## remove build outputs and caches (the environments stay)
 .venv-classic/.ready: requirements/classic.txt pyproject.toml
 	$(call build_env,.venv-classic,$(CLASSIC_PYTHON),mmcv,$(CLASSIC_EXTRAS))
 
-# Folders beside .venv and not in it. mmpretrain and Hugging Face's transformers do not go together, and only one campaign
-# needs Cosmic Ray.
-.trainers/.ready .campaigns/.ready: .%/.ready: requirements/%.txt .venv/.ready
-	rm -rf .$*
-	$(BIN)/python -m pip install --no-deps --target .$* -r $<
+# A folder beside .venv and not in it, because mmpretrain and Hugging Face's transformers do not go together.
+.trainers/.ready: requirements/trainers.txt .venv/.ready
+	rm -rf .trainers
+	$(BIN)/python -m pip install --no-deps --target .trainers -r $<
 	@touch $@
 
 # build_env: folder, python, distribution of mmcv, extras. The order matters: mmcv compiles against

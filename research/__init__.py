@@ -1,1 +1,1 @@
-"""Comparisons of the methods, studies of the papers' claims, benchmarks, and their libraries."""
+"""The laboratory: comparisons, studies of the papers' claims, benchmarks and campaigns. README.md lists commands."""

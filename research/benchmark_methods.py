@@ -25,8 +25,8 @@ from rich.table import Table
 
 from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, read_config
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
-from research.comparison.description import read_comparison
-from research.comparison.train_cell import config_of
+from research.compare.description import read_comparison
+from research.compare.train_cell import config_of
 
 BASELINE = "wd"
 TASKS = ("detection", "segmentation", "crowd")

@@ -1,9 +1,8 @@
-#!/usr/bin/env python
 """Count the updates whose gradient was clipped, from the log of a run.
 
   python tools/train.py configs/mini/yolov3_wd.py \\
       --cfg-options default_hooks.logger.interval=1 log_processor.window_size=1
-  python research/clipped_updates.py work_dirs/mini/yolov3_wd
+  python -m research.clipped_updates work_dirs/mini/yolov3_wd
 
 mm logs the norm that a gradient has before it is clipped. The two settings let it log each update by itself.
 """

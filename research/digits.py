@@ -1,26 +1,72 @@
-"""scikit-learn's real digits, to learn from and to be tested on."""
+"""scikit-learn's real digits: pictures to learn from and to test on, and a training on random batches."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
 
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 LEARNED = 400
-"""How many of the 1,797 images are learned from; all others are tested on."""
+"""How many of the 1,797 pictures are learned from; all others are tested on."""
+
+
+@cache
+def _all_digits() -> tuple[Tensor, Tensor]:
+    data = load_digits()
+    return torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 16, torch.tensor(data.target)
 
 
 def digits(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Images and labels to learn from, and images and labels to test on. Each seed draws its own split."""
-    data = load_digits()
-    images = torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 16
-    labels = torch.tensor(data.target)
+    """Pictures and labels to learn from, and pictures and labels to test on. Each seed draws its own split."""
+    images, labels = _all_digits()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     learned, tested = order[:LEARNED], order[LEARNED:]
     return images[learned], labels[learned], images[tested], labels[tested]
 
 
+def batches(seed: int, size: int, updates: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Random batches of the pictures to learn from, and their labels."""
+    images, labels, _, _ = digits(seed)
+    for _ in range(updates):
+        drawn = torch.randint(len(images), (size,))
+        yield images[drawn], labels[drawn]
+
+
+def training(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    seed: int,
+    updates: int,
+    batch: int = 32,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    random_labels: float = 0.0,
+) -> Iterator[tuple[int, Tensor]]:
+    """Train, and yield after each update its number and its loss.
+
+    Args:
+        random_labels: the fraction of labels that are drawn at random in each batch. On clean digits the gradient
+            vanishes, so the norms of filters reach no equilibrium.
+    """
+    for update, (images, labels) in enumerate(batches(seed, batch, updates), start=1):
+        if random_labels:
+            drawn = torch.randint(10, labels.shape)
+            labels = torch.where(torch.rand(labels.shape) < random_labels, drawn, labels)
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        if schedule is not None:
+            schedule.step()
+        yield update, loss
+
+
 @torch.no_grad()
-def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """In %."""
-    return 100 * (model(images).argmax(1) == labels).float().mean().item()
+def tested_accuracy(model: nn.Module, seed: int) -> float:
+    """In %. The model is in training mode afterwards."""
+    _, _, images, labels = digits(seed)
+    correct = model.eval()(images).argmax(1) == labels
+    model.train()
+    return 100 * correct.float().mean().item()

@@ -1,5 +1,4 @@
-#!/usr/bin/env python
-"""Draw the pictures of the README: `python research/draw_front_page.py`, in half a minute of one core.
+"""Draw the pictures of the README: `python -m research.draw_front_page`, in half a minute of one core.
 
 The first shows why the norm of a filter is a learning rate. The second shows three trainings on scikit-learn's digits:
 without weight decay, with it, and with WRS.
@@ -16,16 +15,14 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import nn
 
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.monitor import Monitor, Report
 from normreg_plugins.plots import OKABE_ITO, log_scale, new_figure, save, style
-from research.digits import accuracy, digits
-from research.studies.common import batches
-from research.studies.l2_nets import bn_net
+from research.digits import tested_accuracy, training
+from research.nets import digits_net
 
-RATE, DECAY, BATCH = 0.1, 5e-3, 32
+RATE, DECAY = 0.1, 5e-3
 RUNS = {"no weight decay": (0.0, None), "weight decay 5e-3": (DECAY, None), "WRS, every 10 updates": (DECAY, 10)}
 """Weight decay and, with WRS, its interval. Under WRS weight decay acts on the other parameters only."""
 DROP = 0.6
@@ -36,20 +33,16 @@ Course = tuple[list[Report], float]
 def train(decay: float, tau: int | None, updates: int) -> Course:
     """What the monitor reported, and the accuracy on the test images in %."""
     torch.manual_seed(0)
-    model = bn_net()
+    model = digits_net()
     optimizer = torch.optim.SGD(model.parameters(), RATE, momentum=0.9, weight_decay=decay)
     if tau is not None:
         attach(optimizer, model, WeightRescaling(interval=tau))
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [round(DROP * updates)], 0.1)
     reports: list[Report] = []
     with Monitor(optimizer, model, every=max(1, updates // 100), sinks=[reports.append]):
-        for images, labels in batches(0, BATCH, updates):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(images), labels).backward()
-            optimizer.step()
-            schedule.step()
-    _, _, test_images, test_labels = digits(0)
-    return reports, accuracy(model.eval(), test_images, test_labels)
+        for _ in training(model, optimizer, 0, updates, schedule=schedule):
+            pass
+    return reports, tested_accuracy(model, 0)
 
 
 def draw_courses(courses: dict[str, Course]) -> Any:
@@ -58,7 +51,7 @@ def draw_courses(courses: dict[str, Course]) -> Any:
     panels = figure.subplots(1, 2)
     for index, (name, (reports, score)) in enumerate(courses.items()):
         updates = [report.update for report in reports]
-        label = f"{name} ({score:.1f} % right)"
+        label = f"{name} (accuracy {score:.1f} %)"
         for ax, field in zip(panels, ("filter_norm", "eta_over_squared_norm")):
             values = [getattr(report.overall, field) for report in reports]
             ax.plot(updates, values, label=label, **style(index, len(updates)))

@@ -1,5 +1,4 @@
-#!/usr/bin/env python
-"""Draw the picture of each method's page: `python research/draw_methods.py`, in seconds.
+"""Draw the picture of each method's page: `python -m research.draw_methods`, in seconds.
 
 One filter of two weights, in front of a batch norm, learns from random numbers. The picture is the path of the filter
 in the plane, once without a method and once with it. The filter of PGD has three weights, and the picture shows the
@@ -36,9 +35,9 @@ class Card:
     starts: tuple[float, ...]
     """Filter norms to begin with, one path for each."""
     circle: float | None
-    """The norm that the method keeps."""
+    """The filter norm that the method fixes."""
     plane: tuple[tuple[float, ...], tuple[float, ...]] = ((1.0, 0.0), (0.0, 1.0))
-    """Two directions that span the picture. As many weights has the filter."""
+    """Two directions that span the picture. Their length is the number of weights of the filter."""
 
 
 MEAN_ZERO = ((math.sqrt(1 / 2), -math.sqrt(1 / 2), 0.0), (math.sqrt(1 / 6), math.sqrt(1 / 6), -math.sqrt(2 / 3)))

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Draw scores that runs logged at each validation, several runs on one axis.
 
-  python research/plot_training.py wd=work_dirs/yolov3_wd wrs=work_dirs/yolov3_wrs --out fig9.png
+  python -m research.plot_training wd=work_dirs/yolov3_wd wrs=work_dirs/yolov3_wrs --out fig9.png
 
 By default it draws F1, precision and recall of detections, as in Fig. 9 of the WRS paper. --scores takes others, so it
 draws Fig. 7 too: coco/bbox_mAP_50 for detection, mIoU for segmentation, count/RMSE for counting.

@@ -1,4 +1,4 @@
-"""The pages in docs/results say what the raw results beside them say."""
+"""The pages in docs/results say what the raw results in research/results say."""
 
 import json
 import re
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from research.comparison.page import markdown, read_content, with_tables
+from research.compare.page import markdown, read_content, with_tables
 
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, PAGES_FOLDER = ROOT / "research" / "results", ROOT / "docs" / "results"
 TABLES = sorted(RESULTS.glob("*.json"))
-PAGES = {path: path.read_text() for path in sorted(RESULTS.glob("*.md"))}
-LARGEST = {".png": 150_000, ".json": 500_000}
+PAGES = {path: path.read_text() for path in sorted(PAGES_FOLDER.glob("*.md"))}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
-def test_a_table_is_what_the_tool_prints_from_the_json(table):
+def test_a_table_is_what_the_runner_prints_from_the_json(table):
     tables = markdown(*read_content(table))
     (page,) = [text for text in PAGES.values() if f"<!-- tables of {table.stem} -->" in text]
     assert with_tables(page, table.stem, tables) == page, (
-        f"run: python research/compare_methods.py docs/results/{table.name} --page PAGE"
+        f"run: python -m research.compare research/results/{table.name} --page PAGE"
     )
 
 
@@ -32,6 +32,7 @@ def test_a_table_names_no_folder_of_one_machine(table):
 
 def test_results_are_small_and_each_picture_is_shown():
     shown = "".join(PAGES.values())
-    for path in RESULTS.iterdir():
-        assert path.stat().st_size < LARGEST.get(path.suffix, 100_000), path.name
+    assert all(path.stat().st_size < 500_000 for path in RESULTS.rglob("*.json"))
+    for path in PAGES_FOLDER.iterdir():
+        assert path.stat().st_size < 150_000, path.name
         assert path.suffix != ".png" or f"({path.name})" in shown, path.name

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Give bad input to everything that reads settings or files: it must be accepted, or refused with a named error.
 
 A named error is one of this package or FileNotFoundError. If the input is a file, the message names it. No case may run
@@ -21,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from campaigns.bad_input_targets import Target, targets
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from normreg_plugins.files import write_json
+from research.campaigns.bad_input_targets import Target, targets
 
 HEADROOM = 8 << 30
 """How many bytes a case may take beyond what the process has. A file that claims more must be refused."""
@@ -70,7 +69,7 @@ class Attack:
 
     def _judge(self, error: BaseException, value: Any, path: Path | None, said: str) -> None:
         message = said if isinstance(error, SystemExit) else str(error)
-        ours = type(error).__module__.split(".")[0] in ("normreg_plugins", "tools")
+        ours = type(error).__module__.startswith("normreg_plugins.")
         if not (ours or isinstance(error, FileNotFoundError) or (isinstance(error, SystemExit) and error.code == 2)):
             frame = traceback.extract_tb(error.__traceback__)[-1]
             self._find(f"{type(error).__name__}: {str(error)[:80]} ({Path(frame.filename).name}:{frame.name})", value)

@@ -6,14 +6,16 @@ import io
 import json
 import pickle
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from campaigns.damage import ODD, attacks, claimed_sizes, damaged
-from helpers.annotations import qnrf_file, shanghaitech_file
 from helpers.training import tiny_net, train
 from hypothesis import strategies as st
 from PIL import Image
@@ -23,10 +25,9 @@ from torch.optim import SGD
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.cli.crowd.infer_crowd import read_checkpoint
 from normreg_plugins.cli.data.prepare_voc_aug import labels_in
-from normreg_plugins.cli.preflight.coco_annotations import coco_faults
 from normreg_plugins.crowd import CSRNet, load_vgg16
 from normreg_plugins.crowd.data import (
-    mortal,
+    AnnotationError,
     read_qnrf_points,
     read_rgb,
     read_shanghaitech_points,
@@ -44,6 +45,7 @@ from normreg_plugins.evaluation import (
 from normreg_plugins.files import read_numbers
 from normreg_plugins.hosts.methods import METHODS, build_method, options_of
 from normreg_plugins.monitor import read_run
+from research.campaigns.damage import ODD, attacks, claimed_sizes, damaged
 
 Reader = Callable[[Path], Any]
 
@@ -56,7 +58,7 @@ class Target:
         inputs: draws what it is given; bytes are written to a file.
         give: takes what was drawn, or the file.
         suffix: of the file.
-        file: its whole name, where that is fixed.
+        file: its full name, where that is fixed.
     """
 
     name: str
@@ -75,7 +77,7 @@ def targets(folder: Path, marker: Path) -> list[Target]:
 def _settings() -> Iterator[Target]:
     for name in METHODS:
         known = st.sampled_from([*options_of(name), "intervall", "", "type"])
-        yield Target(f"options of {name}", st.dictionaries(known, ODD, max_size=4), lambda o, n=name: _act(n, o))
+        yield Target(f"options of {name}", st.dictionaries(known, ODD, max_size=4), partial(_act, name))
     yield Target("method names", ODD, lambda name: build_method(name, {}))
 
 
@@ -89,9 +91,9 @@ def _act(name: str, options: dict[str, Any]) -> None:
 
 def _states() -> Iterator[Target]:
     """States of an optimizer whose entry of ours is damaged."""
-    kept = st.dictionaries(st.sampled_from(["0.weight", "3.weight", "x"]), ODD | _radii(), max_size=3)
-    entries = ODD | st.fixed_dictionaries({"updates": ODD}, optional={"kept": kept | ODD})
-    yield Target("update counts and kept norms", entries, _load_entry)
+    radii = st.dictionaries(st.sampled_from(["0.weight", "3.weight", "x"]), ODD | _radii(), max_size=3)
+    entries = ODD | st.fixed_dictionaries({"updates": ODD}, optional={"kept": radii | ODD})
+    yield Target("saved state of a method", entries, _load_entry)
 
 
 def _radii() -> st.SearchStrategy[Any]:
@@ -130,19 +132,39 @@ def _saved(content: Any) -> bytes:
 
 def _mat_files(folder: Path) -> Iterator[Target]:
     points = np.random.default_rng(0).random((9, 2)) * 50
-    path = folder / "whole.mat"
     cells = np.empty((1, 1), dtype=[("Segmentation", object)])
     cells[0, 0] = (np.arange(20, dtype=np.uint8).reshape(4, 5),)
-    wholes: dict[str, tuple[Reader, list[bytes]]] = {
-        "UCF-QNRF": (mortal(read_qnrf_points), [qnrf_file(path, annPoints=points).read_bytes()]),
-        "ShanghaiTech": (mortal(read_shanghaitech_points), [shanghaitech_file(path, points).read_bytes()]),
+    struct = np.empty((1, 1), dtype=[("location", object), ("number", object)])
+    struct[0, 0] = points, len(points)
+    info = np.empty((1, 1), dtype=object)
+    info[0, 0] = struct
+
+    def mat(content: dict[str, Any], compressed: bool) -> bytes:
+        savemat(folder / "undamaged.mat", content, do_compression=compressed)
+        return (folder / "undamaged.mat").read_bytes()
+
+    both = {"GTcls": cells, "annPoints": points}
+    readers: dict[str, tuple[Reader, dict[str, Any]]] = {
+        "UCF-QNRF": (read_qnrf_points, both),
+        "ShanghaiTech": (read_shanghaitech_points, {"image_info": info}),
+        "SBD": (labels_in, both),
     }
-    for compressed in (False, True):
-        savemat(path, {"GTcls": cells, "annPoints": points}, do_compression=compressed)
-        wholes["UCF-QNRF"][1].append(path.read_bytes())
-    wholes["SBD"] = (labels_in, wholes["UCF-QNRF"][1][1:])
-    for name, (read, files) in wholes.items():
-        yield Target(f".mat of {name}", damaged(files), read, ".mat")
+    for name, (read, content) in readers.items():
+        files = [mat(content, compressed) for compressed in (False, True)]
+        yield Target(f".mat of {name}", damaged(files), apart(read), ".mat")
+
+
+def apart(read: Reader) -> Reader:
+    """Read in another process. SciPy's reader may crash; preparations survive that and name the file."""
+
+    def one(path: Path) -> None:
+        with ProcessPoolExecutor(1, get_context("fork")) as pool:
+            try:
+                pool.submit(read, path).result()
+            except BrokenProcessPool as error:
+                raise AnnotationError(f"{path}: the process that read it died") from error
+
+    return one
 
 
 def _arrays() -> Iterator[Target]:
@@ -151,7 +173,13 @@ def _arrays() -> Iterator[Target]:
         np.save(file, array)
         return file.getvalue()
 
-    arrays = [np.ones((5, 3), np.float32), np.ones(3), np.array(["a"]), np.ones((2, 2), complex), np.ones((4, 1))]
+    arrays: list[np.ndarray] = [
+        np.ones((5, 3), np.float32),
+        np.ones(3),
+        np.array(["a"]),
+        np.ones((2, 2), complex),
+        np.ones((4, 1)),
+    ]
     files = damaged([npy(array) for array in arrays]) | st.sampled_from([npy(np.array([{}])), *map(npy, arrays)])
     yield Target("point files", files, lambda path: read_numbers(path, columns=3), ".npy")
     yield Target("density maps", files, lambda path: load_map(path.parent, path.stem), ".npy")
@@ -169,26 +197,25 @@ def _texts() -> Iterator[Target]:
     readers: dict[str, tuple[Any, Reader, str]] = {
         "detections": ([box], lambda path: load_predictions(path, [1]), ".json"),
         "annotations to score with": (coco, load_annotations, ".json"),
-        "annotations to train on": (coco, lambda path: coco_faults(path, path.parent, ["a"]), ".json"),
         "saved counts": ({"counts": {"a": 1.5}}, lambda path: load_counts(path.parent), ".json"),
         "index of a prepared set": (prepared, records_in, ".json"),
         "log of a run": (log, read_run, ".jsonl"),
         "log to score": (log, lambda path: logged_scores(path, ["loss"]), ".jsonl"),
     }
-    for name, (whole, read, suffix) in readers.items():
-        text = f"{json.dumps(whole)}\n".encode()
-        files = damaged([text]) | _changed(whole).map(lambda value: f"{json.dumps(value)}\n".encode())
+    for name, (content, read, suffix) in readers.items():
+        text = f"{json.dumps(content)}\n".encode()
+        files = damaged([text]) | _changed(content).map(lambda value: f"{json.dumps(value)}\n".encode())
         file = "predictions.json" if name == "saved counts" else ""
         yield Target(name, files | st.sampled_from([b"[" * 50_000, b"\xff\xfe", b"", b"null\n"]), read, suffix, file)
     yield Target("results.csv", damaged([b"epoch,train/loss\n1,0.5\n2,0.25\n"]), read_run, ".csv")
 
 
-def _changed(whole: Any) -> st.SearchStrategy[Any]:
+def _changed(content: Any) -> st.SearchStrategy[Any]:
     """JSON with one odd value somewhere."""
 
     @st.composite
     def draw_one(draw: st.DrawFn) -> Any:
-        value = json.loads(json.dumps(whole))
+        value = json.loads(json.dumps(content))
         inner, path = value, None
         while isinstance(inner, dict | list) and inner and draw(st.integers(0, 3)):
             path = inner, draw(st.sampled_from(sorted(inner) if isinstance(inner, dict) else range(len(inner))))

@@ -22,13 +22,13 @@ ODD = st.one_of(
     st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda x: st.lists(x, max_size=3), max_leaves=4),
     st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
 )
-"""A value of any kind where one of some kind belongs."""
+"""A value of any kind, where a certain kind is expected."""
 
 
 @st.composite
-def damaged(draw: st.DrawFn, wholes: list[bytes]) -> bytes:
+def damaged(draw: st.DrawFn, files: list[bytes]) -> bytes:
     """One of these files after one to four accidents."""
-    content = bytearray(draw(st.sampled_from(wholes)))
+    content = bytearray(draw(st.sampled_from(files)))
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, max(0, len(content) - 1)))
         accident = draw(st.sampled_from(["cut", "byte", "byte", "byte", "length", "zeros", "twice", "front"]))

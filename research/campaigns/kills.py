@@ -1,12 +1,10 @@
-#!/usr/bin/env python
 """Kill runs at random moments, start them again until they end, and compare what they made with an unbroken run.
 
-A run is ended by SIGKILL or SIGTERM, or it meets a full disk, a limit of the size of its files, or a folder that it may
-not write to, and then gets room again. After each end every checkpoint must be whole, and `last_checkpoint` must name
-one that is there. A run that starts again loses no more than its work since the last checkpoint. After one to five such
-ends it is left alone, so that it reaches its end. Signals come at moments of the processor time of the run itself, so
-that they spread over the whole run on a busy machine too. Processes are forked from one that has imported everything,
-which spares the time of the imports.
+A run is ended by SIGKILL or SIGTERM, or it meets a full disk, a limit on the size of its files, or a folder that it may
+not write to, and then gets room again. After each end every checkpoint must be complete, and `last_checkpoint` must
+name one that exists. A restarted run loses no more than its work since the last checkpoint. After one to five such ends
+it is left alone, so that it finishes. Signals come at moments of the run's own CPU time, so that they spread over the
+run on a busy machine too. Processes are forked from one that has imported everything, which saves the imports.
 """
 
 from __future__ import annotations
@@ -36,15 +34,15 @@ from typing import Any
 
 import torch
 import torch._dynamo  # optimizers import it when they are made; so no fork has to
-from campaigns.victims import VICTIMS, Victim
 
 from normreg_plugins.files import write_json
+from research.campaigns.victims import VICTIMS, Victim
 
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM}
 NAMED = re.compile(r"Errno|PytorchStreamWriter|inline_container|iostream|No space|File too large|Read-only")
-"""What an error says that comes of a disk."""
+"""What an error of a disk says."""
 LOG = 8_000
-"""Bytes that what a process says may take. A limit of the size of its files holds for these too."""
+"""Bytes of a process's log. A limit on the size of its files applies to the log too."""
 MOST = 5
 """How often a run is stopped at most, before it is left alone."""
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -67,7 +65,7 @@ class Campaign:
         self.victim, self.folder, self.chance, self.ways = victim, folder, chance, ways
         self.tally = Tally()
         victim.make(folder / "made")
-        self.seconds, self.whole = self._unbroken(folder / "whole")
+        self.seconds, self.unbroken = self._unbroken(folder / "unbroken")
 
     def _unbroken(self, folder: Path) -> tuple[float, dict[str, Any]]:
         """The processor time and the result of a run that nobody stops."""
@@ -117,10 +115,10 @@ class Campaign:
             yield self._start(folder)
 
     def _look(self, folder: Path, way: str) -> None:
-        """Every checkpoint is whole, and the last one is there."""
+        """Every checkpoint is complete, and the last one exists."""
         for pattern in self.victim.checkpoints:
             for path in folder.glob(pattern):
-                if not path.name.startswith(".unfinished") and not is_whole(path):
+                if not path.name.startswith(".unfinished") and not is_complete(path):
                     self.tally.found.append(f"{way}: {path.relative_to(folder)} is torn ({path.stat().st_size} bytes)")
         for last in folder.rglob("last_checkpoint"):
             if not Path(last.read_text()).is_file():
@@ -129,9 +127,9 @@ class Campaign:
     def _compare(self, folder: Path) -> None:
         self.tally.finished += 1
         made = self.victim.result(folder)
-        if made.keys() != self.whole.keys():
-            self.tally.found.append(f"other results: {sorted(made.keys() ^ self.whole.keys())[:5]}")
-        other = [key for key in made.keys() & self.whole.keys() if not same(made[key], self.whole[key])]
+        if made.keys() != self.unbroken.keys():
+            self.tally.found.append(f"other results: {sorted(made.keys() ^ self.unbroken.keys())[:5]}")
+        other = [key for key in made.keys() & self.unbroken.keys() if not same(made[key], self.unbroken[key])]
         if other:
             self.tally.found.append(f"{len(other)} of {len(made)} results differ from the unbroken run: {other[:3]}")
 
@@ -187,7 +185,7 @@ def in_child(victim: Victim, folder: Path, log: Path, size: int) -> None:
 
 @contextmanager
 def mounted(folder: Path, kib: int) -> Iterator[None]:
-    """A file system of this size in place of the folder, with what is in it. What is on it in the end is kept."""
+    """A file system of this size instead of the folder, with what is in it. What is on it in the end is saved."""
     beside = folder.with_name("mounted")
     shutil.copytree(folder, beside)
     used = sum(path.stat().st_size + 4096 for path in folder.rglob("*")) // 1024
@@ -224,7 +222,7 @@ def can_mount() -> bool:
             return False
 
 
-def is_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     if path.suffix == ".json":
         return path.read_text().endswith("\n")
     return zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip() is None
@@ -235,7 +233,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def ways() -> list[str]:
-    """How runs can be stopped on this machine: who may not mount can neither fill a disk nor close a folder."""
+    """How runs can be stopped on this machine: to fill a disk or close a folder, one must be allowed to mount."""
     return [*SIGNALS, "file size", *(["full disk", "read-only"] if can_mount() else [])]
 
 

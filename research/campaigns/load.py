@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Train a small net for very many updates with every method, and check that nothing grows, drifts or is miscounted.
 
 Every update accumulates two batches under bfloat16 autocast and a GradScaler, with an average of the weights and a
@@ -134,7 +133,8 @@ def memory() -> int:
 def run(name: str, updates: int, folder: Path, say: Callable[[str], None] = print) -> dict[str, Any]:
     torch.set_num_threads(1)
     one, begun = Run(METHODS[name], folder), time.process_time()
-    used, index = [], 0
+    used: list[int] = []
+    index = 0
     while one.made < updates:
         one.call(index)
         index += 1

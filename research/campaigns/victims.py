@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from mmengine.registry import DATASETS, MODELS
 from torch.optim import SGD
 
 from normreg_plugins import WeightRescaling, attach
-from normreg_plugins.cli.data import prepare_qnrf
-from normreg_plugins.cli.data.mini_data import drawn_crowds
-from normreg_plugins.cli.data.mini_data.recipe import make_once
+from normreg_plugins.cli.data import make_mini_data, prepare_qnrf
 from normreg_plugins.files import atomic_path
+from research.compare.description import Comparison
+from research.compare.train_cell import train_cell
+from research.compare.work import work
 
 WRS = WeightRescaling(interval=4)
 EPOCHS = 6
@@ -33,9 +35,9 @@ class Victim:
 
     Args:
         make: what it starts from, made once beside all its folders.
-        run: begins in an empty folder, or goes on with what is there.
+        run: begins in an empty folder, or resumes from what is there.
         result: what it made, to be compared with an unbroken run bit for bit.
-        checkpoints: the files in its folder that must be whole at all times.
+        checkpoints: the files in its folder that must be complete at all times.
     """
 
     run: Callable[[Path], None]
@@ -45,7 +47,7 @@ class Victim:
 
 
 def plain(folder: Path) -> None:
-    """60 updates in a loop of one's own."""
+    """60 updates in a plain loop."""
     net = tiny_net()
     optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
     handle = attach(optimizer, net, WeightRescaling(interval=4, radius="initial", decay_on="all"))
@@ -121,8 +123,8 @@ def write_norms(trainer: Any, folder: Path) -> None:
     if trainer.epoch + 1 < trainer.epochs:
         return
     weights = (unwrap_model(trainer.model).get_parameter(name) for name in trainer.handle.targets)
-    held = all(torch.allclose(w.flatten(1).norm(dim=1), torch.ones(len(w)), atol=1e-5) for w in weights)
-    torch.save({"updates": trainer.handle.updates, "unit norms": held}, folder / "end.pth")
+    unit = all(torch.allclose(w.flatten(1).norm(dim=1), torch.ones(len(w)), atol=1e-5) for w in weights)
+    torch.save({"updates": trainer.handle.updates, "unit norms": unit}, folder / "end.pth")
 
 
 def preparation(folder: Path) -> None:
@@ -133,15 +135,15 @@ def preparation(folder: Path) -> None:
 
 
 def make_crowds(folder: Path) -> None:
-    make_once(folder, replace(drawn_crowds.RECIPE, train=14, val=4, size=64), drawn_crowds.draw)
+    make_mini_data.main(["crowd", "--train", "14", "--val", "4", "--size", "64", "--out", str(folder)])
 
 
 def comparison(folder: Path) -> None:
-    """Two runs of a comparison: train, test the best checkpoint, write the result."""
-    from research.compare_methods import run
-
-    for seed in (0, 1):
-        run(folder.parent / "made" / "config.py", seed, folder / f"wrs_{seed}")
+    """Two cells of a comparison: train, test the best checkpoint, write the result."""
+    config = str(folder.parent / "made" / "config.py")
+    table = Comparison("killed", "t", "mm", {"WRS": {}}, {"score": "score"}, config=config, seeds=(0, 1))
+    if work(table, folder, train_cell):
+        raise RuntimeError("a cell failed")
 
 
 def make_config(folder: Path) -> None:
@@ -149,7 +151,7 @@ def make_config(folder: Path) -> None:
     data = {**loader(shuffle=True), "dataset": {"type": "NoisyToys"}}
     (folder / "config.py").write_text(
         f"""
-custom_imports = dict(imports=["normreg_plugins", "campaigns.victims"])
+custom_imports = dict(imports=["normreg_plugins", "research.campaigns.victims"])
 model = dict(type="DroppingNet")
 train_dataloader = {data!r}
 val_dataloader = test_dataloader = {loader()!r}
@@ -170,7 +172,7 @@ RESULTS = ("net", "state_dict", "optimizer", "updates", "unit norms")
 
 
 def tensors(name: str) -> Callable[[Path], dict[str, Any]]:
-    """What a checkpoint holds of weights and of the optimizer."""
+    """The weights and the optimizer of a checkpoint."""
 
     def read(folder: Path) -> dict[str, Any]:
         saved = torch.load(folder / name, weights_only=False)
@@ -197,7 +199,7 @@ def files(*ignored: str) -> Callable[[Path], dict[str, Any]]:
 
 
 def scores(folder: Path) -> dict[str, Any]:
-    return {path.parent.name: path.read_bytes() for path in folder.glob("*/result.json")}
+    return {path.parent.name: json.loads(path.read_text())["test"] for path in folder.glob("*/result.json")}
 
 
 VICTIMS = {

@@ -12,18 +12,10 @@ from torch import Tensor, nn
 
 from normreg_plugins import attach
 from normreg_plugins.hosts.methods import build_method
-from normreg_plugins.layers import ScaleBias, assign_linear_sigma, convert
-from research.cifar.cifar_nets import NETS
-from research.cifar.pictures import (
-    Parts,
-    Pictures,
-    as_input,
-    augmented,
-    batches,
-    digit_parts,
-    parts,
-)
-from research.studies.pgd_training import centre_alone
+from normreg_plugins.layers import ScaleBias, convert
+from research.cifar.nets import NETS
+from research.cifar.pictures import Parts, Pictures, as_input, augmented, batches, digit_parts, parts
+from research.nets import centre_alone, conv_weights, filter_norms
 
 ALWAYS = (0.0, 1.0)
 
@@ -56,19 +48,18 @@ class Training:
     phase: tuple[float, float] = ALWAYS
     """From which part of the run to which the method acts; without a method, the weight decay of the filters."""
     convert: str = ""
-    """'pgd': scale-bias layers in place of batch norms. 'ws', 'wn', ...: convolutions that normalize their weight."""
+    """'pgd': scale-bias layers instead of batch norms. 'ws', 'wn', ...: convolutions that normalize their weight."""
     centre_alone: bool = False
     """The zero-mean constraint of PGD without its sphere, for the ablation."""
     sigma: float = 0.0
     """The noise of the scale-bias layers."""
-    sigma_is_linear: bool = False
     augment: bool = True
 
 
 @dataclass(frozen=True)
 class Outcome:
     validation: float | None
-    """Accuracy in %; None if the training left the range of float32."""
+    """Accuracy in %; None if the training diverged (NaN or Inf)."""
     test: float | None
     loss: float | None
     """The mean training loss of the last tenth of the updates."""
@@ -106,7 +97,7 @@ def train(run: Training, seed: int) -> Outcome:
     if run.centre_alone:
         centre_alone(optimizer, conv_weights(model))
     loss, failed_at = fit(run, model, optimizer, used.learned, phase)
-    norm = torch.cat([w.detach().flatten(1).norm(dim=1) for w in conv_weights(model)]).mean().item()
+    norm = filter_norms(conv_weights(model)).mean().item()
     if failed_at is not None:
         return Outcome(None, None, None, norm, failed_at)
     return Outcome(accuracy(model, used.validated), accuracy(model, used.tested), loss, norm, None)
@@ -132,17 +123,10 @@ def built(run: Training, learned: Pictures) -> nn.Module:
     if run.convert:
         some = as_input(learned.images[: run.batch])
         model = convert(model, run.convert, lambda net: net(some))
-    if run.sigma and run.sigma_is_linear:
-        assign_linear_sigma(model, run.sigma)
     for module in model.modules():
-        if isinstance(module, ScaleBias) and not run.sigma_is_linear:
+        if isinstance(module, ScaleBias):
             module.sigma = run.sigma
     return model.to(DEVICE)
-
-
-def conv_weights(model: nn.Module) -> list[Tensor]:
-    """The filters that the methods act on: in all nets here, a norm layer follows each convolution."""
-    return [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)]
 
 
 def filter_decay_of(run: Training) -> float:

@@ -27,8 +27,8 @@ def config(net, method):
 
 @pytest.mark.parametrize("net", SETS)
 def test_every_method_has_a_config_and_a_comparison_names_it(net):
-    from research.comparison.description import read_comparison
-    from research.comparison.train_cell import config_of
+    from research.compare.description import read_comparison
+    from research.compare.train_cell import config_of
 
     comparison = read_comparison(SETS[net])
     assert tuple(comparison.methods) == METHODS

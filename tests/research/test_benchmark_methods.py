@@ -17,8 +17,8 @@ def small(run_tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def config(method):
-        from research.comparison.description import read_comparison
-        from research.comparison.train_cell import config_of
+        from research.compare.description import read_comparison
+        from research.compare.train_cell import config_of
 
         path = tmp_path / f"{method}.py"
         path.write_text(

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from normreg_plugins.core.errors import NormRegError
-from research.filters.input_space import InputSpaces, patches
-from research.filters.shape_plot import plot_shapes
-from research.filters.weight_shapes import fit_shape, projected, weight_shapes
+from research.tables.wrs.weight_shapes import basis, fit_shape, input_moments, patches, projected, weight_shapes
 
 
 @pytest.mark.parametrize("beta", [0.4, 0.7, 1.0, 2.0, 5.0])
@@ -63,14 +61,13 @@ LAYERS = {
     "dilated": lambda: nn.Conv2d(4, 6, 3, dilation=2, padding="same"),
     "grouped": lambda: nn.Conv2d(4, 6, 3, groups=2),
     "depthwise": lambda: nn.Conv2d(4, 8, 3, groups=4, padding=1, padding_mode="reflect"),
-    "conv1d": lambda: nn.Conv1d(4, 6, 3, stride=2, dilation=2, padding=2),
     "linear": lambda: nn.Linear(4, 6),
 }
 
 
 def inputs(kind: str) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
-    shape = {"linear": (4,), "conv1d": (4, 9)}.get(kind, (4, 9, 8))
+    shape = (4,) if kind == "linear" else (4, 9, 8)
     return [3 + torch.randn(size, *shape, generator=generator, dtype=torch.float64) for size in (3, 1, 4)]
 
 
@@ -106,82 +103,46 @@ def seen_by_each_group(layer: nn.Module, batches: list[Tensor]) -> list[list[Ten
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_covariances_are_those_of_all_patches_at_once(kind: str) -> None:
+def test_moments_and_projection_are_the_dense_ones(kind: str) -> None:
+    """The projection is known up to the signs of the eigenvectors."""
     net = nn.Sequential(LAYERS[kind]().double())
     batches = inputs(kind)
-    with InputSpaces(net, ["0.weight"]) as spaces:
-        for x in batches:
-            spaces.show(lambda model, x=x: model(x))
-    for found, basis, rows in zip(
-        spaces.covariances("0.weight"), spaces.bases("0.weight"), seen_by_each_group(net[0], batches), strict=True
-    ):
+    moments = input_moments(net, ["0.weight"], lambda model: [model(x) for x in batches])["0.weight"]
+    expected = []
+    filters = net[0].weight.detach().flatten(1).chunk(len(moments))
+    for found, rows, w in zip(moments, seen_by_each_group(net[0], batches), filters, strict=True):
         h = torch.stack(rows)
         sigma = sum(torch.outer(row, row) for row in h) / len(h) - torch.outer(h.mean(0), h.mean(0))  # eq. 12
-        torch.testing.assert_close(found, sigma, rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(basis.T @ basis, torch.eye(basis.shape[1], dtype=torch.float64))
-        values = torch.diagonal(basis.T @ sigma @ basis)
-        assert (values[:-1] >= values[1:] - 1e-9).all()
-        torch.testing.assert_close(basis @ torch.diag(values) @ basis.T, sigma, rtol=1e-8, atol=1e-8)
-
-
-@pytest.mark.parametrize("kind", ["plain", "grouped"])
-def test_projection_is_the_dense_one_up_to_signs(kind: str) -> None:
-    net = nn.Sequential(LAYERS[kind]().double())
-    batches = inputs(kind)
-    with InputSpaces(net, ["0.weight"]) as spaces:
-        for x in batches:
-            spaces.show(lambda model, x=x: model(x))
-    expected = []
-    for rows, filters in zip(seen_by_each_group(net[0], batches), net[0].weight.detach().chunk(net[0].groups)):
-        _, vectors = np.linalg.eigh(np.cov(torch.stack(rows).numpy().T, bias=True))
-        expected.append(filters.flatten(1).numpy() @ vectors[:, ::-1])
-    dense = np.concatenate([each.ravel() for each in expected])
-    np.testing.assert_allclose(np.abs(projected(net, "0.weight", spaces).numpy()), np.abs(dense), rtol=1e-6, atol=1e-9)
-    shape = weight_shapes(net, ["0.weight"], [lambda model, x=x: model(x) for x in batches])[0]
-    assert shape.in_input_space.beta == pytest.approx(fit_shape(dense).beta, rel=1e-5)
-    assert shape.weights == fit_shape(net[0].weight.detach().float())
+        torch.testing.assert_close(found.covariance(), sigma, rtol=1e-9, atol=1e-9)
+        _, vectors = np.linalg.eigh(sigma.numpy())
+        expected.append((w.numpy() @ vectors[:, ::-1]).ravel())
+    dense = np.concatenate(expected)
+    np.testing.assert_allclose(np.abs(projected(net[0], moments).numpy()), np.abs(dense), rtol=1e-5, atol=1e-8)
+    (shape,) = weight_shapes(net, ["0.weight"], lambda model: [model(x) for x in batches])
+    assert shape.in_input_space == pytest.approx(fit_shape(dense).beta, rel=1e-5)
+    assert shape.weights == fit_shape(net[0].weight.detach().float()).beta
 
 
 def test_directions_in_which_inputs_do_not_vary_are_left_out() -> None:
-    net = nn.Sequential(nn.Linear(4, 6).double())
     x = inputs("linear")[2]
     x[:, 1] = 2.0
     x[:, 3] = x[:, 0]
-    with InputSpaces(net, ["0.weight"]) as spaces:
-        spaces.show(lambda model: model(x))
-    (basis,) = spaces.bases("0.weight")
-    assert basis.shape == (4, 2)
-    assert basis[1].abs().max() < 1e-9
+    columns = basis(torch.cov(x.T, correction=0))
+    assert columns.shape == (4, 2)
+    assert columns[1].abs().max() < 1e-9
 
 
 def test_the_model_stays_as_it_was() -> None:
     net, untouched = tiny_net(), tiny_net()
     x = torch.randn(2, 3, 8, 8)
-    shapes = weight_shapes(net, ["0.weight", "3.weight"], [lambda model: model(x)])
+    shapes = weight_shapes(net, ["0.weight", "3.weight"], lambda model: model(x))
     assert [shape.name for shape in shapes] == ["0.weight", "3.weight"]
     assert same_state(net, untouched)
     assert all(module.training for module in net.modules())
     assert not any(module._forward_pre_hooks for module in net.modules())
-    assert weight_shapes(net, ["0.weight"])[0].in_input_space is None
 
 
-def test_what_cannot_be_gathered_is_said() -> None:
-    net = nn.Sequential(nn.ConvTranspose2d(2, 2, 3), nn.Conv2d(2, 2, 1))
+def test_a_layer_whose_inputs_cannot_be_gathered_is_named() -> None:
+    net = nn.Sequential(nn.ConvTranspose2d(2, 2, 3))
     with pytest.raises(NormRegError, match=r"0\.weight: the inputs of a ConvTranspose2d"):
-        InputSpaces(net, ["0.weight"])
-    with InputSpaces(net, ["1.weight"]) as spaces, pytest.raises(NormRegError, match="no forward has called"):
-        spaces.bases("1.weight")
-
-
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_shapes_are_drawn_for_several_networks(tmp_path, suffix: str) -> None:
-    x = torch.randn(2, 3, 8, 8)
-    names = ["0.weight", "3.weight"]
-    networks = {
-        "shown inputs": weight_shapes(tiny_net(), names, [lambda model: model(x)]),
-        "weights only": weight_shapes(tiny_net(1), names),
-    }
-    plot_shapes(networks, tmp_path / f"shapes{suffix}")
-    assert 0 < (tmp_path / f"shapes{suffix}").stat().st_size < 100_000
-    with pytest.raises(NormRegError, match="no shapes"):
-        plot_shapes({"empty": []}, tmp_path / "none.png")
+        input_moments(net, ["0.weight"], lambda model: model)

@@ -1,0 +1,93 @@
+"""The nets of the CIFAR-10 comparisons: the CIFAR ResNets of He et al. (2016), and a plain CNN as small as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn.functional import pad, relu
+
+from research.nets import TextbookWS
+
+CLASSES = 10
+NormLayer = Callable[[int], nn.Module]
+
+
+class Block(nn.Module):
+    """Two convolutions beside a shortcut without weights (option A): it takes every second pixel and adds zeros."""
+
+    def __init__(self, channels: int, filters: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, filters, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(filters)
+        self.conv2 = nn.Conv2d(filters, filters, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(filters)
+        self.stride = stride
+        self.added = filters - channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x[:, :, :: self.stride, :: self.stride]
+        shortcut = pad(shortcut, (0, 0, 0, 0, self.added // 2, self.added - self.added // 2))
+        return relu(self.bn2(self.conv2(relu(self.bn1(self.conv1(x))))) + shortcut)
+
+
+class CifarResNet(nn.Module):
+    """6n + 2 layers with 16, 32 and 64 channels. The names of its weights are those of the public checkpoints."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        blocks, rest = divmod(depth - 2, 6)
+        if rest or blocks < 1:
+            raise ValueError(f"depth={depth}: a CIFAR ResNet has 6n + 2 layers, such as 20, 56 or 110")
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = self._stage(16, 16, blocks, 1)
+        self.layer2 = self._stage(16, 32, blocks, 2)
+        self.layer3 = self._stage(32, 64, blocks, 2)
+        self.linear = nn.Linear(64, CLASSES)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight)
+
+    @staticmethod
+    def _stage(channels: int, filters: int, blocks: int, stride: int) -> nn.Sequential:
+        first = Block(channels, filters, stride)
+        return nn.Sequential(first, *(Block(filters, filters, 1) for _ in range(blocks - 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(x.mean((2, 3)))
+
+
+def plain_cnn(
+    width: int = 16, norm: NormLayer = nn.BatchNorm2d, conv: Callable[..., nn.Conv2d] = nn.Conv2d
+) -> nn.Sequential:
+    """The form of VGG: three stages of two convolutions, each followed by a norm layer, with a pooling between stages.
+
+    It is the CNN of the constrained paper (section 4.1.1), narrower: stages have width, 2 width and 4 width filters.
+    """
+    layers: list[nn.Module] = []
+    channels = 3
+    for stage in range(3):
+        filters = width * 2**stage
+        layers += [nn.AvgPool2d(2)] if layers else []
+        for _ in range(2):
+            layers += [conv(channels, filters, 3, padding=1, bias=False), norm(filters), nn.ReLU()]
+            channels = filters
+    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
+    for module in net:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return net
+
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "resnet20": lambda: CifarResNet(20),
+    "resnet56": lambda: CifarResNet(56),
+    "resnet110": lambda: CifarResNet(110),
+    "cnn8": lambda: plain_cnn(8),
+    "cnn16": lambda: plain_cnn(16),
+    "cnn32": lambda: plain_cnn(32),
+    "cnn8_eq25": lambda: plain_cnn(8, conv=TextbookWS),  # weight standardization that nothing guards
+}

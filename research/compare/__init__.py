@@ -1,0 +1,10 @@
+"""The runner of tables: methods x columns x rates x seeds, trained cell by cell, then a page and its pictures.
+
+description.py   what is compared: a short file in descriptions/
+cells.py         one training of the table and its result; which cells are wanted next
+work.py          trains wanted cells, all of them or one part of several
+train_cell.py    trains one cell, by the kind of the task
+scores.py        the scores of a table, and the paired test
+page.py          the table as Markdown and as JSON
+figures.py       the pictures
+"""

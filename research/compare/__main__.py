@@ -1,0 +1,128 @@
+"""Compare methods over rates and seeds: `python -m research.compare NAME`.
+
+A comparison is a short file in research/compare/descriptions, or a file of yours. Each cell of its table is one
+training: a method, a column such as the number of pictures, a learning rate and a seed. First every method tries
+equally many rates, and the validation score chooses one. Then the chosen rate runs with all seeds, and the test scores
+are reported with a paired test.
+
+A cell with a result is not trained again, so the command can be stopped and started at any time. To share the work,
+start `--part 1/4` to `--part 4/4` in four terminals, on four machines with one work dir, or in a Slurm array. A part
+only trains. When all parts are done, the command without `--part` writes NAME.json with all cells, NAME.md with the
+tables, and the pictures. Given such a JSON file instead of a name, it trains nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.files import write_json, write_text
+from research.compare.cells import Cell, Results, results_so_far
+from research.compare.description import Comparison, described, read_comparison
+from research.compare.figures import draw
+from research.compare.page import content_of, markdown, read_content, with_tables
+from research.compare.train_cell import train_cell
+from research.compare.work import part_of, work
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m research.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("comparison", help=f"one of {', '.join(described())}, a description (.py) or results (.json)")
+    add("--part", metavar="i/n", help="train only the i-th of n parts, and write no page")
+    add("--methods", nargs="+", metavar="METHOD", help="train only these; the table shows all")
+    add("--columns", nargs="+", metavar="COLUMN", help="train only these; the table shows all")
+    add("--seeds", type=int, nargs="+", help="instead of those of the description; the first one chooses the rates")
+    add("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="settings of all cells to override")
+    add("--work-dir", type=Path, help="default: work_dirs/compare_NAME")
+    add("--out", type=Path, help="folder for NAME.json; default: the work dir")
+    add("--page", type=Path, help="put the tables into this page, between its two comments; pictures go beside it")
+    add("--page-only", action="store_true", help="train nothing: write the tables and pictures of what there is")
+    return parser.parse_args(argv)
+
+
+def key_values(given: list[str]) -> dict[str, Any]:
+    """KEY=VALUE as settings. A value that is not JSON is text."""
+    settings = {}
+    for each in given:
+        key, is_pair, value = each.partition("=")
+        if not is_pair:
+            raise NormRegError(f"--cfg-options {each}: write KEY=VALUE")
+        try:
+            settings[key] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[key] = value
+    return settings
+
+
+def described_by(args: argparse.Namespace) -> Comparison:
+    comparison = read_comparison(args.comparison)
+    for option, known in (("methods", comparison.methods), ("columns", comparison.columns)):
+        if unknown := sorted(set(getattr(args, option) or ()) - set(known)):
+            raise NormRegError(f"--{option} {unknown[0]}: {comparison.name} has {', '.join(known)}")
+    return comparison.with_settings(key_values(args.cfg_options)).with_seeds(args.seeds)
+
+
+def train(args: argparse.Namespace, comparison: Comparison, folder: Path) -> list[Cell]:
+    """Train what the options choose, and return the cells that failed."""
+    methods, columns = args.methods or comparison.methods, args.columns or comparison.columns
+    groups = [(column, method) for column, method in comparison.groups if method in methods and column in columns]
+    failed = work(comparison, folder, train_cell, part_of(groups, args.part) if args.part else groups)
+    for cell in failed:
+        print(f"failed: {cell}; the next start tries it again", file=sys.stderr)
+    return failed
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """The command that makes the whole table."""
+    command = ["python", "-m", "research.compare", args.comparison]
+    command += ["--seeds", *map(str, args.seeds)] if args.seeds else []
+    command += ["--cfg-options", *args.cfg_options] if args.cfg_options else []
+    return shlex.join(command)
+
+
+def report(comparison: Comparison, found: Results, command: str, out: Path, page: Path | None) -> None:
+    text = markdown(comparison, found, command)
+    write_json(out / f"{comparison.name}.json", content_of(comparison, found, command))
+    if page is None:
+        write_text(out / f"{comparison.name}.md", text)
+    else:
+        write_text(page, with_tables(page.read_text(), comparison.name, text))
+    print(text)
+    for picture in draw(comparison, found, page.parent if page else out):
+        print(f"picture: {picture}")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.comparison.endswith(".json"):
+        comparison, found, command = read_content(Path(args.comparison))
+        report(comparison, found, command, args.out or Path("work_dirs") / f"compare_{comparison.name}", args.page)
+        return 0
+    comparison = described_by(args)
+    folder = args.work_dir or Path("work_dirs") / f"compare_{comparison.name}"
+    failed = [] if args.page_only else train(args, comparison, folder)
+    if args.part and not args.page_only:
+        print(f"part {args.part} is done; when all are, the same command without --part writes the page")
+    else:
+        found = results_so_far(comparison, folder)
+        report(comparison, found, command_of(args), args.out or folder, args.page)
+    return 1 if failed else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    try:
+        return run(parse_args(argv))
+    except NormRegError as error:
+        print(f"research.compare: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""A comparison as Markdown, and as the JSON file that holds all its cells."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from research.compare.cells import Cell, Result, Results, chosen_rate
+from research.compare.description import Comparison, ComparisonError, comparison_of
+from research.compare.scores import (
+    NOT_RUN,
+    Paired,
+    against_baseline,
+    paired,
+    paired_scores,
+    scores_at,
+    shown,
+    test_scores,
+)
+
+
+def content_of(comparison: Comparison, found: Results, command: str) -> dict[str, Any]:
+    """All that a table is made from, as JSON."""
+    cells = [{**asdict(cell), **asdict(result)} for cell, result in found.items()]
+    return {"comparison": asdict(comparison), "command": command, "cells": cells}
+
+
+def read_content(path: Path) -> tuple[Comparison, Results, str]:
+    content = json.loads(path.read_text())
+    if lost := {"comparison", "command", "cells"} - set(content):
+        raise ComparisonError(f"{path} is not the JSON of a comparison: it lacks {sorted(lost)[0]!r}")
+    names = ("method", "column", "rate", "seed")
+    found = {
+        Cell(**{name: cell[name] for name in names}): Result(**{k: v for k, v in cell.items() if k not in names})
+        for cell in content["cells"]
+    }
+    return comparison_of(content["comparison"], str(path)), found, content["command"]
+
+
+def markdown(comparison: Comparison, found: Results, command: str) -> str:
+    """The tables of a comparison, and what they were made with."""
+    parts = [_score_table(comparison, found, title, name) for title, name in comparison.scores.items()]
+    if len(comparison.methods) > 1:
+        parts.append(_paired_table(comparison, found))
+    parts += [_rate_table(comparison, found, column) for column in comparison.every_rate]
+    return "\n\n".join([*parts, _made_with(comparison, found, command)]) + "\n"
+
+
+def with_tables(page: str, name: str, tables: str) -> str:
+    """The page with these tables between the comments that begin and end those of the comparison."""
+    begin, end = f"<!-- tables of {name} -->\n", f"<!-- end of {name} -->\n"
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise ComparisonError(f"the page needs the lines {begin.strip()} and {end.strip()} once each")
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n{tables}\n{end}{rest.split(end)[1]}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _score_table(comparison: Comparison, found: Results, title: str, name: str) -> str:
+    rows = []
+    for method in comparison.methods:
+        cells = []
+        for column in comparison.columns:
+            scores = test_scores(comparison, found, column, method, name)
+            rates = chosen_rate(comparison, found, column, method)
+            rate = f" (rate {rates[0]:g})" if scores and rates and rates[0] is not None else ""
+            cells.append(shown(scores, len(comparison.seeds), comparison.digits) + rate)
+        rows.append([method, *cells])
+    titles = [f"{title}, {column}" if column else title for column in comparison.columns]
+    return table(["", *titles], rows)
+
+
+def _paired_table(comparison: Comparison, found: Results) -> str:
+    others = [method for method in comparison.methods if method != comparison.compared_with]
+    rows = [[method, *_shown_test(against_baseline(comparison, found, method), comparison)] for method in others]
+    title = f"{next(iter(comparison.scores))}, beside {comparison.compared_with}"
+    return table([title, "difference", "pairs", "t", "p"], rows)
+
+
+def _shown_test(test: Paired, comparison: Comparison) -> list[str]:
+    if not test.pairs:
+        return [NOT_RUN, "0", "", ""]
+    t_and_p = ["", ""] if math.isnan(test.p) else [f"{test.t:.2f}", f"{test.p:.2g}"]
+    return [f"{test.difference:+.{comparison.digits + 1}f}", str(test.pairs), *t_and_p]
+
+
+def _rate_table(comparison: Comparison, found: Results, column: str) -> str:
+    """The test scores at every rate, of the methods that ran them all. Nothing was chosen here."""
+    first, *others = comparison.every_rate[column]
+    rates = comparison.rates_for(first)
+    scores = {
+        method: [scores_at(comparison, found, column, method, rate) for rate in rates] for method in (first, *others)
+    }
+    rows = [
+        [method, *(shown(cell, len(comparison.seeds), comparison.digits) for cell in cells)]
+        for method, cells in scores.items()
+    ]
+    for method in others:
+        tests = [paired(paired_scores(mine, theirs)) for mine, theirs in zip(scores[method], scores[first])]
+        cells = [f"{test.difference:+.{comparison.digits + 1}f}" if test.pairs else NOT_RUN for test in tests]
+        rows.append([f"{method} - {first}", *cells])
+    where = f"every rate, {column}" if column else "every rate"
+    return table([where, *(f"{comparison.rate} {rate:g}" for rate in rates)], rows)
+
+
+def _made_with(comparison: Comparison, found: Results, command: str) -> str:
+    seeds = ", ".join(map(str, comparison.seeds))
+    lines = [f"- Seeds {seeds}: mean ± standard deviation over them. {_choice(comparison)}"]
+    runs = list(found.values())
+    if runs:
+        dates = sorted({run.date for run in runs})
+        minutes = sum(run.seconds for run in runs) / 60
+        when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
+        lines.append(f"- {len(runs)} trainings, {minutes:.0f} minutes in all, {when}.")
+        lines += [f"- Stack: {text}." for text in sorted({_stack(run.stack) for run in runs})]
+    return "\n".join([*lines, f"- Command: `{command}`"])
+
+
+def _choice(comparison: Comparison) -> str:
+    if not comparison.rate:
+        return "Nothing was chosen."
+    rates = {method: ", ".join(f"{r:g}" for r in comparison.rates_for(method)) for method in comparison.methods}
+    usual = ", ".join(f"{rate:g}" for rate in comparison.rates)
+    others = "; ".join(f"{method}: {text}" for method, text in rates.items() if text != usual)
+    seeds = ", ".join(map(str, comparison.selection_seeds))
+    tried = "; ".join(part for part in (usual, others) if part)
+    return f"`{comparison.rate}` was chosen on validation pictures, with seed {seeds}, among {tried}."
+
+
+def _stack(stack: Mapping[str, str]) -> str:
+    return ", ".join(value if name == "device" else f"{name} {value}" for name, value in stack.items())

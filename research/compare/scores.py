@@ -1,0 +1,91 @@
+"""The scores of a table's rows, and the paired test of the WRS paper's Table I."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+from research.compare.cells import Cell, Result, Results, chosen_rate
+from research.compare.description import Comparison
+
+NOT_RUN = "not run"
+Scores = Mapping[int, float | None]
+"""By seed. None: the training diverged."""
+
+
+def cells_to_report(comparison: Comparison, found: Results, column: str, method: str) -> dict[int, Result]:
+    """By seed, the results of the chosen rate."""
+    rates = chosen_rate(comparison, found, column, method)
+    cells = {seed: Cell(method, column, rate, seed) for rate in rates for seed in comparison.seeds}
+    return {seed: found[cell] for seed, cell in cells.items() if cell in found}
+
+
+def test_scores(comparison: Comparison, found: Results, column: str, method: str, name: str) -> Scores:
+    """A test score at the chosen rate."""
+    return {seed: run.test[name] for seed, run in cells_to_report(comparison, found, column, method).items()}
+
+
+def scores_at(comparison: Comparison, found: Results, column: str, method: str, rate: float) -> Scores:
+    """The first test score at this rate, chosen or not."""
+    name = next(iter(comparison.scores.values()))
+    cells = {seed: Cell(method, column, rate, seed) for seed in comparison.seeds}
+    return {seed: found[cell].test[name] for seed, cell in cells.items() if cell in found}
+
+
+@dataclass(frozen=True)
+class Paired:
+    """How much a method is above the baseline where both ran with the same settings and the same seed."""
+
+    pairs: int
+    difference: float
+    """The mean of method minus baseline."""
+    t: float
+    p: float
+    """Two-sided. NaN if there are fewer than two pairs."""
+
+
+def paired(pairs: Sequence[tuple[float, float]]) -> Paired:
+    """A paired t-test of the first against the second."""
+    differences = [a - b for a, b in pairs]
+    if len(differences) < 2:
+        return Paired(len(differences), statistics.mean(differences) if differences else math.nan, math.nan, math.nan)
+    if len(set(differences)) == 1:  # no spread: scipy would warn and divide by zero
+        return Paired(len(differences), differences[0], math.nan, math.nan)
+    found = stats.ttest_rel(*zip(*pairs, strict=True))
+    return Paired(len(differences), statistics.mean(differences), float(found.statistic), float(found.pvalue))
+
+
+def paired_scores(mine: Scores, theirs: Scores) -> list[tuple[float, float]]:
+    """The scores of the seeds that both have."""
+    both = [(mine[seed], theirs[seed]) for seed in mine if seed in theirs]
+    return [(a, b) for a, b in both if a is not None and b is not None]
+
+
+def against_baseline(comparison: Comparison, found: Results, method: str) -> Paired:
+    """Over all columns and seeds in which both have the first score."""
+    name = next(iter(comparison.scores.values()))
+    pairs = []
+    for column in comparison.columns:
+        theirs = test_scores(comparison, found, column, comparison.compared_with, name)
+        pairs += paired_scores(test_scores(comparison, found, column, method, name), theirs)
+    return paired(pairs)
+
+
+def shown(scores: Scores, seeds: int, digits: int) -> str:
+    """Mean and standard deviation over the seeds, and what is missing."""
+    if not scores:
+        return NOT_RUN
+    values = [score for score in scores.values() if score is not None]
+    parts = []
+    if values:
+        spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+        parts.append(f"{statistics.mean(values):.{digits}f}{spread}")
+    if failed := len(scores) - len(values):
+        parts.append(f"{failed} of {len(scores)} failed")
+    if len(scores) < seeds:
+        parts.append(f"{len(scores)} of {seeds} seeds")
+    return ", ".join(parts)

@@ -1,0 +1,85 @@
+"""Train and test one cell, by the kind of the task."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from research.compare.cells import Cell, Result, settings_of
+from research.compare.description import Comparison, ComparisonError
+
+NAMED = (
+    *("torch", "mmengine", "onedl-mmengine", "mmcv", "onedl-mmcv", "mmdet", "onedl-mmdetection"),
+    *("mmsegmentation", "onedl-mmsegmentation", "mmpretrain", "onedl-mmpretrain", "ultralytics"),
+)
+"""The packages whose versions a result names."""
+ROOT = Path(__file__).resolve().parents[2]
+Measured = tuple[float | None, Mapping[str, float | None], Mapping[str, Any]]
+"""The validation score, the test scores by name, and what else was measured."""
+
+
+def train_cell(comparison: Comparison, cell: Cell, folder: Path) -> Result:
+    begun = time.monotonic()
+    trains = {"mm": _train_mm, "cifar": _train_cifar}[comparison.kind]
+    validation, test, more = trains(comparison, cell, folder)
+    if lost := [name for name in comparison.scores.values() if name not in test]:
+        raise ComparisonError(f"{comparison.name}: there is no score {lost[0]!r}, only {', '.join(test)}")
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    scores = {name: _finite(score) for name, score in test.items()}
+    return Result(_finite(validation), scores, round(time.monotonic() - begun, 1), date, stack(comparison.kind), more)
+
+
+def _finite(score: float | None) -> float | None:
+    return score if score is not None and math.isfinite(score) else None
+
+
+def stack(kind: str) -> dict[str, str]:
+    """What a result depends on besides this project."""
+    named = NAMED if kind == "mm" else NAMED[:1]
+    there = {str(found.metadata["Name"]).lower(): found.version for found in distributions()}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    return {"device": device, **{name: there[name] for name in named if name in there}}
+
+
+def config_of(comparison: Comparison, method: str) -> Path:
+    """The mm config of a method."""
+    pattern = comparison.methods[method].get("config", comparison.config)
+    return ROOT / pattern.format(method=method)
+
+
+def _train_mm(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
+    """Train the config of a method, and test the checkpoint with the best validation score."""
+    from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, read_config  # needs mm
+
+    settings = {key: value for key, value in settings_of(comparison, cell).items() if key != "config"}
+    overrides = {
+        "randomness.seed": cell.seed,
+        "visualizer.name": folder.name,  # mmengine keeps one visualizer per name
+        "default_hooks.checkpoint.interval": -1,  # only the best one is needed
+        "default_hooks.checkpoint.save_last": False,
+        "default_hooks.checkpoint.save_optimizer": False,
+        **settings,
+    }
+    config = config_of(comparison, cell.method)
+    cfg = read_config(config, overrides, folder)
+    check_or_refuse(cfg, str(config), ("train", "val", "test"))
+    runner = build_runner(cfg)
+    runner.train()
+    runner.load_checkpoint(runner.message_hub.get_info("best_ckpt"))
+    validation = float(runner.message_hub.get_info("best_score"))
+    return validation, {name: float(score) for name, score in runner.test().items()}, {}
+
+
+def _train_cifar(comparison: Comparison, cell: Cell, _: Path) -> Measured:
+    from research.cifar.training import train, training_of
+
+    outcome = train(training_of(settings_of(comparison, cell)), cell.seed)
+    more = {"failed_at": outcome.failed_at, "filter_norm": outcome.filter_norm, "train_loss": outcome.loss}
+    return outcome.validation, {"accuracy": outcome.test}, more

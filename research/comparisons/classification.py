@@ -1,9 +1,0 @@
-# Classification of digits, at the rates of configs/mini.
-# python research/compare_methods.py classification
-title = "resnet18 on scikit-learn's digits"
-kind = "mm"
-config = "configs/mini/resnet18_{method}.py"
-methods = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}, "adamp": {}, "ws": {}, "bwn": {}}
-scores = {"top-1": "accuracy/top1", "top-5": "accuracy/top5"}
-higher_is_better = True
-digits = 1

@@ -1,0 +1,1 @@
+"""Studies of the AWS paper; __main__.py lists them."""

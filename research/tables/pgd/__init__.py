@@ -1,0 +1,1 @@
+"""Studies of the constrained paper; __main__.py lists them."""

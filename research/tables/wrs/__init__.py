@@ -1,0 +1,1 @@
+"""Studies of the WRS paper; __main__.py lists them."""

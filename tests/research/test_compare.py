@@ -1,0 +1,270 @@
+"""The runner of tables: which cells are trained, in which part, and what the table says."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+from research.cifar.training import training_of
+from research.compare.__main__ import main
+from research.compare.cells import Cell, Result, chosen_rate, read_result, results_so_far, save_result, settings_of
+from research.compare.cells import wanted_cells as wanted
+from research.compare.description import Comparison, ComparisonError, described, read_comparison
+from research.compare.page import content_of, markdown, read_content
+from research.compare.scores import against_baseline, cells_to_report, paired
+from research.compare.train_cell import config_of, train_cell
+from research.compare.work import part_of, work
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = Comparison(
+    name="table",
+    title="a table",
+    kind="cifar",
+    methods={"wd": {"decay": 1}, "wrs": {"tau": 10}},
+    scores={"accuracy %": "accuracy"},
+    rate="rate",
+    rates=(0.01, 0.1, 1.0),
+)
+
+
+def plain(**more):
+    return Comparison("t", "t", "cifar", {"wd": {}, "wrs": {}}, {"a": "accuracy"}, **more)
+
+
+def result(validation, test=0.0):
+    return Result(validation, {"accuracy": test}, 1.0, "2026-01-01", {"device": "CPU", "torch": "2.11.0"})
+
+
+def scored(_, cell, __):
+    """A training whose best rate is 0.1 for wd and 1 for wrs. The test scores would choose another rate."""
+    best = {"wd": 0.1, "wrs": 1.0}[cell.method]
+    return result(80.0 if cell.rate == best else 70.0, 60.0 + cell.seed if cell.rate == best else 99.0)
+
+
+def test_validation_chooses_the_rate_and_the_test_is_reported(tmp_path):
+    trained = []
+
+    def train(*args):
+        trained.append(args[1])
+        return scored(*args)
+
+    assert work(TABLE, tmp_path, train) == []
+    assert len(trained) == len(set(trained)) == 2 * (3 + 2), "three rates with seed 0, then two more seeds"
+    found = results_so_far(TABLE, tmp_path)
+    assert chosen_rate(TABLE, found, "", "wrs") == (1.0,)
+    reported = cells_to_report(TABLE, found, "", "wd")
+    assert {seed: run.test["accuracy"] for seed, run in reported.items()} == {0: 60.0, 1: 61.0, 2: 62.0}
+    assert "| wd | 61.0 ± 1.0 (rate 0.1) |" in markdown(TABLE, found, "command")
+
+
+def test_a_lower_score_is_better_where_the_comparison_says_so():
+    errors = plain(rate="rate", rates=(1.0, 2.0), higher_is_better=False)
+    found = {Cell("wd", "", 1.0, 0): result(9.0), Cell("wd", "", 2.0, 0): result(7.0)}
+    assert chosen_rate(errors, found, "", "wd") == (2.0,)
+    found[Cell("wd", "", 2.0, 0)] = result(None)
+    assert chosen_rate(errors, found, "", "wd") == (1.0,), "a training that diverged is the worst"
+
+
+def test_nothing_is_chosen_before_all_rates_were_tried():
+    found = {Cell("wd", "", rate, 0): result(50.0) for rate in (0.01, 0.1)}
+    assert chosen_rate(TABLE, found, "", "wd") == ()
+    assert {cell.seed for cell in wanted(TABLE, found)} == {0}
+
+
+@pytest.mark.parametrize("name", ["cifar_finetune", "bccd"])
+@pytest.mark.parametrize("count", [1, 3, 7, 50])
+def test_parts_are_disjoint_and_cover_the_table(name, count):
+    comparison = read_comparison(name)
+    parts = [part_of(comparison.groups, f"{i}/{count}") for i in range(1, count + 1)]
+    assert sorted(group for part in parts for group in part) == sorted(comparison.groups)
+    cells = [cell for part in parts for cell in wanted(comparison, {}, part)]
+    assert len(cells) == len(set(cells))
+    assert set(cells) == set(wanted(comparison, {}))
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
+def test_what_is_no_part_is_refused(part):
+    with pytest.raises(ComparisonError, match="write i/n"):
+        part_of(TABLE.groups, part)
+
+
+def test_parts_train_the_table_between_them(tmp_path):
+    for part in ("2/2", "1/2"):
+        work(TABLE, tmp_path, scored, part_of(TABLE.groups, part))
+    assert len(results_so_far(TABLE, tmp_path)) == 2 * (3 + 2)
+    assert work(TABLE, tmp_path, train=None) == [], "nothing is left to train"
+
+
+def test_the_paired_test_is_that_of_a_hand_calculation():
+    """Differences 1, 2, 3: mean 2, deviation 1, so t = 2 sqrt(3). With two degrees of freedom p has a closed form."""
+    test = paired([(11.0, 10.0), (22.0, 20.0), (33.0, 30.0)])
+    t = 2 * math.sqrt(3)
+    assert (test.pairs, test.difference) == (3, 2.0)
+    assert test.t == pytest.approx(t)
+    assert test.p == pytest.approx(1 - t / math.sqrt(2 + t**2))
+
+
+def test_pairs_share_column_and_seed():
+    table = plain(columns={"x": {}, "y": {}})
+    found = {Cell("wd", column, None, seed): result(0, seed) for column in "xy" for seed in (0, 1)}
+    found |= {Cell("wrs", "x", None, 0): result(0, 5.0), Cell("wrs", "y", None, 1): result(0, 7.0)}
+    found |= {Cell("wrs", "y", None, 2): result(0, 100.0)}
+    assert against_baseline(table, found, "wrs") == paired([(5.0, 0.0), (7.0, 1.0)])
+
+
+def test_what_was_not_run_and_what_diverged_is_said():
+    found = {Cell("wd", "", rate, 0): result(50.0, 40.0) for rate in TABLE.rates}
+    text = markdown(TABLE, found, "command")
+    for row in ("| wd | 40.0, 1 of 3 seeds (rate 0.01) |", "| wrs | not run |", "| wrs | not run | 0 |  |  |"):
+        assert row in text
+    found = {Cell("wd", "", None, seed): result(None, None if seed else 50.0) for seed in range(3)}
+    assert "| wd | 50.0, 2 of 3 failed |" in markdown(plain(), found, "command")
+
+
+def test_the_json_has_the_full_table(tmp_path):
+    found = {Cell("wd", "", rate, 0): result(50.0, 40.0) for rate in TABLE.rates}
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(content_of(TABLE, found, "command")))
+    assert markdown(*read_content(path)) == markdown(TABLE, found, "command")
+
+
+def test_results_of_other_settings_are_refused(tmp_path):
+    cell = Cell("wd", "", 0.1, 0)
+    save_result(TABLE, tmp_path, cell, result(50.0))
+    assert read_result(TABLE, tmp_path, cell) == result(50.0)
+    with pytest.raises(ComparisonError, match="was trained with epochs=None, not 5"):
+        read_result(TABLE.with_settings({"epochs": 5}), tmp_path, cell)
+
+
+def test_a_failed_cell_does_not_end_the_others_and_is_tried_again(tmp_path, capsys):
+    def train(*args):
+        if args[1].rate == 0.01:
+            raise RuntimeError("out of memory")
+        return scored(*args)
+
+    failed = work(TABLE, tmp_path, train)
+    assert {(cell.method, cell.rate) for cell in failed} == {("wd", 0.01), ("wrs", 0.01)}
+    assert "out of memory" in capsys.readouterr().err
+    assert len(results_so_far(TABLE, tmp_path)) == 4
+    assert work(TABLE, tmp_path, scored) == []
+
+
+@pytest.mark.parametrize("name", described())
+def test_the_descriptions_are_sound(name):
+    comparison = read_comparison(name)
+    folders = [cell.folder for cell in wanted(comparison, {})]
+    assert len(folders) == len(set(folders))
+    if comparison.kind == "mm":
+        assert all(config_of(comparison, method).is_file() for method in comparison.methods)
+    else:
+        assert all(training_of(settings_of(comparison, Cell(m, c, None, 0))) for c, m in comparison.groups)
+
+
+def test_the_description_on_the_page_is_one(tmp_path):
+    page = (ROOT / "docs" / "results" / "index.md").read_text()
+    (code,) = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.py").write_text(code)
+    comparison = read_comparison(tmp_path / "mine.py")
+    assert {cell.rate for cell in wanted(comparison, {})} == {0.001, 0.003, 0.01}
+    assert settings_of(comparison, Cell("wrs own norms", "", 0.003, 0))["optim_wrapper.optimizer.lr"] == 0.003
+    assert config_of(comparison, "wrs own norms") == ROOT / "configs" / "my_yolov3_wrs.py"
+    assert config_of(comparison, "wd") == ROOT / "configs" / "my_yolov3_wd.py"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("rate_s = 1", "'rate_s' is unknown"),
+        ("rate, rates, rates_of = 'r', (1.0, 2.0), {'wd': (1.0,)}", "equally many rates, not wd: 1, wrs: 2"),
+        ("baseline = 'adam'", "'adam' is not one of its methods"),
+    ],
+)
+def test_a_bad_description_is_refused(tmp_path, line, message):
+    text = "title = 't'\nkind = 'cifar'\nmethods = {'wd': {}, 'wrs': {}}\nscores = {'a': 'a'}\n"
+    (tmp_path / "mine.py").write_text(text + line)
+    with pytest.raises(ComparisonError, match=message):
+        read_comparison(tmp_path / "mine.py")
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Two methods on a few digits, by a description of one's own."""
+    description = tmp_path / "mine.py"
+    description.write_text(
+        "title = 'made up'\nkind = 'cifar'\n"
+        "base = dict(data='digits', net='cnn8', pictures=40, batch=20, epochs=1, validated=20, tested=40)\n"
+        "methods = {'WD': dict(method=dict(type='WD')), 'WRS': dict(method=dict(type='WRS'))}\n"
+        "scores = {'accuracy %': 'accuracy'}\nrate = 'rate'\nrates = (0.01, 0.1)\nseeds = (0, 1)\n"
+        "sweeps = {'weight decay': {'WD': 0.1}, 'tau': {'WRS': 10}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return str(description)
+
+
+def test_two_processes_train_a_table_and_a_third_command_writes_its_page(mine, capsys):
+    command = [sys.executable, "-m", "research.compare", mine, "--part"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    workers = [subprocess.Popen([*command, part], env=env, stderr=subprocess.DEVNULL) for part in ("1/2", "2/2")]
+    assert [worker.wait(300) for worker in workers] == [0, 0]
+    folder = Path("work_dirs/compare_mine")
+    written = {path: path.stat().st_mtime_ns for path in folder.glob("*/result.json")}
+    assert len(written) == 2 * (2 + 1)
+    assert not (folder / "mine.md").exists()
+    Path("page.md").write_text("before\n<!-- tables of mine -->\n<!-- end of mine -->\nafter\n")
+    assert main([mine, "--page", "page.md", "--out", "raw"]) == 0
+    first = capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert f"Command: `python -m research.compare {mine}`" in first
+    assert f"{first.split('picture:')[0].strip()}\n" in Path("page.md").read_text()
+    assert all(imread(f"mine_{kind}.png").size for kind in ("scores", "rates", "sweeps"))
+    assert main(["raw/mine.json", "--page", "page.md"]) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_only_some_rows_are_trained(mine, capsys):
+    options = ["--seeds", "3", "--cfg-options", "weight_decay=0.1"]
+    assert main([mine, "--methods", "WRS", *options]) == 0
+    printed = capsys.readouterr().out
+    assert "| WD | not run |" in printed
+    assert "--seeds 3 --cfg-options weight_decay=0.1`" in printed
+    (cell, *_) = json.loads(Path("work_dirs/compare_mine/mine.json").read_text())["cells"]
+    assert (cell["method"], cell["seed"]) == ("WRS", 3)
+    assert main([mine, "--seeds", "3", "--page-only"]) == 2
+    assert "weight_decay=0.1, not None" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["crowd", "--methods", "wd", "adamp"], "--methods adamp: crowd has wd, wrs, wrs_ic, aws, pgd"),
+        (["crowd", "--cfg-options", "lr"], "--cfg-options lr: write KEY=VALUE"),
+        (["cifra"], "no comparison 'cifra', only bccd"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.mm
+@pytest.mark.slow
+def test_an_mm_config_is_trained_and_tested(tmp_path, monkeypatch):
+    """One crowd counter, trained and tested, but shortly."""
+    from normreg_plugins.cli.data import make_mini_data, prepare_qnrf
+
+    raw, data = str(tmp_path / "raw"), str(tmp_path / "data")
+    make_mini_data.main(["crowd", "--train", "6", "--val", "2", "--out", raw])
+    prepare_qnrf.main(["--any-counts", raw, data, "--sides", "96", "128", "--val", "2"])
+    monkeypatch.chdir(tmp_path)
+    roots = {f"{split}_dataloader.dataset.data_root": data for split in ("train", "val", "test")}
+    short = {**roots, "train_cfg.max_epochs": 1, "train_cfg.val_interval": 1}
+    found = train_cell(read_comparison("crowd").with_settings(short), Cell("wrs", "", None, 3), tmp_path / "wrs_3")
+    assert found.validation > 0
+    assert {"count/MAE", "count/RMSE"} <= set(found.test)
+    assert "mmengine" in " ".join(found.stack)

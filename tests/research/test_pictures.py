@@ -1,0 +1,96 @@
+"""The commands that draw the pictures of the pages, and the two that read the logs of runs."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from research import clipped_updates, draw_front_page, draw_methods, plot_training
+
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+
+
+def test_wrs_keeps_the_norm_and_without_decay_it_grows() -> None:
+    settings = ((0.0, None), (draw_front_page.DECAY, 1))
+    (grown, _), (unit, accuracy) = (draw_front_page.train(decay, tau, updates=200) for decay, tau in settings)
+    norms = [report.overall.filter_norm for report in grown]
+    assert norms[-1] > 1.5 * norms[0]
+    assert [report.overall.filter_norm for report in unit] == pytest.approx([1.0] * len(unit), abs=1e-5)
+    rates = [report.overall.eta_over_squared_norm for report in unit]
+    assert rates[0] == pytest.approx(10 * rates[-1], rel=1e-3)  # the schedule's drop, and nothing else
+    assert accuracy > 50
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "names"),
+    [
+        (draw_front_page, ["--updates", "20"], ["idea", "courses"]),
+        (draw_methods, [], list(draw_methods.CARDS)),
+    ],
+)
+def test_the_pictures_of_the_pages_are_drawn(command, arguments, names, tmp_path, capsys) -> None:
+    assert command.main([*arguments, "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"picture: {tmp_path / name}.svg" for name in names]
+    assert all((tmp_path / f"{name}.svg").read_text().startswith("<?xml") for name in names)
+    assert all((PICTURES / f"{name}.svg").stat().st_size < 150_000 for name in names)
+
+
+def lengths(name, start, with_method=True):
+    card = draw_methods.CARDS[name]
+    return [math.hypot(*place) for place in draw_methods.path_of(card, start, card.method if with_method else None)]
+
+
+def test_the_paths_are_those_of_the_methods() -> None:
+    assert lengths("wrs", 1.0)[::10] == pytest.approx([1.0] * 5, abs=1e-5)
+    assert max(lengths("wrs", 1.0)) > 1.05
+    assert lengths("wrs", 1.0, with_method=False)[-1] > 1.3
+    long, short = lengths("aws", 3.0), lengths("aws", 0.8)
+    assert (long[0], short[0]) == pytest.approx((3.0, 0.8))
+    assert long[-1] == pytest.approx(short[-1], rel=0.1)
+    assert lengths("pgd", math.sqrt(2)) == pytest.approx([math.sqrt(2)] * 41, abs=1e-5)
+    assert lengths("hyperball", 1.5) == pytest.approx([1.5] * 41, abs=1e-5)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for name, norm in (("wd", 40.0), ("wrs", 20.0)):
+        folder = tmp_path / name / "20260101_000000" / "vis_data"
+        folder.mkdir(parents=True)
+        rows = [{"grad_norm": norm + i, "step": i} for i in range(20)]
+        rows += [{f"detection/{s}": 0.5, "step": e} for e in (1, 2) for s in ("f1", "precision", "recall")]
+        (folder / "scalars.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def test_figure_9_is_drawn_of_several_runs(runs):
+    picture = runs / "fig9.png"
+    assert plot_training.main([f"wd={runs / 'wd'}", f"wrs={runs / 'wrs'}", "--out", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["wd"], "write NAME=WORK_DIR"),
+        (["a=wd", "a=wrs"], "two runs have one name"),
+        (["a=wd", "--scores", "mIoU"], "mIoU"),
+        (["a=gone"], "gone"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(runs, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(runs)
+    try:
+        code = plot_training.main([*arguments, "--out", "p.png"])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert words in capsys.readouterr().err
+    assert not Path("p.png").exists()
+
+
+def test_clipped_updates_are_counted(runs, capsys):
+    assert clipped_updates.main([str(runs / "wd"), str(runs / "wrs")]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "wd: 20 of 20 logged updates clipped at 35; norms 40 to 59, median 49.5" in first
+    assert "wrs: 4 of 20 logged" in second
