@@ -7,11 +7,11 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from normreg_plugins.evaluation import plot_dots
 from normreg_plugins.plots import MARKERS, OKABE_ITO, log_scale, new_figure, save, style
 from research.comparison.description import Comparison
 from research.comparison.plan import Found, cells_to_choose_from
 from research.comparison.scores import test_scores
+from research.spread_plot import plot_dots
 
 
 def draw(comparison: Comparison, found: Found, folder: Path) -> list[Path]:

@@ -18,7 +18,6 @@ from research.filters.effective_rates import (
     equilibrium_norm_adamw,
     equilibrium_norm_adaptive,
     equilibrium_norm_sgd,
-    switch_of_rate,
 )
 from research.filters.rate_study import measure_best_rates
 
@@ -260,20 +259,6 @@ def test_best_rates_are_found_between_the_rates_of_the_grid() -> None:
 def test_a_grid_that_does_not_tell_is_refused(losses, message: str) -> None:
     with pytest.raises(NormRegError, match=message):
         measure_best_rates(losses)
-
-
-def test_what_a_switch_to_wrs_does_to_the_rate() -> None:
-    switch = switch_of_rate([1.7, 1.2, 0.0, 2.0, math.nan], radius=1.0)
-    assert (switch.filter_norm, switch.factor) == (1.7, pytest.approx(2.89))
-    assert (switch.least_factor, switch.greatest_factor) == (pytest.approx(1.44), pytest.approx(4.0))
-    assert "your filters are 1.7 long: WRS with radius 1 multiplies the effective rate by 2.9" in str(switch)
-    assert switch_of_rate([1.7], 2.0, norm_power=1).factor == pytest.approx(0.85)
-
-
-@pytest.mark.parametrize("settings", [{"filter_norms": [0.0]}, {"filter_norms": [1.0], "radius": 0.0}])
-def test_a_switch_without_filters_or_radius_is_refused(settings) -> None:
-    with pytest.raises(NormRegError, match="above 0"):
-        switch_of_rate(**settings)
 
 
 def test_an_unknown_optimizer_is_named() -> None:

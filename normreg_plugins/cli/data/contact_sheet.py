@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normreg_plugins.crowd.data import Pixels
-from normreg_plugins.evaluation.mask_files import Labels, voc_palette
-from normreg_plugins.evaluation.segmentation_plot import Palette, coloured
+from normreg_plugins.evaluation import Labels, Palette, coloured, voc_palette
 from normreg_plugins.plots import OKABE_ITO, POINT, new_figure, save
 
 SIDE = 2.3
