@@ -20,7 +20,7 @@ from normreg_plugins.evaluation import (
 )
 from normreg_plugins.files import DamagedFileError, read_json, read_lines, read_numbers
 from normreg_plugins.hosts.method_names import build_method
-from normreg_plugins.monitor import read_run
+from normreg_plugins.monitor import logged_scores, read_run
 
 DEEP = "[" * 100_000
 BOX = '{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12}'
