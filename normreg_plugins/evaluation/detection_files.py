@@ -14,7 +14,6 @@ import torch
 
 from normreg_plugins.files import read_json
 
-
 _NUMPY = ("numpy.core", "numpy._core")  # before and since NumPy 2
 _DATA_ONLY = {
     ("_codecs", "encode"),  # bytes, as old protocols write them
