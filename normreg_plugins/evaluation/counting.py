@@ -18,6 +18,11 @@ from normreg_plugins.evaluation.charts import draw_bars
 from normreg_plugins.files import DamagedFileError, atomic_path, read_json, read_numbers, write_json
 from normreg_plugins.plots import MARKERS, OKABE_ITO, POINT, new_figure, save
 
+FILE = "predictions.json"
+"""The saved counts of a data set; the density maps stand beside it as `NAME.npy`."""
+LEAST_WIDTH = 320
+"""Of a density overlay in pixels; in a narrower picture the title could not be read."""
+
 
 @dataclass(frozen=True)
 class CountErrors:
@@ -90,9 +95,6 @@ def _shares(cells: int, stride: int, length: int, parts: int) -> NDArray[np.floa
     edges = np.linspace(0, length, parts + 1)
     overlap = np.minimum(end, edges[1:, None]) - np.maximum(start, edges[:-1, None])
     return overlap.clip(min=0) / (end - start)
-
-
-FILE = "predictions.json"
 
 
 def save_map(folder: Path, name: str, density: NDArray[np.float32]) -> None:
@@ -203,9 +205,6 @@ def plot_counted_images(images: Sequence[CountedImage], path: Path) -> None:
     for ax in grid.flat:
         ax.set_axis_off()
     save(figure, path, photographs=True)
-
-
-LEAST_WIDTH = 320  # pixels; in a narrower picture the title could not be read
 
 
 def overlay(image: Pixels, density: NDArray[np.float32], title: str | None) -> Pixels:

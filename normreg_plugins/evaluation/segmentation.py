@@ -91,8 +91,8 @@ def scores(counts: NDArray[np.int64]) -> Scores:
     return Scores(_ratio(found, true + predicted - found), _ratio(found, true), float(found.sum() / counts.sum()))
 
 
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+def _ratio(part: NDArray[np.int64], total: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
 def _size(labels: Labels) -> str:

@@ -55,7 +55,7 @@ def monitored_weights(optimizer: Optimizer, model: nn.Module, names: Iterable[st
     for name in names:
         module = modules.get(name.rpartition(".")[0])
         if module is None or module._parameters.get(name.rpartition(".")[2]) is None or not name.endswith("weight"):
-            raise SelectionError(f"{name!r} is no weight of a conv or linear layer of this model")
+            raise SelectionError(f"{name!r} is not a weight of a conv or linear layer of this model")
         if id(layer_weight(module)) not in optimized:
             raise SelectionError(f"{name!r} is in no parameter group of this {type(optimizer).__name__}")
         found.append(MonitoredWeight(name, module, filters_of(module)))

@@ -247,8 +247,8 @@ def test_it_measures_the_targets_of_its_method_too() -> None:
     [
         ({"every": 0}, "every=0"),
         ({"every": 2.5}, "every=2.5"),
-        ({"names": ["7.weight"]}, "'7.weight' is no weight"),
-        ({"names": ["0.bias"]}, "'0.bias' is no weight"),
+        ({"names": ["7.weight"]}, "'7.weight' is not a weight"),
+        ({"names": ["0.bias"]}, "'0.bias' is not a weight"),
         ({"names": ["8.weight"]}, "'8.weight' is in no parameter group of this SGD"),
     ],
 )

@@ -78,13 +78,13 @@ def test_weights_loaded_after_attaching_are_measured_although_the_method_acted()
 
     net = tiny_net()
     handle = attach(optim.SGD(net.parameters(), lr=0.01), net, SphereDescent())
-    told = []
-    handle.on_first_forward(lambda handle: told.append(rate_at_start(handle)))
+    found_at_forward = []
+    handle.on_first_forward(lambda handle: found_at_forward.append(rate_at_start(handle)))
     net.load_state_dict(long_net().state_dict())
-    assert told == []
+    assert found_at_forward == []
     loss_on(net, 0)
     loss_on(net, 1)
-    (found,) = told
+    (found,) = found_at_forward
     assert found.factor == pytest.approx(LONG**2 / 2)
 
 

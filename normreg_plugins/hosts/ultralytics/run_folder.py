@@ -56,6 +56,10 @@ def tell(handle: Handle, optimizer: Optimizer, model: nn.Module) -> None:
     counts = decayed_counts(optimizer, model, (model.get_parameter(name) for name in handle.targets))
     decayed = ", ".join(f"{kind} {count}" for kind, count in counts.items())
     LOGGER.info(f"{PREFIX} parameters with weight decay: {decayed} (decay_on={method.decay_on!r})")
+    handle.on_first_forward(_tell_rate)  # not on resume
+
+
+def _tell_rate(handle: Handle) -> None:
     if change := rate_at_start(handle):
         LOGGER.info(f"{PREFIX} {change}")
 
