@@ -3,7 +3,7 @@
 matplotlib and pycocotools are imported by the functions that need them. The extra `evaluation` installs both.
 """
 
-from normreg_plugins.evaluation.charts import plot_bars, plot_confusion
+from normreg_plugins.evaluation.charts import plot_bars, plot_confusion, spread
 from normreg_plugins.evaluation.counting import (
     CountedImage,
     CountErrors,
@@ -106,6 +106,7 @@ __all__ = [
     "save_map",
     "save_mask",
     "scores",
+    "spread",
     "voc_palette",
     "worst",
 ]

@@ -103,3 +103,8 @@ def _draw(ax: Any, percent: NDArray[np.float64], true: Sequence[str], predicted:
                 colour = "white" if value < 50 else "black"
                 ax.text(column, row, f"{value:.0f}", color=colour, ha="center", va="center", fontsize=7)
     return image
+
+
+def spread(number: int, shown: int) -> list[int]:
+    """So many places, evenly spread over a set of this number."""
+    return np.unique(np.linspace(0, number - 1, min(shown, number)).round().astype(int)).tolist() if number else []

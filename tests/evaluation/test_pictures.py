@@ -20,6 +20,7 @@ from normreg_plugins.evaluation import (
     plot_detected_images,
     plot_rows,
     plot_training,
+    spread,
     worst,
 )
 from normreg_plugins.evaluation.charts import in_percent
@@ -144,3 +145,8 @@ def test_a_map_without_density_leaves_the_image_as_it_is():
     image = np.full((40, 400, 3), 90, dtype=np.uint8)
     drawn = overlay(image, np.zeros((5, 50), dtype=np.float32), "predicted 0.0, annotated 0")
     assert (drawn[-40:] == 90).all()
+
+
+@pytest.mark.parametrize(("number", "shown", "places"), [(10, 3, [0, 4, 9]), (2, 5, [0, 1]), (0, 4, [])])
+def test_images_are_spread_over_a_set(number, shown, places):
+    assert spread(number, shown) == places

@@ -53,11 +53,6 @@ def plot_sheet(images: Sequence[Labelled], path: Path, *, palette: Palette | Non
     save(figure, path, photographs=True)
 
 
-def spread(number: int, shown: int) -> list[int]:
-    """So many places, evenly spread over a set of this number."""
-    return np.unique(np.linspace(0, number - 1, min(shown, number)).round().astype(int)).tolist() if number else []
-
-
 def _draw(ax: Any, each: Labelled, palette: Palette, colours: Mapping[str, str]) -> None:
     from matplotlib.patches import Rectangle
 

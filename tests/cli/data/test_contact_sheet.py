@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from normreg_plugins.cli.data.contact_sheet import Labelled, plot_sheet, spread
+from normreg_plugins.cli.data.contact_sheet import Labelled, plot_sheet
 
 GREY = np.full((24, 32, 3), 128, dtype=np.uint8)
 
@@ -39,8 +39,3 @@ def test_a_class_has_one_colour_on_the_whole_sheet(tmp_path):
     names = re.findall(r'style="[^"]*fill: (#\w{6})[^"]*"[^>]*>(cat|ant)<', (tmp_path / "sheet.svg").read_text())
     assert len(names) == 3
     assert len(set(names)) == 2
-
-
-@pytest.mark.parametrize(("number", "shown", "places"), [(10, 3, [0, 4, 9]), (2, 5, [0, 1]), (0, 4, [])])
-def test_images_are_spread_over_a_set(number, shown, places):
-    assert spread(number, shown) == places
