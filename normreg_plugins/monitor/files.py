@@ -135,7 +135,7 @@ def logged_scores(run: Path, names: Sequence[str]) -> dict[str, Curve]:
     """
     files = [run] if run.is_file() else sorted(run.glob(f"*/{MM_LOG}"))
     if not files:
-        raise NormRegError(f"{run} is not a work dir of a run: it has no */{MM_LOG}")
+        raise NormRegError(f"{run} is no work dir of a run: it has no */{MM_LOG}")
     lines = (line for file in files for line in _lines(file))
     curves = _curves(lines, lambda line: line["step"], _is_number)
     if missing := [name for name in names if name not in curves]:

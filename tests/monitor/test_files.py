@@ -200,7 +200,7 @@ def test_a_resumed_run_is_one_line_and_the_later_log_wins(tmp_path):
 
 
 def test_what_is_not_there_is_named(tmp_path):
-    with pytest.raises(NormRegError, match="not a work dir of a run"):
+    with pytest.raises(NormRegError, match="no work dir of a run"):
         logged_scores(tmp_path, ["detection/f1"])
     log(tmp_path / "20260101_000000/vis_data", epochs(1, 0.1))
     with pytest.raises(NormRegError, match="has logged no detection/recall"):
