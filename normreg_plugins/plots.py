@@ -1,6 +1,6 @@
 """How plots look: readable for colour-blind readers and in grey, and small as files.
 
-matplotlib is imported by the functions that need it. The extras `analysis` and `evaluation` install it.
+matplotlib is imported by the functions that need it. The extra `evaluation` installs it.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.utils._pytree import tree_flatten
 
 from normreg_plugins import AdaptiveWeightShrink, Handle, Hyperball, SphereDescent, WeightRescaling, attach
-from normreg_plugins.evaluation import plot_quartiles
 from research.monitor_cost import monitor_cost
+from research.spread_plot import plot_quartiles
 
 MODELS = Path(__file__).resolve().parents[1] / "configs" / "_base_" / "models"
 LIMIT, LOOP, PROJECTION = "(a) multiply in place, once", "(b) WRS, a loop over filters", "(c) AdamP's projection"

@@ -14,7 +14,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from normreg_plugins.evaluation import logged_scores
+from normreg_plugins.monitor import logged_scores
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,30 +5,15 @@ from __future__ import annotations
 import io
 import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from normreg_plugins.files import DamagedFileError, read_json
+from normreg_plugins.files import read_json
 
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
-
-
-_VALID = {
-    "image_id": lambda value: isinstance(value, Integral | str),
-    "category_id": lambda value: isinstance(value, Integral),
-    "bbox": _is_box,
-    "score": _is_number,
-}
 _NUMPY = ("numpy.core", "numpy._core")  # before and since NumPy 2
 _DATA_ONLY = {
     ("_codecs", "encode"),  # bytes, as old protocols write them
@@ -42,43 +27,48 @@ _DATA_ONLY = {
 
 
 class PredictionsError(ValueError):
-    """A file that holds no detections, or not only data."""
+    """A file without detections, or with more than data."""
 
 
 def load_predictions(path: Path, category_ids: Sequence[int]) -> list[dict[str, Any]]:
     """Detections in COCO's form. `category_ids` are the categories of mm's labels 0, 1, ..."""
     if path.suffix == ".json":
-        detections = _load_json(path)
+        detections = read_json(path)
+        if not isinstance(detections, list):
+            raise PredictionsError(f"{path} is no list of detections (is it the annotation file?)")
     elif path.suffix in (".pkl", ".pickle"):
         detections = from_mm(load_data_pickle(path), category_ids, path)
-        _refuse_odd(detections, path)
     else:
         raise PredictionsError(f"{path} is neither .json (COCO) nor .pkl (mm's test.py --out)")
     if not detections:
-        raise PredictionsError(f"{path} holds no detections")
+        raise PredictionsError(f"{path} has no detections")
+    for position, detection in enumerate(detections):
+        if fault := _fault_of(detection):
+            raise PredictionsError(f"{path}: entry {position} {fault}")
     return detections
 
 
-def _load_json(path: Path) -> list[dict[str, Any]]:
-    try:
-        detections = read_json(path)
-    except DamagedFileError as error:
-        raise PredictionsError(str(error)) from error
-    if not isinstance(detections, list):
-        raise PredictionsError(f"{path} holds no list of detections (is it the annotation file?)")
-    for position, detection in enumerate(detections):
-        if not isinstance(detection, dict) or (lacking := [k for k in _VALID if k not in detection]):
-            what = f"lacks {', '.join(lacking)}" if isinstance(detection, dict) else "is no object"
-            raise PredictionsError(f"{path}: entry {position} {what}")
-    _refuse_odd(detections, path)
-    return detections
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _refuse_odd(detections: list[dict[str, Any]], path: Path) -> None:
-    for position, detection in enumerate(detections):
-        if faults := [key for key, holds in _VALID.items() if not holds(detection[key])]:
-            shown = ", ".join(f"{key} {str(detection[key])[:60]!r}" for key in faults)
-            raise PredictionsError(f"{path}: entry {position} has {shown}, which is no value for a detection")
+_VALID = {
+    "image_id": lambda value: isinstance(value, Integral | str),
+    "category_id": lambda value: isinstance(value, Integral),
+    "bbox": lambda value: isinstance(value, list) and len(value) == 4 and all(map(_is_number, value)),
+    "score": _is_number,
+}
+
+
+def _fault_of(detection: Any) -> str:
+    if not isinstance(detection, dict):
+        return "is no object"
+    if missing := [key for key in _VALID if key not in detection]:
+        return f"lacks {', '.join(missing)}"
+    if wrong := [key for key, is_valid in _VALID.items() if not is_valid(detection[key])]:
+        shown = ", ".join(f"{key} {str(detection[key])[:60]!r}" for key in wrong)
+        return f"has {shown}, which is no value for a detection"
+    return ""
 
 
 def load_data_pickle(path: Path) -> Any:
@@ -117,27 +107,22 @@ def from_mm(samples: Any, category_ids: Sequence[int], source: object = "mm") ->
     Args:
         source: where they come from, for errors.
     """
-    detections = []
     try:
-        for sample in samples:
-            instances = sample["pred_instances"]
-            columns = (instances[name].tolist() for name in ("bboxes", "scores", "labels"))
-            for (left, top, right, bottom), score, label in zip(*columns, strict=True):
-                if not 0 <= label < len(category_ids):
-                    raise PredictionsError(
-                        f"{source} has label {label}, the annotations have {len(category_ids)} "
-                        "categories: they do not belong together"
-                    )
-                detections.append(
-                    {
-                        "image_id": sample["img_id"],
-                        "category_id": category_ids[label],
-                        "bbox": [left, top, right - left, bottom - top],
-                        "score": score,
-                    }
-                )
+        return [each for sample in samples for each in _detections_of(sample, category_ids, source)]
     except PredictionsError:
         raise
     except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
-        raise PredictionsError(f"{source} holds no detections of mm: {error!r}") from error
-    return detections
+        raise PredictionsError(f"{source} has no detections of mm: {error!r}") from error
+
+
+def _detections_of(sample: Any, category_ids: Sequence[int], source: object) -> Iterator[dict[str, Any]]:
+    instances = sample["pred_instances"]
+    columns = (instances[name].tolist() for name in ("bboxes", "scores", "labels"))
+    for (left, top, right, bottom), score, label in zip(*columns, strict=True):
+        if not 0 <= label < len(category_ids):
+            raise PredictionsError(
+                f"{source} has label {label}, the annotations have {len(category_ids)} categories: "
+                "they do not belong together"
+            )
+        box = [left, top, right - left, bottom - top]
+        yield {"image_id": sample["img_id"], "category_id": category_ids[label], "bbox": box, "score": score}

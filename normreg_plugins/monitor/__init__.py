@@ -1,17 +1,14 @@
-"""What training does to weights: filter norms, effective rates, rotation, shapes, and their plots.
+"""What training does to weights: filter norms, effective rates, rotation, drift of running statistics, and plots.
 
-A plot needs matplotlib, which is imported when it is drawn. The modules `weight_shapes` and `rate_study` need numpy and
-scipy when they are imported: import from them by name.
+A plot needs matplotlib, which is imported when it is drawn.
 """
 
+from normreg_plugins.monitor.files import JsonLinesSink, Run, log_of, logged_scores, logs_of, read_run
+from normreg_plugins.monitor.measure import norm_summary
 from normreg_plugins.monitor.monitor import Monitor
-from normreg_plugins.monitor.norm_plot import plot_layers, plot_runs
-from normreg_plugins.monitor.norms import norm_summary
+from normreg_plugins.monitor.plots import plot_layers, plot_runs, plot_verdicts
 from normreg_plugins.monitor.rate_at_start import RateAtStart, rate_at_start
 from normreg_plugins.monitor.report import Report, Row
-from normreg_plugins.monitor.run_files import JsonLinesSink, Run, read_run
-from normreg_plugins.monitor.run_logs import log_of, logs_of
-from normreg_plugins.monitor.verdict_plot import plot_verdicts
 
 __all__ = [
     "JsonLinesSink",
@@ -21,6 +18,7 @@ __all__ = [
     "Row",
     "Run",
     "log_of",
+    "logged_scores",
     "logs_of",
     "norm_summary",
     "plot_layers",

@@ -1,13 +1,21 @@
-"""What one update did to the filters of one layer, as a few sums that stay on the device."""
+"""What one update did to the filters of one layer, and how far running statistics moved, as sums on the device."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from normreg_plugins.core.model import Filters, at_least_float32, is_zero
+from normreg_plugins.core.model import (
+    Filters,
+    at_least_float32,
+    filters_of,
+    is_zero,
+    keeps_channel_statistics,
+    norm_eps,
+)
 
 
 class Sums(NamedTuple):
@@ -26,7 +34,7 @@ class Sums(NamedTuple):
     eta_over_norm: float
     eta_over_squared_norm: float
     gradient_norm: float
-    """Of the whole layer, as are the next two."""
+    """Of the layer as one vector, as are the next two."""
     applied_norm: float
     """Of what the optimizer multiplied by its rate."""
     norm_before: float
@@ -44,7 +52,7 @@ class Change(NamedTuple):
     after: Tensor
     gradient_norm: Tensor | None
     applied_norm: Tensor | None
-    """See `applied.applied_norm`."""
+    """See `optimizer_direction.applied_norm`."""
     rate: float | Tensor
 
 
@@ -53,10 +61,10 @@ def sums_of(filters: Filters, change: Change) -> Tensor:
     """The entries of `Sums` for one layer, on the layer's device."""
     before, after = rows(filters, change.before), rows(filters, change.after)
     norms_before, norms = (torch.linalg.vector_norm(each, dim=1) for each in (before, after))
-    has_direction = _sound(norms)
-    inverse = torch.where(has_direction, 1 / norms, torch.zeros_like(norms))
+    sound = _sound(norms)
+    inverse = torch.where(sound, 1 / norms, torch.zeros_like(norms))
     angles = angles_between_(before, after, norms_before, norms)
-    turned = has_direction & _sound(norms_before)
+    turned = sound & _sound(norms_before)
     missing = norms.new_tensor(float("nan"))
     return torch.stack(
         [
@@ -66,7 +74,7 @@ def sums_of(filters: Filters, change: Change) -> Tensor:
             norms.max(),
             is_zero(norms).sum(),
             (~norms.isfinite()).sum(),
-            has_direction.sum(),
+            sound.sum(),
             inverse.sum() * change.rate,
             inverse.square().sum() * change.rate,
             missing if change.gradient_norm is None else change.gradient_norm,
@@ -81,8 +89,9 @@ def sums_of(filters: Filters, change: Change) -> Tensor:
 def rows(filters: Filters, weight: Tensor) -> Tensor:
     """One filter a row, in float32 at least; the weight's own memory where its layout allows."""
     view = filters.view(weight)
-    kept = [axis for axis in range(view.ndim) if axis not in filters.dims]
-    return view.permute(*kept, *filters.dims).flatten(0, len(kept) - 1).flatten(1).to(at_least_float32(weight.dtype))
+    channels = [axis for axis in range(view.ndim) if axis not in filters.dims]
+    matrix = view.permute(*channels, *filters.dims).flatten(0, len(channels) - 1).flatten(1)
+    return matrix.to(at_least_float32(weight.dtype))
 
 
 def angles_between_(before: Tensor, after: Tensor, norms_before: Tensor, norms: Tensor) -> Tensor:
@@ -105,3 +114,62 @@ def angles_between_(before: Tensor, after: Tensor, norms_before: Tensor, norms: 
 
 def _sound(norms: Tensor) -> Tensor:
     return ~is_zero(norms) & norms.isfinite()
+
+
+@torch.no_grad()
+def norm_summary(model: nn.Module, names: Iterable[str]) -> dict[str, float]:
+    """Least, mean and greatest filter norm over the named weights, the extreme layer means, and zero filters.
+
+    `Report.scalars()` of a monitor has these under the same names.
+    """
+    modules = dict(model.named_modules())
+    owners = [modules[name.rpartition(".")[0]] for name in names]
+    norms = [filters_of(owner).norms(owner.weight).flatten().float() for owner in owners]
+    means = torch.stack([each.mean() for each in norms])
+    every = torch.cat(norms)
+    values = torch.stack([every.min(), every.mean(), every.max(), means.min(), means.max(), (every == 0).sum().float()])
+    keys = ("min", "mean", "max", "smallest_layer", "largest_layer", "zero_filters")
+    return dict(zip(keys, values.tolist()))
+
+
+class Drift(NamedTuple):
+    """How far the running statistics of one norm layer moved since the last report, as a mean over its channels.
+
+    A method that rescales filters moves these statistics too, so its action is part of the drift.
+    """
+
+    mean: float
+    """|mean - mean before| / sqrt(variance before + eps)."""
+    variance: float
+    """|ln((variance + eps) / (variance before + eps))|."""
+
+
+class RunningStatistics:
+    """Compares the running statistics of a model with those saved at the last report."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._layers = {
+            name: module
+            for name, module in model.named_modules()
+            if keeps_channel_statistics(module) and getattr(module, "running_mean", None) is not None
+        }
+        self._before: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._layers)
+
+    @torch.no_grad()
+    def drift(self) -> list[Tensor]:
+        """The entries of `Drift` for each norm layer, on its device; an empty list before the first `save`."""
+        found = []
+        for (mean, variance), layer in zip(self._before, self._layers.values()):
+            eps = norm_eps(layer)
+            shift = (layer.running_mean - mean).abs() / (variance + eps).sqrt()
+            growth = ((layer.running_var + eps) / (variance + eps)).log().abs()
+            found.append(torch.stack([shift.mean(), growth.mean()]))
+        return found
+
+    @torch.no_grad()
+    def save(self) -> None:
+        self._before = [(layer.running_mean.clone(), layer.running_var.clone()) for layer in self._layers.values()]

@@ -2,68 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-from torch.optim import SGD, Adadelta, Adagrad, Optimizer, RMSprop
+from statistics import median
 
 from normreg_plugins.core import Handle
-from research.filters.effective_rates import RateSwitch, switch_of_rate
+from normreg_plugins.monitor.optimizer_direction import rate_law
 
 
 @dataclass(frozen=True)
 class RateAtStart:
-    """The change of the effective rate of the weights that a method acts on."""
+    """How the effective rate eta / ||w||^p changes when all filters are given one norm."""
 
-    switch: RateSwitch
+    filter_norm: float
+    """The median over filters that are not zero."""
+    radius: float
+    """The norm that the method gives them."""
+    factor: float
+    """On the effective rate of a filter of the median norm."""
+    least_factor: float
+    """On that of the shortest filter, which slows down most."""
+    greatest_factor: float
     rate: float
-    """The learning rate that the optimizer has."""
+    """The learning rate of the optimizer: the highest of its groups, before any warm-up."""
 
     @property
     def rate_that_keeps(self) -> float:
         """With this learning rate, a filter of the median norm has the effective rate that it had before."""
-        return self.rate / self.switch.factor
+        return self.rate / self.factor
 
     def __str__(self) -> str:
-        switch = self.switch
         return (
-            f"the filters are {switch.filter_norm:.2g} long (median). The norm {switch.radius:.3g} that they will get "
-            f"multiplies the effective rate by {switch.factor:.2g} ({switch.least_factor:.2g} to "
-            f"{switch.greatest_factor:.2g}, filter by filter); lr={self.rate_that_keeps:.2g} in place of "
-            f"{self.rate:.2g} would keep it"
+            f"Median filter norm {self.filter_norm:.2g} -> {self.radius:.3g}: effective learning rate "
+            f"x{self.factor:.2g} (x{self.least_factor:.2g} to x{self.greatest_factor:.2g} per filter). "
+            f"Use lr={self.rate_that_keeps:.2g} instead of {self.rate:.2g} to keep it."
         )
 
 
 def rate_at_start(handle: Handle) -> RateAtStart | None:
-    """What the method of `handle` does to the effective rate of a new run; None where that is no single number.
+    """What the method of `handle` does to the effective rate of a new run; None if there is nothing to say.
 
-    A method that gives filters no common norm has none, and so have optimizers that are neither SGD nor adaptive.
+    That is so if the factor is 1 to two digits, after updates were made, and if there is no such number: the method
+    gives filters no common norm, or the optimizer is neither SGD nor adaptive.
     """
-    radius, power = handle.method.filter_norm, norm_power(handle.optimizer)
-    norms = [norm for each in handle.norms_at_start.values() for norm in _usable(each)]
-    if radius is None or power is None or not norms:
+    radius, law = handle.method.filter_norm, rate_law(handle.optimizer)
+    norms = [norm for each in handle.norms_at_start.values() for norm in each.tolist() if 0 < norm < math.inf]
+    if radius is None or law is None or not norms or handle.updates:
         return None
-    return RateAtStart(switch_of_rate(norms, radius, power), _rate(handle.optimizer))
-
-
-def norm_power(optimizer: Optimizer) -> int | None:
-    """p in the effective rate eta / ||w||^p: 2 for SGD, 1 for optimizers that divide by the size of gradients."""
-    defaults = optimizer.defaults
-    if "betas" in defaults or isinstance(optimizer, RMSprop | Adagrad | Adadelta):
-        return 1
-    return 2 if isinstance(optimizer, SGD) or _looks_like_sgd(defaults) else None
-
-
-def _looks_like_sgd(defaults: Mapping[str, object]) -> bool:
-    return {"momentum", "dampening", "nesterov"} <= defaults.keys()
-
-
-def _usable(norms: Tensor) -> list[float]:
-    return list(norms[(norms > 0) & torch.isfinite(norms)].tolist())
-
-
-def _rate(optimizer: Optimizer) -> float:
-    """The highest of its groups, before any warm-up."""
-    return max(float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups)
+    power = 2 if law == "eta_over_squared_norm" else 1
+    least, factor, greatest = ((norm / radius) ** power for norm in (min(norms), median(norms), max(norms)))
+    if f"{factor:.2g}" == "1":
+        return None
+    rate = max(float(group.get("initial_lr", group["lr"])) for group in handle.optimizer.param_groups)
+    return RateAtStart(median(norms), radius, factor, least, greatest, rate)

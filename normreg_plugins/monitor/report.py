@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from normreg_plugins.monitor.applied import RateLaw
-from normreg_plugins.monitor.drift import Drift
-from normreg_plugins.monitor.measure import Sums
+from normreg_plugins.monitor.measure import Drift, Sums
+from normreg_plugins.monitor.optimizer_direction import RateLaw
 
 PREFIX = "norms/"
-Scalars = dict[str, float]
+OTHERS = ("gradient_norm", "effective_gradient_norm", "eta_over_norm", "eta_over_squared_norm", "rotation_degrees")
+"""The fields of `Row` that `Report.scalars` names as they are."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,11 @@ class Row:
     greatest_filter_norm: float
     zero_filters: int
     broken_filters: int
-    """Filters that hold NaN or Inf."""
+    """Filters with NaN or Inf."""
     gradient_norm: float
     """Of the layer's gradient as the optimizer took it."""
     effective_gradient_norm: float
     """||g|| / ||w|| of the layer, with w from before the update (WRS paper, Fig. 2a); see `applied_norm` for g."""
-    smoothed_effective_gradient_norm: float | None
-    """The same, averaged over reports with weight 0.6 on the past. The paper shows that under SGD with momentum; None
-    under other optimizers."""
     eta_over_norm: float
     """Mean over filters of eta / ||w||: the effective rate of an adaptive optimizer."""
     eta_over_squared_norm: float
@@ -64,7 +61,7 @@ class Report:
         """The one that `rate_law` names."""
         return math.nan if self.rate_law is None else float(getattr(self.overall, self.rate_law))
 
-    def scalars(self, prefix: str = PREFIX, layers: bool = False) -> Scalars:
+    def scalars(self, prefix: str = PREFIX, layers: bool = False) -> dict[str, float]:
         """Named numbers for a logger. The names are the same in every report of a run.
 
         Args:
@@ -80,28 +77,18 @@ class Report:
             "largest_layer": _first(max, means),
             "zero_filters": float(self.overall.zero_filters),
             "broken_filters": float(self.overall.broken_filters),
-            **_numbers(self.overall, OTHERS),
+            **{key: float(getattr(self.overall, key)) for key in OTHERS},
             "mean_drift": _mean([drift.mean for drift in drifts]),
             "variance_drift": _mean([drift.variance for drift in drifts]),
         }
         found = {f"{prefix}{key}": value for key, value in overall.items()}
         if layers:
             for name, row in self.layers.items():
-                found |= {f"{prefix}{name}/{key}": value for key, value in _numbers(row, asdict(row)).items()}
+                found |= {f"{prefix}{name}/{key}": float(value) for key, value in asdict(row).items()}
         return found
 
 
-OTHERS = (
-    "gradient_norm",
-    "effective_gradient_norm",
-    "smoothed_effective_gradient_norm",
-    "eta_over_norm",
-    "eta_over_squared_norm",
-    "rotation_degrees",
-)
-
-
-def row_of(sums: Sums, smoothed: float | None = None) -> Row:
+def row_of(sums: Sums) -> Row:
     return Row(
         filters=int(sums.filters),
         filter_norm=sums.norm / sums.filters,
@@ -110,16 +97,11 @@ def row_of(sums: Sums, smoothed: float | None = None) -> Row:
         zero_filters=int(sums.zero),
         broken_filters=int(sums.broken),
         gradient_norm=sums.gradient_norm,
-        effective_gradient_norm=effective_gradient_norm(sums),
-        smoothed_effective_gradient_norm=smoothed,
+        effective_gradient_norm=_ratio(sums.applied_norm, sums.norm_before),
         eta_over_norm=_ratio(sums.eta_over_norm, sums.sound),
         eta_over_squared_norm=_ratio(sums.eta_over_squared_norm, sums.sound),
         rotation_degrees=_ratio(sums.angle, sums.turned),
     )
-
-
-def effective_gradient_norm(sums: Sums) -> float:
-    return _ratio(sums.applied_norm, sums.norm_before)
 
 
 def total(layers: Iterable[Sums]) -> Sums:
@@ -145,7 +127,3 @@ def _ratio(above: float, below: float) -> float:
 
 def _mean(values: list[float]) -> float:
     return _ratio(math.fsum(values), len(values))
-
-
-def _numbers(row: Row, keys: Iterable[str]) -> Scalars:
-    return {key: float(getattr(row, key)) for key in keys if getattr(row, key) is not None}

@@ -39,12 +39,11 @@ from normreg_plugins.evaluation import (
     load_counts,
     load_map,
     load_predictions,
-    logged_scores,
     read_mask,
 )
 from normreg_plugins.files import read_numbers
 from normreg_plugins.hosts.methods import METHODS, build_method, options_of
-from normreg_plugins.monitor import read_run
+from normreg_plugins.monitor import logged_scores, read_run
 from research.campaigns.damage import ODD, attacks, claimed_sizes, damaged
 
 Reader = Callable[[Path], Any]

@@ -150,7 +150,7 @@ def test_a_model_of_some_classes_is_scored_on_those(run, annotations, tmp_path):
     [
         (lambda p: coco_json(p, image_id=77), (), "1 values of image_id that the annotations"),
         (lambda p: coco_json(p, category_id=77), (), "1 values of category_id"),
-        (lambda p: p.write_text("[]"), (), "holds no detections"),
+        (lambda p: p.write_text("[]"), (), "has no detections"),
         (Path.exists, (), "No such file"),
         (coco_json, ("--classes", "bird"), "the annotations have no bird"),
         (coco_json, ("--confidence", 2), "must lie between 0 and 1"),

@@ -64,7 +64,7 @@ def test_verdicts_proof_lengths_and_zero_filters(inspect, small, tmp_path):
     assert f"proven by numbers: {found[1]} of {found[1]} verdicts agree" in printed
     assert "WeightRescaling(interval=7" in printed
     assert f"would act on {found[2]} weights" in printed
-    assert re.search(r"multiplies the effective rate by [\d.]+ .*; lr=[\d.]+ in place of 0.01 would keep it", printed)
+    assert re.search(r"effective learning rate x[\d.]+ .* Use lr=[\d.]+ instead of 0.01 to keep it", printed)
     (row,) = (line for line in printed.splitlines() if "neck.detect1.conv1.conv.weight" in line)
     cells = [cell.strip() for cell in row.strip("│ ").split("│")]
     assert cells[1] == "invariant ="

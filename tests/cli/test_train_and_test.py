@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from normreg_plugins.evaluation import logged_scores
+from normreg_plugins.monitor import logged_scores
 
 pytestmark = pytest.mark.mm
 ROOT = Path(__file__).resolve().parents[2]

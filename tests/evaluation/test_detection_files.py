@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from normreg_plugins.evaluation import (
-    PredictionsError,
-    load_data_pickle,
-    load_predictions,
-)
+from normreg_plugins.evaluation import PredictionsError, load_predictions
+from normreg_plugins.evaluation.detection_files import load_data_pickle
 
 DETECTION = {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}
 
@@ -135,7 +132,7 @@ def test_odd_values_of_mm_are_named(tmp_path, change, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[]", "holds no detections"),
+        ("[]", "has no detections"),
         ("[" * 100_000, "no valid JSON"),
         ('[{"image_id": 1, "category_id": 5, "bbox": [0, 0, 1], "score": 0.5}]', r"bbox '\[0, 0, 1\]'"),
         ('[{"image_id": {}, "category_id": 5, "bbox": [0, 0, 1, 1], "score": "high"}]', "image_id '{}', score 'high'"),
@@ -148,7 +145,7 @@ def test_odd_values_of_mm_are_named(tmp_path, change, words):
 def test_other_json_is_named(tmp_path, text, words):
     path = tmp_path / "p.json"
     path.write_text(text)
-    with pytest.raises(PredictionsError, match=words):
+    with pytest.raises(ValueError, match=words):
         load_predictions(path, [1])
 
 

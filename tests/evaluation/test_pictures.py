@@ -1,29 +1,29 @@
 """Pictures of scores: what is in them, and what is chosen to be drawn."""
 
 import math
-import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from normreg_plugins.evaluation import (
     CountedImage,
     DetectedImage,
-    Labelled,
+    Row,
     best,
+    overlay,
     plot_bars,
     plot_confusion,
     plot_counted_images,
     plot_counts,
     plot_detected_images,
-    plot_dots,
-    plot_quartiles,
-    plot_sheet,
+    plot_rows,
+    plot_training,
     spread,
     worst,
 )
-from normreg_plugins.evaluation.confusion_plot import in_percent
+from normreg_plugins.evaluation.charts import in_percent
 
 GREY = np.full((24, 32, 3), 128, dtype=np.uint8)
 
@@ -97,51 +97,56 @@ def test_detections_on_their_image(tmp_path):
     )
 
 
-def test_a_sheet_of_boxes_points_and_masks(tmp_path):
-    mask = np.zeros((24, 32), dtype=np.uint8)
-    mask[4:12] = 1
-    images = [
-        Labelled("boxes", GREY, boxes=[([2, 2, 10, 10], "cat")]),
-        Labelled("points", GREY, points=np.array([[3.0, 4.0]])),
-        Labelled("mask", GREY, mask=mask),
+def test_predicted_masks_beside_the_truth(tmp_path):
+    truth = np.array([[0, 1], [1, 255]], dtype=np.uint8).repeat(12, 0).repeat(16, 1)
+    row = Row("street", GREY, truth, {"wd": np.zeros_like(truth), "wrs": truth})
+    plot_rows([row, row], ["road", "tree", "car"], [(128, 64, 128), (0, 128, 0), (0, 0, 142)], tmp_path / "masks.svg")
+    text = words_of(tmp_path / "masks.svg")
+    assert all(word in text for word in ("street", "truth", "wd", "wrs", "road", "tree", "ignored"))
+    assert "car" not in text  # occurs nowhere
+
+
+def test_scores_over_training_are_drawn_on_one_axis(tmp_path, monkeypatch):
+    drawn = []
+    savefig = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *args, **kw: (drawn.append(f), savefig(f, *args, **kw)))
+    runs = {"wd": {"detection/f1": ([1, 2], [0.1, 0.2])}, "wrs": {"detection/f1": ([1, 2, 3], [0.3, 0.4, 0.5])}}
+    plot_training(runs, {"detection/f1": "F1"}, tmp_path / "p.png")
+    (axes,) = drawn[0].axes
+    assert axes.get_title() == "F1"
+    assert [(line.get_label(), line.get_ydata().tolist()) for line in axes.lines] == [
+        ("wd", [0.1, 0.2]),
+        ("wrs", [0.3, 0.4, 0.5]),
     ]
-    plot_sheet(images, tmp_path / "sheet.svg")
-    text = words_of(tmp_path / "sheet.svg")
-    assert all(word in text for word in ("boxes", "points", "mask", "cat"))
-    plot_sheet(images[2:], tmp_path / "mask.png")
-    with Image.open(tmp_path / "mask.png") as picture:
-        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
-    reddish = (pixels[:, 0] > 110) & (pixels[:, 1] < 90)  # half of VOC's first colour over grey
-    assert reddish.any()
-    assert (pixels == 128).all(1).any()  # the background stays as it is
-    with pytest.raises(ValueError, match="no image"):
-        plot_sheet([], tmp_path / "none.png")
 
 
-def test_a_class_has_one_colour_on_the_whole_sheet(tmp_path):
-    box = (2, 2, 9, 9)
-    images = [Labelled("one", GREY, boxes=[(box, "cat")]), Labelled("two", GREY, boxes=[(box, "ant"), (box, "cat")])]
-    plot_sheet(images, tmp_path / "sheet.svg")
-    names = re.findall(r'style="[^"]*fill: (#\w{6})[^"]*"[^>]*>(cat|ant)<', words_of(tmp_path / "sheet.svg"))
-    assert len(names) == 3
-    assert len(set(names)) == 2
+@pytest.mark.parametrize("size", [(97, 411), (60, 90), (700, 513)])
+def test_the_density_is_drawn_where_it_is_and_the_rest_stays(size):
+    height, width = size
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    density = np.zeros((-(-height // 8), -(-width // 8)), dtype=np.float32)
+    density[5, 9] = 2.0  # the cell whose centre is (76, 44)
+    drawn = overlay(image, density, "predicted 2.0")
+    assert drawn.dtype == np.uint8
+    assert drawn.shape[1] == max(width, 320)
+    body = drawn[-height:, :width].astype(int)
+    rows, columns = np.nonzero(np.abs(body - image).sum(2) > 60)
+    assert abs(rows.mean() - 44) < 3
+    assert abs(columns.mean() - 76) < 3
+    far = np.ones((height, width), dtype=bool)
+    far[20:70, 50:100] = False
+    assert np.abs(body - image)[far].max() <= 1
+    title = drawn[: drawn.shape[0] - height]
+    assert (title < 100).any()
+    assert (title[:, -4:] == 255).all()  # the title fits
+
+
+def test_a_map_without_density_leaves_the_image_as_it_is():
+    image = np.full((40, 400, 3), 90, dtype=np.uint8)
+    drawn = overlay(image, np.zeros((5, 50), dtype=np.float32), "predicted 0.0, annotated 0")
+    assert (drawn[-40:] == 90).all()
 
 
 @pytest.mark.parametrize(("number", "shown", "places"), [(10, 3, [0, 4, 9]), (2, 5, [0, 1]), (0, 4, [])])
 def test_images_are_spread_over_a_set(number, shown, places):
     assert spread(number, shown) == places
-
-
-def test_dots_and_quartiles(tmp_path):
-    plot_dots({"mAP": {"wd": [0.1, 0.3], "wrs": [0.4]}, "F1": {"wd": [0.1, 0.3], "wrs": [0.4]}}, tmp_path / "dots.svg")
-    text = words_of(tmp_path / "dots.svg")
-    assert all(word in text for word in ("mAP: each seed", "F1: each seed", "wd", "wrs"))
-    plot_quartiles({"a": [1.0, 1.0], "b": [30.0, 40.0, 50.0]}, tmp_path / "time.svg", label="ms", reference=1.0)
-    text = words_of(tmp_path / "time.svg")
-    assert all(word in text for word in (">40<", "ms; median and quartiles"))
-
-
-@pytest.mark.parametrize("draw", [lambda path: plot_dots({"mAP": {"wd": [0.1]}}, path)])
-def test_other_formats_are_refused(tmp_path, draw):
-    with pytest.raises(ValueError, match=r"\.png or \.svg"):
-        draw(tmp_path / "dots.jpg")

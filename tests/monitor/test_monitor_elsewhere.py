@@ -27,8 +27,8 @@ def test_a_process_reports_its_own_filters(tmp_path) -> None:
     attach(optimizer, net, WeightRescaling(interval=3, radius=2.0))
     monitor = Monitor(optimizer, net, every=3)
     train(net, optimizer, 3)
-    whole = monitor.last
-    for name, row in whole.layers.items():
+    unsharded = monitor.last
+    for name, row in unsharded.layers.items():
         filters, turns = ([rank[f"norms/{name}/{key}"] for rank in ranks] for key in ("filters", "rotation_degrees"))
         assert sum(filters) == row.filters
         mean = sum(n * turn for n, turn in zip(filters, turns)) / sum(filters)

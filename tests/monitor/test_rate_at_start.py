@@ -42,7 +42,7 @@ def test_the_rate_it_names_keeps_the_angles(optimizer: str) -> None:
     made = make(net.parameters(), lr=1e-3)
     found = rate_at_start(attach(made, net, method))
     assert found is not None
-    assert found.switch.factor == pytest.approx(LONG**power)
+    assert found.factor == pytest.approx(LONG**power)
     assert found.rate_that_keeps == pytest.approx(1e-3 / LONG**power)
     plain = first_angle(make, 1e-3)
     assert torch.allclose(first_angle(make, found.rate_that_keeps, method), plain, rtol=0.02)
@@ -53,8 +53,8 @@ def test_its_sentence() -> None:
     net = long_net()
     handle = attach(optim.SGD(net.parameters(), lr=0.01), net, WeightRescaling())
     assert str(rate_at_start(handle)) == (
-        "the filters are 1.7 long (median). The norm 1 that they will get multiplies the effective rate by 2.9 (2.9 to "
-        "2.9, filter by filter); lr=0.0035 in place of 0.01 would keep it"
+        "Median filter norm 1.7 -> 1: effective learning rate x2.9 (x2.9 to x2.9 per filter). "
+        "Use lr=0.0035 instead of 0.01 to keep it."
     )
 
 
@@ -72,19 +72,20 @@ def test_weights_loaded_after_attaching_are_measured_although_the_method_acted()
     net = tiny_net()
     handle = attach(optim.SGD(net.parameters(), lr=0.01), net, SphereDescent())
     at_attach = rate_at_start(handle)
+    assert at_attach is not None
     loss_on(net, 0)
     assert rate_at_start(handle) == at_attach  # its own projection is not taken for a start
 
     net = tiny_net()
     handle = attach(optim.SGD(net.parameters(), lr=0.01), net, SphereDescent())
-    told = []
-    handle.on_first_forward(lambda handle: told.append(rate_at_start(handle)))
+    found_at_forward = []
+    handle.on_first_forward(lambda handle: found_at_forward.append(rate_at_start(handle)))
     net.load_state_dict(long_net().state_dict())
-    assert told == []
+    assert found_at_forward == []
     loss_on(net, 0)
     loss_on(net, 1)
-    (found,) = told
-    assert found.switch.factor == pytest.approx(LONG**2 / 2)
+    (found,) = found_at_forward
+    assert found.factor == pytest.approx(LONG**2 / 2)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,21 @@ def test_methods_that_give_no_common_norm_say_nothing(method) -> None:
 def test_an_optimizer_of_unknown_kind_says_nothing() -> None:
     net = tiny_net()
     assert rate_at_start(attach(optim.Rprop(net.parameters(), lr=0.01), net, WeightRescaling())) is None
+
+
+def test_nothing_is_said_where_the_rate_stays_or_the_run_goes_on() -> None:
+    net = long_net()
+    optimizer = optim.SGD(net.parameters(), lr=0.01)
+    assert rate_at_start(attach(optimizer, net, WeightRescaling(radius=LONG * 1.001))) is None  # x1 as printed
+    net = long_net()
+    optimizer = optim.SGD(net.parameters(), lr=0.01)
+    handle = attach(optimizer, net, WeightRescaling())
+    assert rate_at_start(handle) is not None
+    loss_on(net, 0).backward()
+    optimizer.step()
+    saved = optimizer.state_dict()
+    net = long_net()
+    optimizer = optim.SGD(net.parameters(), lr=0.01)
+    handle = attach(optimizer, net, WeightRescaling())
+    optimizer.load_state_dict(saved)
+    assert rate_at_start(handle) is None

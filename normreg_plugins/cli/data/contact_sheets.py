@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from normreg_plugins.cli.data.contact_sheet import Labelled, plot_sheet
 from normreg_plugins.crowd.data import Record, read_rgb
-from normreg_plugins.evaluation import Labelled, plot_sheet, read_mask, spread
+from normreg_plugins.evaluation import read_mask, spread
 from normreg_plugins.files import read_numbers
 
 SHOWN = 12

@@ -70,6 +70,11 @@ class MonitorTrainer(BaseTrainer):
             self.monitor = start_monitor(optimizer, unwrap_model(model), every, sink=self._sink)
         return optimizer
 
+    def resume_training(self, ckpt: Metrics | None) -> None:
+        super().resume_training(ckpt)
+        if self.monitor is not None and self.ema:
+            self.monitor.suppose(self.ema.updates)  # one for each update of the optimizer
+
     def save_metrics(self, metrics: Metrics) -> None:
         if self.monitor is None:
             super().save_metrics(metrics)

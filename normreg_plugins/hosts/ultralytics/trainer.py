@@ -156,6 +156,10 @@ def log_method(handle: Handle, optimizer: Optimizer, model: nn.Module) -> None:
     counts = decayed_counts(optimizer, model, (model.get_parameter(name) for name in handle.targets))
     decayed = ", ".join(f"{kind} {count}" for kind, count in counts.items())
     LOGGER.info(f"{PREFIX} parameters with weight decay: {decayed} (decay_on={method.decay_on!r})")
+    handle.on_first_forward(_log_rate)  # the weights are loaded by then
+
+
+def _log_rate(handle: Handle) -> None:
     if change := rate_at_start(handle):
         LOGGER.info(f"{PREFIX} {change}")
 

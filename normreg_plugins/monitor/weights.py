@@ -1,4 +1,4 @@
-"""The weights a monitor watches."""
+"""The weights that a monitor measures."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from normreg_plugins.core.training import handle_of
 
 
 @dataclass(frozen=True)
-class Watched:
-    """One weight, and of a sharded one this process's filters."""
+class MonitoredWeight:
+    """One weight; of a sharded one, the filters of this process."""
 
     name: str
     module: nn.Module
@@ -37,40 +37,39 @@ class Watched:
         return None if gradient is None else local(gradient.detach())
 
     def state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """What the optimizer keeps of it."""
-        state = optimizer.state.get(self.parameter, {})
-        return {key: local(value) for key, value in state.items()}
+        """The optimizer's state of this weight."""
+        return {key: local(value) for key, value in optimizer.state.get(self.parameter, {}).items()}
 
 
-def watch(optimizer: Optimizer, model: nn.Module, names: Iterable[str] | None) -> list[Watched]:
-    """The named weights, or without names those whose norm is worth watching: see `Monitor`."""
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    modules = dict(model.named_modules())
+def monitored_weights(optimizer: Optimizer, model: nn.Module, names: Iterable[str] | None) -> list[MonitoredWeight]:
+    """The named weights. Default: the scale-invariant weights of this optimizer and the targets of its method."""
+    optimized = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if names is None:
-        names = [name for name in _worth_watching(optimizer, model) if id(model.get_parameter(name)) in held]
+        names = [name for name in _default_names(optimizer, model) if id(model.get_parameter(name)) in optimized]
         if not names:
             raise SelectionError(
                 "no weight of this optimizer is scale invariant by the structure of the model: name weights with names="
             )
+    modules = dict(model.named_modules())
     found = []
     for name in names:
         module = modules.get(name.rpartition(".")[0])
         if module is None or module._parameters.get(name.rpartition(".")[2]) is None or not name.endswith("weight"):
-            raise SelectionError(f"{name!r} is no weight of a conv or linear layer of this model")
-        if id(layer_weight(module)) not in held:
+            raise SelectionError(f"{name!r} is not a weight of a conv or linear layer of this model")
+        if id(layer_weight(module)) not in optimized:
             raise SelectionError(f"{name!r} is in no parameter group of this {type(optimizer).__name__}")
-        found.append(Watched(name, module, filters_of(module)))
-    return [each for each in found if _has_whole_filters(each)]
+        found.append(MonitoredWeight(name, module, filters_of(module)))
+    return [each for each in found if _has_full_filters(each)]
 
 
-def _worth_watching(optimizer: Optimizer, model: nn.Module) -> list[str]:
+def _default_names(optimizer: Optimizer, model: nn.Module) -> list[str]:
     handle = handle_of(optimizer)
     verdicts = find_scale_invariant(model) if handle is None else handle.verdicts
     targets = () if handle is None else handle.targets
     return list(dict.fromkeys([*(v.name for v in verdicts.of("invariant", "compensated")), *targets]))
 
 
-def _has_whole_filters(each: Watched) -> bool:
-    """Not so where this process's shard is empty, or cuts the filters of a transposed convolution."""
+def _has_full_filters(each: MonitoredWeight) -> bool:
+    """False if this process's shard is empty, or cuts the filters of a transposed convolution."""
     sharded = hasattr(each.parameter, "to_local")
     return each.weight.numel() > 0 and not (sharded and getattr(each.module, "transposed", False))

@@ -1,4 +1,4 @@
-"""The file a monitor writes for one run, and reading it back, or a host's own log, for the plots."""
+"""The log of a run: the file that a monitor writes, and reading it or a host's own log back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,18 @@ from normreg_plugins.files import DamagedFileError, read_lines, write_text
 from normreg_plugins.monitor.report import PREFIX, Report
 
 Line = dict[str, Any]
+Curve = tuple[list[float], list[float]]
+"""Steps and values."""
+
+MM_LOG = "vis_data/scalars.json"
+PATTERNS = ("norms.jsonl", "norms_*.jsonl", f"*/{MM_LOG}", MM_LOG, "results.csv")
+"""Logs of a monitor, mmengine and ultralytics in the folder of a run, the most informative first."""
 
 
 class JsonLinesSink:
     """Appends each report to a file, one JSON object a line, in the form of mmengine's scalars.json.
 
-    A line holds `Report.scalars()` and `step`, the number of the update. `layers` holds lists with one entry per layer.
+    A line has `Report.scalars()` and `step`, the number of the update. `layers` has lists with one entry per layer.
     Numbers that do not exist are null. The first report of a run removes lines of updates after `Report.since`: all
     lines at the start of a run, and on resume those of updates that will happen again.
     """
@@ -34,7 +40,7 @@ class JsonLinesSink:
 
     def __call__(self, report: Report) -> None:
         if report.since != self._since or report.update <= self._last:
-            self._keep_up_to(report.since)
+            self._drop_after(report.since)
             self._since = report.since
         self._append([*self._waiting, _line_of(report)])
         self._waiting.clear()
@@ -57,47 +63,10 @@ class JsonLinesSink:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(text)
 
-    def _keep_up_to(self, update: int) -> None:
+    def _drop_after(self, update: int) -> None:
         if self.path.exists():
-            kept = [line for line in _lines(self.path) if line["step"] <= update]
-            write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in kept))
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one run logged."""
-
-    name: str
-    curves: dict[str, tuple[list[float], list[float]]]
-    """By the name of a scalar: updates and values."""
-    rate_law: str | None
-    """See `Report.rate_law`."""
-    layer_steps: list[int]
-    layer_names: list[str]
-    layers: dict[str, list[list[float]]]
-    """By the field of `Row`: for each report one value per layer."""
-
-
-def read_run(path: Path, name: str | None = None) -> Run:
-    """A run from the file of a JsonLinesSink, mmengine's scalars.json, or ultralytics' results.csv."""
-    path = Path(path)
-    if not path.is_file():
-        raise NormRegError(f"{path}: no such file; expected JSON lines of a monitor or of mmengine, or results.csv")
-    lines = list(_csv_lines(path) if path.suffix == ".csv" else _lines(path))
-    if not lines:
-        raise NormRegError(f"{path}: holds no line with a step")
-    with_layers = [line for line in lines if line.get("layers")]
-    names = with_layers[-1]["layers"]["name"] if with_layers else []
-    with_layers = [line for line in with_layers if line["layers"]["name"] == names]
-    fields = [key for key in with_layers[-1]["layers"] if key != "name"] if with_layers else []
-    return Run(
-        name or path.stem,
-        _curves(lines),
-        next((line["rate_law"] for line in lines if line.get("rate_law")), None),
-        [line["step"] for line in with_layers],
-        names,
-        {field: [_floats(line["layers"][field]) for line in with_layers] for field in fields},
-    )
+            lines = [line for line in _lines(self.path) if line["step"] <= update]
+            write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 def _line_of(report: Report) -> Line:
@@ -114,26 +83,105 @@ def _line_of(report: Report) -> Line:
     }
 
 
-def _short(value: float | None) -> float | None:
-    """Seven digits, which is what float32 holds; null for what JSON has no number for."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.7g}")
+def _short(value: float) -> float | None:
+    """Seven digits, the precision of float32; null for what JSON has no number for."""
+    return float(f"{value:.7g}") if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run logged."""
+
+    name: str
+    curves: dict[str, Curve]
+    """By the name of a scalar: updates and values."""
+    rate_law: str | None
+    """See `Report.rate_law`."""
+    layer_steps: list[int]
+    layer_names: list[str]
+    layers: dict[str, list[list[float]]]
+    """By the field of `Row`: for each report one value per layer."""
+
+
+def read_run(path: Path, name: str | None = None) -> Run:
+    """A run from the file of a JsonLinesSink, mmengine's scalars.json, or ultralytics' results.csv."""
+    path = Path(path)
+    if not path.is_file():
+        raise NormRegError(f"{path}: no such file; expected JSON lines of a monitor or of mmengine, or results.csv")
+    lines = list(_csv_lines(path) if path.suffix == ".csv" else _lines(path))
+    if not lines:
+        raise NormRegError(f"{path}: no line has a step")
+    with_layers = [line for line in lines if line.get("layers")]
+    names = with_layers[-1]["layers"]["name"] if with_layers else []
+    with_layers = [line for line in with_layers if line["layers"]["name"] == names]
+    fields = [key for key in with_layers[-1]["layers"] if key != "name"] if with_layers else []
+    ends = _epoch_ends(lines)
+    return Run(
+        name or path.stem,
+        _curves(lines, lambda line: _update_of(line, ends), _is_finite),
+        next((line["rate_law"] for line in lines if line.get("rate_law")), None),
+        [line["step"] for line in with_layers],
+        names,
+        {field: [_floats(line["layers"][field]) for line in with_layers] for field in fields},
+    )
+
+
+def logged_scores(run: Path, names: Sequence[str]) -> dict[str, Curve]:
+    """For each name the steps that mmengine logged it with, and its values, however often the run was resumed.
+
+    Args:
+        run: a work dir, with a folder per start, of which a later one replaces what it repeats; or a scalars.json.
+        names: as they are logged, such as 'detection/f1' once per validation, or 'grad_norm'.
+    """
+    files = [run] if run.is_file() else sorted(run.glob(f"*/{MM_LOG}"))
+    if not files:
+        raise NormRegError(f"{run} is no work dir of a run: it has no */{MM_LOG}")
+    lines = (line for file in files for line in _lines(file))
+    curves = _curves(lines, lambda line: line["step"], _is_number)
+    if missing := [name for name in names if name not in curves]:
+        raise NormRegError(f"{run} has logged no {', '.join(missing)}")
+    return {name: curves[name] for name in names}
+
+
+def log_of(run: Path) -> Path:
+    """The file that `read_run` reads: the run itself if it is a file, else the newest log in its folder."""
+    if run.is_file():
+        return run
+    for pattern in PATTERNS:
+        if found := sorted(run.glob(pattern), key=lambda path: path.stat().st_mtime):
+            return found[-1]
+    raise NormRegError(f"{run}: no run; it has none of {', '.join(PATTERNS)}")
+
+
+def logs_of(runs: Sequence[Path], names: Sequence[str] | None = None) -> dict[str, Path]:
+    """The log of each run, by the name of its folder, or by the shortest end of its path that tells the runs apart."""
+    logs = [log_of(run) for run in runs]
+    names = names or _short_names(runs)
+    if len(set(names)) != len(runs):
+        raise NormRegError(f"names: {len(runs)} runs need as many different names, got {', '.join(names)}")
+    return dict(zip(names, logs, strict=True))
+
+
+def _short_names(runs: Sequence[Path]) -> list[str]:
+    parts = [run.resolve().parts for run in runs]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len(set(names)) == len(runs):
+            break
+    return names
 
 
 def _lines(path: Path) -> Iterator[Line]:
-    """The whole lines that have a step. A process killed while writing leaves a last line without an end."""
+    """The complete lines that have a step."""
     for line in read_lines(path):
         if "step" in line:
-            if not _is_number(line["step"]) or not _fits(line.get("layers")):
+            if not _is_finite(line["step"]) or not _fits(line.get("layers")):
                 raise DamagedFileError(f"{path}: step {line['step']!r} is not as a monitor or mmengine writes it")
             yield line
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _fits(layers: Any) -> bool:
-    """Whether it is what a report says of its layers: for each field a list with one entry per layer; or nothing."""
+    """Whether it is the `layers` of a report: for each field a list with one entry per layer; or nothing."""
     if not layers:
         return True
     if not isinstance(layers, dict) or "name" not in layers:
@@ -141,7 +189,7 @@ def _fits(layers: Any) -> bool:
     if not all(isinstance(values, list) and len(values) == len(layers["name"]) for values in layers.values()):
         return False
     numbers = [value for field, values in layers.items() if field != "name" for value in values]
-    return all(value is None or _is_number(value) for value in numbers)
+    return all(value is None or _is_finite(value) for value in numbers)
 
 
 def _csv_lines(path: Path) -> Iterator[Line]:
@@ -159,18 +207,23 @@ def _csv_lines(path: Path) -> Iterator[Line]:
         raise DamagedFileError(f"{path} is no table of numbers, perhaps cut off: {error}") from error
 
 
-def _curves(lines: list[Line]) -> dict[str, tuple[list[float], list[float]]]:
-    points: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    ends = _epoch_ends(lines)
+def _curves(
+    lines: Iterable[Line], step_of: Callable[[Line], float], is_value: Callable[[Any], bool]
+) -> dict[str, Curve]:
+    """The values of all lines by name and step. A later line replaces what it repeats."""
+    points: dict[str, dict[float, float]] = defaultdict(dict)
     for line in lines:
-        # mmengine numbers evaluations by epoch and training by iteration.
-        step: float = line["step"]
-        if "iter" not in line and PREFIX + "mean" not in line:
-            step = ends.get(step, step)
+        step = step_of(line)
         for key, value in line.items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-                points[key].append((step, value))
-    return {key: tuple(map(list, zip(*sorted(found)))) for key, found in points.items()}  # type: ignore[misc]
+            if is_value(value):
+                points[key][step] = value
+    return {key: (sorted(found), [found[step] for step in sorted(found)]) for key, found in points.items()}
+
+
+def _update_of(line: Line, ends: dict[float, float]) -> float:
+    """mmengine numbers evaluations by epoch and training by iteration."""
+    step: float = line["step"]
+    return step if "iter" in line or PREFIX + "mean" in line else ends.get(step, step)
 
 
 def _epoch_ends(lines: list[Line]) -> dict[float, float]:
@@ -179,6 +232,14 @@ def _epoch_ends(lines: list[Line]) -> dict[float, float]:
         if "epoch" in line and "iter" in line:
             ends[line["epoch"]] = max(line["step"], ends.get(line["epoch"], 0))
     return ends
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_number(value) and math.isfinite(value)
 
 
 def _floats(values: Iterable[float | None]) -> list[float]:

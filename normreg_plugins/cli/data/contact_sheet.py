@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normreg_plugins.crowd.data import Pixels
-from normreg_plugins.evaluation.mask_files import Labels, voc_palette
-from normreg_plugins.evaluation.segmentation_plot import Palette, coloured
+from normreg_plugins.evaluation import Labels, Palette, coloured, voc_palette
 from normreg_plugins.plots import OKABE_ITO, POINT, new_figure, save
 
 SIDE = 2.3
@@ -52,11 +51,6 @@ def plot_sheet(images: Sequence[Labelled], path: Path, *, palette: Palette | Non
     for ax in axes:
         ax.set_axis_off()
     save(figure, path, photographs=True)
-
-
-def spread(number: int, shown: int) -> list[int]:
-    """So many places, evenly spread over a set of this number."""
-    return np.unique(np.linspace(0, number - 1, min(shown, number)).round().astype(int)).tolist() if number else []
 
 
 def _draw(ax: Any, each: Labelled, palette: Palette, colours: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Draws scores over the confidence or over training (Fig. 9 of the WRS paper), and detections on their images."""
+"""Pictures of detections: boxes on images, and scores over the confidence or over training (WRS paper, Fig. 9)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from normreg_plugins.crowd.data import Pixels
-from normreg_plugins.evaluation.detection_confusion import Pair, mistakes
-from normreg_plugins.evaluation.detection_curves import Curves, Floats
+from normreg_plugins.evaluation.detection import Curves, Floats, Pair, mistakes
 from normreg_plugins.plots import OKABE_ITO, new_figure, save, style
 
 Line = tuple[Sequence[float] | Floats, Sequence[float] | Floats]

@@ -1,9 +1,10 @@
-"""Scores against a loop over pixels, and against mmseg's own metric on the same masks."""
+"""Scores against a loop over pixels and against mmseg's own metric; masks come back as they were saved."""
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from normreg_plugins.evaluation import MaskError, confusion, scores
+from normreg_plugins.evaluation import MaskError, confusion, read_mask, save_mask, scores, voc_palette
 
 CLASSES = 5
 
@@ -99,3 +100,25 @@ def test_masks_that_do_not_fit_are_refused(truth, predicted, words):
 def test_nothing_to_score_is_refused():
     with pytest.raises(MaskError, match="no pixel counts"):
         scores(confusion(np.full((2, 2), 255), np.zeros((2, 2), int), CLASSES))
+
+
+def test_a_mask_comes_back_as_it_was_saved(tmp_path):
+    labels = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    for palette in (None, [[9, 9, 9]] * 256):
+        save_mask(labels, tmp_path / "mask.png", palette)
+        assert (read_mask(tmp_path / "mask.png") == labels).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]
+
+
+def test_a_coloured_picture_is_no_mask(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "rgb.png")
+    with pytest.raises(MaskError, match=r"rgb.png is a picture of mode RGB, not of one label per pixel"):
+        read_mask(tmp_path / "rgb.png")
+
+
+@pytest.mark.mm
+def test_the_palette_is_vocs():
+    from mmseg.datasets import PascalVOCDataset
+
+    assert [list(colour) for colour in voc_palette()[:21]] == PascalVOCDataset.METAINFO["palette"]
+    assert voc_palette()[255] == [224, 224, 192]

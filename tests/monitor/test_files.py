@@ -1,20 +1,23 @@
-"""The file of a run: whole lines, in order, and none of an update that is not part of the run."""
+"""The log of a run: complete lines in order, none of an update that is not part of the run, and reading it back."""
 
 import json
 import math
+import os
 
 import pytest
 from helpers.training import tiny_net, train
 from torch.optim import SGD, Adam
 
+from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.monitor.monitor import Monitor
-from normreg_plugins.monitor.run_files import JsonLinesSink, read_run
+from normreg_plugins.files import DamagedFileError
+from normreg_plugins.monitor import JsonLinesSink, Monitor, log_of, logged_scores, logs_of, read_run
 
 
 def monitored(path, every=2):
     net = tiny_net()
     optimizer = SGD(net.parameters(), lr=0.05)
+    attach(optimizer, net, WeightRescaling())  # its count is saved with the optimizer
     sink = JsonLinesSink(path)
     return net, optimizer, sink, Monitor(optimizer, net, every=every, sinks=[sink])
 
@@ -142,3 +145,66 @@ def test_a_file_that_is_no_run_is_named(tmp_path, text) -> None:
         path.write_text(text)
     with pytest.raises(NormRegError, match=r"other\.jsonl"):
         read_run(path)
+
+
+def write(path, age=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"step": 1, "loss": 1.0}\n')
+    os.utime(path, (1e9 - age, 1e9 - age))
+    return path
+
+
+def test_the_newest_log_of_a_folder_is_taken(tmp_path):
+    write(tmp_path / "a" / "20200101" / "vis_data" / "scalars.json", age=100)
+    new = write(tmp_path / "a" / "20210101" / "vis_data" / "scalars.json")
+    assert log_of(tmp_path / "a") == new
+    ours = write(tmp_path / "a" / "norms.jsonl", age=200)  # says more than the host's log
+    assert log_of(tmp_path / "a") == ours
+    table = write(tmp_path / "b" / "results.csv")
+    assert log_of(tmp_path / "b") == table == log_of(table)
+
+
+def test_what_is_no_run_is_said(tmp_path):
+    with pytest.raises(NormRegError, match=r"no run; it has none of norms\.jsonl"):
+        log_of(tmp_path)
+
+
+def test_names_tell_runs_apart(tmp_path):
+    for name in ("wd/seed0", "wrs/seed0", "wrs/seed1"):
+        write(tmp_path / name / "norms.jsonl")
+    one, two, three = (tmp_path / name for name in ("wd/seed0", "wrs/seed0", "wrs/seed1"))
+    assert list(logs_of([two, three])) == ["seed0", "seed1"]
+    assert list(logs_of([one, two])) == ["wd/seed0", "wrs/seed0"]
+    assert list(logs_of([one, two], ["a", "b"])) == ["a", "b"]
+    with pytest.raises(NormRegError, match="different names, got a, a"):
+        logs_of([one, two], ["a", "a"])
+
+
+def log(folder, rows, cut_off=""):
+    folder.mkdir(parents=True)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "scalars.json").write_text(text + cut_off)
+
+
+def epochs(first, *scores):
+    rows = [{"loss": 3.0, "grad_norm": 50.0, "epoch": first, "iter": 7, "step": 7}]
+    return rows + [{"detection/f1": f1, "step": step} for step, f1 in enumerate(scores, start=first)]
+
+
+def test_a_resumed_run_is_one_line_and_the_later_log_wins(tmp_path):
+    log(tmp_path / "20260101_000000/vis_data", epochs(1, 0.1, 0.2, 0.9), cut_off='{"detection/f1": 0.')
+    log(tmp_path / "20260102_000000/vis_data", epochs(3, 0.3, 0.4))
+    assert logged_scores(tmp_path, ["detection/f1"]) == {"detection/f1": ([1, 2, 3, 4], [0.1, 0.2, 0.3, 0.4])}
+    file = tmp_path / "20260102_000000/vis_data/scalars.json"
+    assert logged_scores(file, ["detection/f1"]) == {"detection/f1": ([3, 4], [0.3, 0.4])}
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    with pytest.raises(NormRegError, match="no work dir of a run"):
+        logged_scores(tmp_path, ["detection/f1"])
+    log(tmp_path / "20260101_000000/vis_data", epochs(1, 0.1))
+    with pytest.raises(NormRegError, match="has logged no detection/recall"):
+        logged_scores(tmp_path, ["detection/f1", "detection/recall"])
+    log(tmp_path / "20260102_000000/vis_data", [], cut_off="torn\n")
+    with pytest.raises(DamagedFileError, match=r"scalars\.json, line 1: no valid JSON"):
+        logged_scores(tmp_path, ["detection/f1"])

@@ -1,12 +1,19 @@
+"""Pictures of runs and models: what is in them."""
+
 import json
 import math
 
 import pytest
+import torch
+from helpers.training import tiny_net
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from normreg_plugins import find_scale_invariant
+from normreg_plugins.core import Kind
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.monitor.norm_plot import plot_layers, plot_runs
+from normreg_plugins.monitor import plot_layers, plot_runs, plot_verdicts
+from normreg_plugins.monitor.plots import LOOKS, smoothed
 from normreg_plugins.plots import OKABE_ITO, style, thinned
 
 
@@ -78,3 +85,21 @@ def test_thinning_keeps_means():
     x, y = thinned(list(range(1000)), [math.sin(i / 50) for i in range(1000)], points=100)
     assert len(x) == 100
     assert sum(y) / 100 == pytest.approx(sum(math.sin(i / 50) for i in range(1000)) / 1000)
+
+
+def test_the_gradient_norm_of_sgd_is_smoothed_as_in_the_paper():
+    assert smoothed([5.0, 1.0, 2.0]) == pytest.approx([5.0, 0.6 * 5 + 0.4, 0.6 * (0.6 * 5 + 0.4) + 0.4 * 2])
+
+
+def test_every_layer_has_a_bar_and_every_kind_its_colour(tmp_path):
+    net = tiny_net()
+    verdicts = find_scale_invariant(net)
+    with torch.no_grad():
+        net.get_parameter(verdicts[0].name).zero_()  # a layer without any norm above 0
+    plot_verdicts(net, verdicts, tmp_path / "layers.svg")
+    text = (tmp_path / "layers.svg").read_text()
+    assert all(verdict.name.removesuffix(".weight") in text for verdict in verdicts)
+    for kind, count in verdicts.counts.items():
+        assert f"{kind} ({count})" in text
+        assert LOOKS[Kind(kind)][0].lower() in text
+    assert len({colour for colour, _ in LOOKS.values()}) == len({hatch for _, hatch in LOOKS.values()}) == len(Kind)

@@ -1,4 +1,4 @@
-"""What an optimizer multiplies by its learning rate, and how that depends on the length of a filter."""
+"""What an optimizer multiplies by its learning rate, and how its effective rate depends on the filter norm."""
 
 from __future__ import annotations
 
@@ -6,36 +6,24 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, Adadelta, Adagrad, Optimizer, RMSprop
 
 from normreg_plugins.core.model import at_least_float32
 
 RateLaw = Literal["eta_over_squared_norm", "eta_over_norm"]
 """The effective rate is eta / ||w||^2 for SGD-like optimizers and eta / ||w|| for adaptive ones (L2 paper, Table 1)."""
 
-SECOND_MOMENTS = frozenset({"exp_avg_sq", "square_avg", "sum", "exp_inf"})
-"""An optimizer that keeps one of these divides by the size of the gradient."""
-MOMENTUM_KEYS = frozenset({"momentum_buffer"})
-
 State = dict[str, Any]
 
 
 def rate_law(optimizer: Optimizer) -> RateLaw | None:
-    """Which effective rate this optimizer has, judged by the state it keeps; None where that does not tell.
-
-    Ask after the first update: before it, most optimizers have no state.
-    """
-    kept = {key for state in optimizer.state.values() if isinstance(state, dict) for key in state}
-    if kept & SECOND_MOMENTS:
+    """The law of this optimizer's effective rate, by its class and options; None if they do not tell."""
+    options = optimizer.defaults.keys()
+    if "betas" in options or isinstance(optimizer, RMSprop | Adagrad | Adadelta):
         return "eta_over_norm"
-    if isinstance(optimizer, SGD) or (kept <= MOMENTUM_KEYS and "momentum" in optimizer.defaults):
+    if isinstance(optimizer, SGD) or {"momentum", "dampening", "nesterov"} <= options:
         return "eta_over_squared_norm"
     return None
-
-
-def has_plain_momentum(optimizer: Optimizer) -> bool:
-    """Whether it is SGD with momentum, for which the WRS paper smooths the effective gradient norm."""
-    return rate_law(optimizer) == "eta_over_squared_norm" and any(g.get("momentum") for g in optimizer.param_groups)
 
 
 def applied_norm(group: State, state: State, gradient: Tensor, gradient_norm: Tensor, before: Tensor) -> Tensor:
@@ -52,11 +40,12 @@ def applied_norm(group: State, state: State, gradient: Tensor, gradient_norm: Te
     if {"exp_avg", "exp_avg_sq", "step"} <= state.keys() and "betas" in group:
         return _adam(group, state)
     if "square_avg" in state and "alpha" in group:
-        return whole_norm(_rmsprop(group, state, gradient, before))
+        return layer_norm(_rmsprop(group, state, gradient, before))
     return gradient_norm
 
 
-def whole_norm(values: Tensor) -> Tensor:
+def layer_norm(values: Tensor) -> Tensor:
+    """The norm of all entries together, in float32 at least."""
     return torch.linalg.vector_norm(values, dtype=at_least_float32(values.dtype))
 
 
@@ -70,7 +59,7 @@ def _adam(group: State, state: State) -> Tensor:
     first, second = 1 - beta1**step, (1 - beta2**step) ** 0.5
     square = state["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
     divisor = square.sqrt().add_(group["eps"] * second)
-    return whole_norm(torch.div(state["exp_avg"], divisor, out=divisor)) * (second / first)  # eq. 11
+    return layer_norm(torch.div(state["exp_avg"], divisor, out=divisor)) * (second / first)  # eq. 11
 
 
 def _rmsprop(group: State, state: State, gradient: Tensor, before: Tensor) -> Tensor:

@@ -1,16 +1,26 @@
-"""The course of one run or several: filter norms, effective rates, rotation, loss and score, and every layer."""
+"""Pictures of runs and models.
+
+`plot_runs`: filter norms, effective rates, rotation, loss and score of one run or several, and every layer.
+`plot_layers`: heat maps of the layers. `plot_verdicts`: the layers of a model as bars in the colour of their verdict.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from torch import nn
+
+from normreg_plugins.core import Kind, Verdicts
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.model import filters_of
+from normreg_plugins.monitor.files import Run, read_run
 from normreg_plugins.monitor.report import PREFIX
-from normreg_plugins.monitor.run_files import Run, read_run
-from normreg_plugins.plots import log_scale, new_figure, save, style, thinned
+from normreg_plugins.plots import HATCHES, OKABE_ITO, log_scale, new_figure, save, style, thinned
 
 PANEL_WIDTH, PANEL_HEIGHT = 4.0, 2.9
 SCORES = ("map", "miou", "mae", "dice", "score", "acc")
@@ -19,20 +29,26 @@ SCORES = ("map", "miou", "mae", "dice", "score", "acc")
 
 class Panel(NamedTuple):
     title: str
-    keys: tuple[str, ...]
-    """Scalars; a run is drawn with the first one it has."""
+    key: str
+    """The name of a scalar."""
     log: bool = True
 
 
 RATES = {
-    "eta_over_squared_norm": Panel("effective rate of SGD, η / ‖w‖²", (PREFIX + "eta_over_squared_norm",)),
-    "eta_over_norm": Panel("effective rate of adaptive optimizers, η / ‖w‖", (PREFIX + "eta_over_norm",)),
+    "eta_over_squared_norm": Panel("effective rate of SGD, η / ‖w‖²", PREFIX + "eta_over_squared_norm"),
+    "eta_over_norm": Panel("effective rate of adaptive optimizers, η / ‖w‖", PREFIX + "eta_over_norm"),
 }
 TITLES = {"rotation_degrees": "rotation per update in degrees,"}
 """Of heat maps, where the name of the field does not say enough."""
 ALIKE = 1.1
 """Filter norms within this factor count as one."""
-GRADIENT_KEYS = (PREFIX + "smoothed_effective_gradient_norm", PREFIX + "effective_gradient_norm")
+GRADIENT = PREFIX + "effective_gradient_norm"
+SMOOTHING = 0.6
+"""The weight of the past in the smoothed effective gradient norm of SGD (WRS paper, Section III-B, b)."""
+LOOKS = {kind: (OKABE_ITO[place], hatch) for kind, place, hatch in zip(Kind, (2, 6, 0, 3, 5, 1), HATCHES)}
+MOST_NAMES = 120
+BAR = 0.165
+"""The height of the bar of a layer in inches."""
 
 
 def plot_runs(
@@ -47,7 +63,7 @@ def plot_runs(
         score: the scalar to draw as score; without it, the first that looks like one.
     """
     read = read_runs(runs)
-    panels = [panel for panel in _panels(read, loss, score) if any(_key(run, panel) for run in read)]
+    panels = [panel for panel in _panels(read, loss, score) if any(_shows(panel, run) for run in read)]
     maps = [run for run in read if len(run.layer_steps) > 1]
     if not panels:
         raise NormRegError(f"{', '.join(run.name for run in read)}: no filter norms, loss or score to draw")
@@ -100,29 +116,35 @@ def _panels(runs: Sequence[Run], loss: str, score: str | None) -> list[Panel]:
         named = sorted(key for key in keys if not key.startswith(PREFIX))
         score = next((key for part in SCORES for key in named if part in key.lower()), "")
     return [
-        Panel("filter norm, mean (line) and range (shade)", (PREFIX + "mean",)),
+        Panel("filter norm, mean (line) and range (shade)", PREFIX + "mean"),
         *rates,
-        Panel("rotation per update, degrees", (PREFIX + "rotation_degrees",)),
-        Panel("effective gradient norm, ‖g‖ / ‖w‖", GRADIENT_KEYS),
-        Panel(loss, (loss,)),
-        Panel(score, (score,), log=False),
+        Panel("rotation per update, degrees", PREFIX + "rotation_degrees"),
+        Panel("effective gradient norm, ‖g‖ / ‖w‖", GRADIENT),
+        Panel(loss, loss),
+        Panel(score, score, log=False),
     ]
 
 
-def _key(run: Run, panel: Panel) -> str | None:
-    """The scalar of this run that the panel shows; none of a rate that is not the effective one under its optimizer."""
-    if panel in RATES.values() and run.rate_law is not None and panel != RATES[run.rate_law]:
-        return None
-    return next((key for key in panel.keys if key in run.curves), None)
+def _shows(panel: Panel, run: Run) -> bool:
+    """Whether the run has the scalar of the panel. Of the two rates, only the effective one of its optimizer counts."""
+    wrong_rate = panel in RATES.values() and run.rate_law is not None and panel != RATES[run.rate_law]
+    return panel.key in run.curves and not wrong_rate
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """The running average s = 0.6 s + 0.4 v that the WRS paper shows under SGD."""
+    return list(accumulate(values, lambda past, now: SMOOTHING * past + (1 - SMOOTHING) * now))
 
 
 def _draw_panel(ax: Any, panel: Panel, runs: Sequence[Run]) -> None:
     for index, run in enumerate(runs):
-        key = _key(run, panel)
-        x, y = thinned(*run.curves[key]) if key else ([], [])
+        x, y = run.curves[panel.key] if _shows(panel, run) else ([], [])
+        if panel.key == GRADIENT and run.rate_law == "eta_over_squared_norm":
+            y = smoothed(y)
+        x, y = thinned(x, y)
         looks = style(index, len(x))
         ax.plot(x, y, label=run.name, **looks)
-        if key == PREFIX + "mean" and PREFIX + "min" in run.curves:
+        if x and panel.key == PREFIX + "mean" and PREFIX + "min" in run.curves:
             least, greatest = (thinned(*run.curves[PREFIX + end])[1] for end in ("min", "max"))
             ax.fill_between(x, least, greatest, color=looks["color"], alpha=0.15, linewidth=0.6)
     values = [value for line in ax.lines for value in line.get_ydata()]
@@ -189,3 +211,54 @@ def _draw_layers_of(ax: Any, run: Run, quantity: str, scale: Any) -> Any:
 def _map_height(runs: Sequence[Run]) -> float:
     layers = max((len(run.layer_names) for run in runs), default=0)
     return 1.3 + min(24, layers) * 0.16
+
+
+@torch.no_grad()
+def plot_verdicts(model: nn.Module, verdicts: Verdicts, path: Path) -> None:
+    """Write a picture with a bar for each weight: the mean filter norm, and a line from the least to the greatest.
+
+    A filter of norm 0 is left out of the line, because the axis is logarithmic.
+    """
+    figure = new_figure(8, BAR * min(len(verdicts), MOST_NAMES) + 1.3)
+    ax = figure.subplots()
+    ranges = []
+    for row, verdict in enumerate(verdicts):
+        layer = model.get_submodule(verdict.name.rpartition(".")[0])
+        norms = [norm for norm in filters_of(layer).norms(model.get_parameter(verdict.name)).flatten().tolist() if norm]
+        if not norms:
+            continue
+        mean, least, most = sum(norms) / len(norms), min(norms), max(norms)
+        colour, hatch = LOOKS[verdict.kind]
+        ax.barh(row, mean, 0.8, color=colour, hatch=hatch, edgecolor="white", linewidth=0.4)
+        ax.plot([least, most], [row, row], color="black", linewidth=1.1, marker="|", markersize=4)
+        ranges += [least, most]
+    _finish_bars(ax, verdicts, ranges)
+    figure.legend(handles=_kinds(verdicts), loc="outside upper left", ncols=3, frameon=False, fontsize=8)
+    save(figure, path)
+
+
+def _finish_bars(ax: Any, verdicts: Verdicts, ranges: list[float]) -> None:
+    if ranges:
+        least, most = min(ranges) / 1.3, max(ranges) * 1.3
+        ax.set_xscale("log")
+        ax.set_xlim(least, most)
+        log_scale(ax.xaxis, least, most)
+    every = -(-len(verdicts) // MOST_NAMES)
+    shown = range(0, len(verdicts), every)
+    ax.set_yticks(list(shown), [verdicts[i].name.removesuffix(".weight") for i in shown], fontsize=6.5)
+    ax.set_ylim(len(verdicts) - 0.4, -0.6)
+    ax.set_xlabel("filter norm: mean (bar), least to greatest (line)", fontsize=9)
+    ax.tick_params(axis="x", labelsize=8)
+    ax.grid(axis="x", alpha=0.25)
+    ax.set_axisbelow(True)
+
+
+def _kinds(verdicts: Verdicts) -> list[Any]:
+    from matplotlib.patches import Patch
+
+    counts = verdicts.counts
+    return [
+        Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=f"{kind.value} ({counts[kind.value]})")
+        for kind, (colour, hatch) in LOOKS.items()
+        if kind.value in counts
+    ]
