@@ -6,14 +6,16 @@ import io
 import json
 import pickle
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from campaigns.damage import ODD, attacks, claimed_sizes, damaged
-from helpers.annotations import qnrf_file, shanghaitech_file
+from helpers.layouts import qnrf_file, shanghaitech_file
 from helpers.training import tiny_net, train
 from hypothesis import strategies as st
 from PIL import Image
@@ -26,7 +28,8 @@ from normreg_plugins.cli.data.prepare_voc_aug import labels_in
 from normreg_plugins.cli.preflight.coco_annotations import coco_faults
 from normreg_plugins.crowd import CSRNet, load_vgg16
 from normreg_plugins.crowd.data import (
-    mortal,
+    AnnotationError,
+    map_in_processes,
     read_qnrf_points,
     read_rgb,
     read_shanghaitech_points,
@@ -128,19 +131,27 @@ def _saved(content: Any) -> bytes:
     return file.getvalue()
 
 
+def in_process(read: Reader, path: Path) -> Any:
+    """Read in another process, which a damaged file may kill."""
+    (result,) = map_in_processes(read, [path])
+    if isinstance(result, BrokenProcessPool):
+        raise AnnotationError(f"{path}: the process that read it was killed")
+    return result
+
+
 def _mat_files(folder: Path) -> Iterator[Target]:
     points = np.random.default_rng(0).random((9, 2)) * 50
     path = folder / "whole.mat"
     cells = np.empty((1, 1), dtype=[("Segmentation", object)])
     cells[0, 0] = (np.arange(20, dtype=np.uint8).reshape(4, 5),)
     wholes: dict[str, tuple[Reader, list[bytes]]] = {
-        "UCF-QNRF": (mortal(read_qnrf_points), [qnrf_file(path, annPoints=points).read_bytes()]),
-        "ShanghaiTech": (mortal(read_shanghaitech_points), [shanghaitech_file(path, points).read_bytes()]),
+        "UCF-QNRF": (partial(in_process, read_qnrf_points), [qnrf_file(path, annPoints=points).read_bytes()]),
+        "ShanghaiTech": (partial(in_process, read_shanghaitech_points), [shanghaitech_file(path, points).read_bytes()]),
     }
     for compressed in (False, True):
         savemat(path, {"GTcls": cells, "annPoints": points}, do_compression=compressed)
         wholes["UCF-QNRF"][1].append(path.read_bytes())
-    wholes["SBD"] = (labels_in, wholes["UCF-QNRF"][1][1:])
+    wholes["SBD"] = (partial(in_process, labels_in), wholes["UCF-QNRF"][1][1:])
     for name, (read, files) in wholes.items():
         yield Target(f".mat of {name}", damaged(files), read, ".mat")
 

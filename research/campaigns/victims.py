@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from torch.optim import SGD
 
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.cli.data import prepare_qnrf
-from normreg_plugins.cli.data.mini_data import drawn_crowds
-from normreg_plugins.cli.data.mini_data.recipe import make_once
+from normreg_plugins.cli.data.make_mini_data import make_mini_set
 from normreg_plugins.files import atomic_path
 
 WRS = WeightRescaling(interval=4)
@@ -133,7 +132,7 @@ def preparation(folder: Path) -> None:
 
 
 def make_crowds(folder: Path) -> None:
-    make_once(folder, replace(drawn_crowds.RECIPE, train=14, val=4, size=64), drawn_crowds.draw)
+    make_mini_set("crowd", folder, train=14, val=4, size=64)
 
 
 def comparison(folder: Path) -> None:

@@ -44,10 +44,10 @@ def decode(jpegs: np.ndarray, ends: np.ndarray) -> Tensor:
 
 @lru_cache(maxsize=2)
 def read_pictures(folder: Path, split: str) -> Pictures:
-    """All pictures of 'train' or 'test' from what tools/data/prepare_cifar_jpeg.py wrote."""
+    """All pictures of 'train' or 'test' from what research/prepare_cifar_jpeg.py wrote."""
     path = folder / FILE
     if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}: python tools/data/prepare_cifar_jpeg.py makes it")
+        raise FileNotFoundError(f"there is no {path}: python research/prepare_cifar_jpeg.py makes it")
     with np.load(path, allow_pickle=False) as packed:
         images = decode(packed[f"{split}_jpeg"], packed[f"{split}_ends"])
         return Pictures(images, torch.from_numpy(packed[f"{split}_labels"].astype(np.int64)))

@@ -7,6 +7,8 @@ import pytest
 from helpers.made_up_cifar import write_pictures
 from matplotlib.image import imread
 
+from research import prepare_cifar_jpeg
+
 COMMAND = "research/compare_methods.py"
 
 
@@ -14,7 +16,7 @@ COMMAND = "research/compare_methods.py"
 def described(tmp_path, tool, monkeypatch):
     """Two methods on made-up pictures, by a description of one's own."""
     raw = write_pictures(tmp_path / "raw", train=10, test=4)
-    assert tool("data/prepare_cifar_jpeg.py", raw, tmp_path / "data", "--any-counts").returncode == 0
+    assert prepare_cifar_jpeg.main([str(raw), str(tmp_path / "data"), "--any-counts"]) == 0
     description = tmp_path / "mine.py"
     description.write_text(
         "title = 'made up'\nkind = 'cifar'\n"

@@ -64,12 +64,13 @@ class Posterior:
         # Subtracting the least distance of each column and row cancels in the softmax. It keeps those cells in range
         # that have no point near them but share a column with one point and a row with another.
         x_shift, y_shift = x_distances.amin(0), y_distances.amin(0)
-        exponents = [d.sub_(shift).div_(-2 * sigma**2) for d, shift in ((x_distances, x_shift), (y_distances, y_shift))]
+        variance2 = 2 * sigma**2
+        exponents = x_distances.sub_(x_shift).div_(-variance2), y_distances.sub_(y_shift).div_(-variance2)
         mass, near = self._factorize(*exponents, precision)
         if not near.all() and precision != torch.float64:
             mass, near = self._factorize(*exponents, torch.float64)
         self._per_mass = torch.where(near, 1 / mass, 0)
-        self.log_mass = mass.log() - (y_shift[:, None] + x_shift) / (2 * sigma**2)
+        self.log_mass = mass.log() - (y_shift[:, None] + x_shift) / variance2
         self._far = [] if near.all() else [*self._far_cells(points, ~near, stride, sigma)]
 
     def assign(self, density: Tensor) -> Tensor:
