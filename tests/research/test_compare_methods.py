@@ -13,7 +13,7 @@ COMMAND = "research/compare_methods.py"
 
 
 @pytest.fixture
-def described(tmp_path, tool, monkeypatch):
+def described(tmp_path, monkeypatch):
     """Two methods on made-up pictures, by a description of one's own."""
     raw = write_pictures(tmp_path / "raw", train=10, test=4)
     assert prepare_cifar_jpeg.main([str(raw), str(tmp_path / "data"), "--any-counts"]) == 0
