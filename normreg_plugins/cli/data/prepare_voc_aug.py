@@ -113,7 +113,7 @@ def convert(voc: Path, sbd: Path, name: str) -> bool:
 
 
 def check_mask(voc: Path, folder: str, name: str) -> bool:
-    """Refuse a mask that cannot be read or does not fit its image; True if it is right."""
+    """Raise a SetError if a mask cannot be read or does not fit its image; else return True."""
     mask, size = voc / folder / f"{name}.png", picture_size(voc / "JPEGImages" / f"{name}.jpg")
     try:
         labels = read_mask(mask)

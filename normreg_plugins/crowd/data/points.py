@@ -42,7 +42,7 @@ def _read_mat(path: Path | str, name: str) -> Any:
         raise
     except NotImplementedError as error:
         raise AnnotationError(f"{path}: the file is in MATLAB's 7.3 format; save it in MATLAB with -v7") from error
-    except Exception as error:  # scipy has no exception of its own for a file that is no .mat file
+    except Exception as error:  # scipy raises many kinds of exceptions for files that are not MATLAB files
         raise AnnotationError(f"{path}: the file cannot be read as a MATLAB file: {error}") from error
     if name not in content:
         names = [key for key in content if not key.startswith("__")]

@@ -35,7 +35,7 @@ class CrowdLoss(nn.Module):
             density: [B, 1, H, W] or [B, H, W].
             points: (x, y) in pixels of the crop, [N, 2] for each image; they may lie outside the crop.
             targets: what each point counts, [N] for each image. Default: 1.
-            shorter_sides: shorter side of each whole image in pixels, which sets the reach of the
+            shorter_sides: shorter side of each full image in pixels, which sets the reach of the
                 background of `BayesianLoss`. Default: the shorter side of the map.
         """
         maps = checked_maps(density, points)

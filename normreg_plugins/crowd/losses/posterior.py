@@ -103,8 +103,8 @@ class Posterior:
             exponents = distances.div_(-2 * sigma**2)
             largest = exponents.amax(0)
             relative = exponents.sub_(largest)  # 0 for the nearest point
-            kept = (relative > smallest).any(1).nonzero()[:, 0]
-            weights = relative[kept].exp_()
+            used = (relative > smallest).any(1).nonzero()[:, 0]
+            weights = relative[used].exp_()
             mass = weights.sum(0)
             self.log_mass[rows, columns] = mass.log() + largest
-            yield (rows, columns), kept, weights.div_(mass)
+            yield (rows, columns), used, weights.div_(mass)

@@ -41,7 +41,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class CSRNet(nn.Module):
     """Maps images [B, 3, H, W] to density maps [B, 1, ceil(H / 8), ceil(W / 8)]; the sum of a map is its count.
 
-    Images may have any size. They are padded at the right and bottom to whole cells of 8 pixels. A cell that is partly
+    Images may have any size. They are padded at the right and bottom to a multiple of 8 pixels. A cell that is partly
     padding counts in full, because nobody is in the padding.
 
     Args:
@@ -101,7 +101,7 @@ class CSRNet(nn.Module):
 
 
 def receptive_radius() -> int:
-    """How many pixels a cell sees beyond its own 8, in each direction, rounded up to whole cells."""
+    """How many pixels a cell sees beyond its own 8, in each direction, rounded up to a multiple of 8."""
     radius = sum(2 ** (int(name[4]) - 1) for name in FRONT)  # 1 + the number of pools before the convolution
     radius += STRIDE * DILATION * len(BACK)
     return -(-radius // STRIDE) * STRIDE
@@ -146,7 +146,7 @@ def _back(
 def predict_density(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None = None) -> Tensor:
     """The density map [ceil(H / 8), ceil(W / 8)] of one normalized image [3, H, W].
 
-    Memory grows with the image: the first layers hold 64 channels of every pixel twice, half a gigabyte per megapixel.
+    Memory grows with the image: the first layers store 64 channels of every pixel twice, half a gigabyte per megapixel.
     With `tile`, the map is assembled from square tiles. Each tile is computed with all surrounding pixels that its
     cells see. In eval mode the map is the same as without tiles if the norm layers are batch norms or absent.
 

@@ -161,14 +161,3 @@ def test_flip_moves_people_with_their_pixels():
     assert mirrored[2, int(moved[0, 0])].min() == 255
     np.testing.assert_array_equal(moved, [[7.5, 2.5, 7]])
     assert flip(image, np.zeros((0, 3), np.float32))[1].shape == (0, 3)
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-def test_a_crop_and_its_neighbour_see_a_head_once(axis):
-    """Two crops that meet share a head between them."""
-    rows = people([50, 50, 20])
-    offset = [0, 0]
-    offset[axis] = 45
-    first = visible_share(rows, 0, 0, *(45 if a == axis else 100 for a in (0, 1)), (4, 40))
-    second = visible_share(rows, *offset, 100, 100, (4, 40))
-    np.testing.assert_allclose(first + second, 1, rtol=1e-6)

@@ -26,7 +26,7 @@ class CrowdSample(BaseDataElement):
     """The people in a picture or crop, and the prediction for it.
 
     Data fields: `points` [N, 2] and `targets` [N]; after prediction also `density` [H, W] and `predicted_count`.
-    Meta information: `name`, `img_path`, `img_shape` (height and width), `shorter_side` of the whole picture, `count`
+    Meta information: `name`, `img_path`, `img_shape` (height and width), `shorter_side` of the full picture, `count`
     of the people annotated in it.
     """
 
@@ -64,9 +64,9 @@ class CrowdDataset(BaseDataset):
 
     def _refuse_missing(self, data: list[dict[str, Any]], index: Path) -> None:
         paths = (item[key] for item in data for key in ("img_path", "people_path"))
-        if gone := [path for path in paths if not Path(path).is_file()]:
+        if missing := [path for path in paths if not Path(path).is_file()]:
             raise FileNotFoundError(
-                f"{index} lists {len(gone)} files that are missing, e.g. {gone[0]}; remove "
+                f"{index} lists {len(missing)} files that are missing, e.g. {missing[0]}; remove "
                 f"{index.parent} and run {self.prepare} {index.parent}"
             )
         if not data:
@@ -142,9 +142,9 @@ class CrowdRandomCrop:
         people = results["people"] * np.array([1, 1, self.head_scale], dtype=np.float32)
         inside = min(self.size, width), min(self.size, height)
         seen = visible_share(people, left, top, *inside, self.head)
-        kept = seen >= self.least_visible
-        targets = results["targets"][kept] * (seen[kept] if self.partial else 1)
-        moved = results["people"][kept] - np.array([left, top, 0], dtype=np.float32)
+        visible = seen >= self.least_visible
+        targets = results["targets"][visible] * (seen[visible] if self.partial else 1)
+        moved = results["people"][visible] - np.array([left, top, 0], dtype=np.float32)
         window = crop(results["img"], left, top, self.size, self.size)
         return {**results, "img": window, "people": moved, "targets": targets}
 
