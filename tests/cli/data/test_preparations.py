@@ -280,12 +280,17 @@ def test_what_is_damaged_is_named(name, words, prepare):
     assert Path(case.mark).exists()
 
 
-@pytest.mark.parametrize("name", ["bccd", "camvid"])
+OTHER_IMAGES = {
+    "bccd": lambda raw: (raw / "ImageSets/Main/train.txt").write_text("a\n"),
+    "camvid": lambda raw: (raw / "train/c.png").unlink(),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_IMAGES)
 def test_a_folder_of_other_images_or_files_is_never_replaced(name, prepare):
     CASES[name].draw(Path("raw"))
     assert prepare(name, "--any-counts").code == 0
-    lists = {"bccd": "raw/ImageSets/Main/train.txt", "camvid": "raw/train/c.png"}
-    Path(lists[name]).write_text("a\n") if name == "bccd" else Path(lists[name]).unlink()
+    OTHER_IMAGES[name](Path("raw"))
     before = files()
     other = prepare(name, "--any-counts")
     assert (other.code, "prepared with other settings or images" in other.err) == (2, True)
