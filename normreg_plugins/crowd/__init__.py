@@ -5,15 +5,6 @@ mmengine are in `hosts.mmengine.crowd`, the scores in `evaluation`.
 """
 
 from normreg_plugins.crowd.losses import BayesianLoss, DensityMapLoss, gaussian_density
-from normreg_plugins.crowd.network import CSRNet, StepMemory, load_vgg16, predict_density, step_memory
+from normreg_plugins.crowd.network import CSRNet, load_vgg16, predict_density
 
-__all__ = [
-    "BayesianLoss",
-    "CSRNet",
-    "DensityMapLoss",
-    "StepMemory",
-    "gaussian_density",
-    "load_vgg16",
-    "predict_density",
-    "step_memory",
-]
+__all__ = ["BayesianLoss", "CSRNet", "DensityMapLoss", "gaussian_density", "load_vgg16", "predict_density"]

@@ -6,11 +6,9 @@ import io
 import json
 import pickle
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from normreg_plugins.cli.data.prepare_voc_aug import labels_in
 from normreg_plugins.crowd import CSRNet, load_vgg16
 from normreg_plugins.crowd.data import (
     AnnotationError,
+    map_in_processes,
     read_qnrf_points,
     read_rgb,
     read_shanghaitech_points,
@@ -129,6 +128,14 @@ def _saved(content: Any) -> bytes:
     return file.getvalue()
 
 
+def in_process(read: Reader, path: Path) -> Any:
+    """Read in another process, which a damaged file may kill."""
+    (result,) = map_in_processes(read, [path])
+    if isinstance(result, BrokenProcessPool):
+        raise AnnotationError(f"{path}: the process that read it was killed")
+    return result
+
+
 def _mat_files(folder: Path) -> Iterator[Target]:
     points = np.random.default_rng(0).random((9, 2)) * 50
     cells = np.empty((1, 1), dtype=[("Segmentation", object)])
@@ -150,20 +157,7 @@ def _mat_files(folder: Path) -> Iterator[Target]:
     }
     for name, (read, content) in readers.items():
         files = [mat(content, compressed) for compressed in (False, True)]
-        yield Target(f".mat of {name}", damaged(files), apart(read), ".mat")
-
-
-def apart(read: Reader) -> Reader:
-    """Read in another process. SciPy's reader may crash; preparations survive that and name the file."""
-
-    def one(path: Path) -> None:
-        with ProcessPoolExecutor(1, get_context("fork")) as pool:
-            try:
-                pool.submit(read, path).result()
-            except BrokenProcessPool as error:
-                raise AnnotationError(f"{path}: the process that read it died") from error
-
-    return one
+        yield Target(f".mat of {name}", damaged(files), partial(in_process, read), ".mat")
 
 
 def _arrays() -> Iterator[Target]:

@@ -18,7 +18,8 @@ from mmengine.registry import DATASETS, MODELS
 from torch.optim import SGD
 
 from normreg_plugins import WeightRescaling, attach
-from normreg_plugins.cli.data import make_mini_data, prepare_qnrf
+from normreg_plugins.cli.data import prepare_qnrf
+from normreg_plugins.cli.data.make_mini_data import make_mini_set
 from normreg_plugins.files import atomic_path
 from research.compare.description import Comparison
 from research.compare.train_cell import train_cell
@@ -135,7 +136,7 @@ def preparation(folder: Path) -> None:
 
 
 def make_crowds(folder: Path) -> None:
-    make_mini_data.main(["crowd", "--train", "14", "--val", "4", "--size", "64", "--out", str(folder)])
+    make_mini_set("crowd", folder, train=14, val=4, size=64)
 
 
 def comparison(folder: Path) -> None:

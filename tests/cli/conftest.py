@@ -4,14 +4,12 @@ import importlib
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from normreg_plugins.cli.data.mini_data import drawn_crowds
-from normreg_plugins.cli.data.mini_data.recipe import make_once
+from normreg_plugins.cli.data.make_mini_data import make_mini_set
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,7 +54,7 @@ def draw_raw():
     """Draw a small crowd set in raw UCF-QNRF layout."""
 
     def draw(folder: Path, train: int = 6, test: int = 2) -> Path:
-        make_once(folder, replace(drawn_crowds.RECIPE, train=train, val=test, size=64), drawn_crowds.draw)
+        make_mini_set("crowd", folder, train=train, val=test, size=64)
         return folder
 
     return draw

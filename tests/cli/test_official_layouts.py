@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import official_layouts
+from helpers import layouts
 from mmengine.config import Config
 
 pytestmark = [pytest.mark.mm, pytest.mark.slow]
@@ -44,7 +44,6 @@ train_dataloader.update(dataset=dict(datasets=both))
     "csrnet": """
 model = dict(pretrained=None)
 train_cfg = dict(max_epochs=1, val_interval=1)
-custom_hooks = [dict(type="CrowdMemoryHook", crop=32)]
 default_hooks["checkpoint"]["published_keys"] = None
 """,
 }
@@ -95,25 +94,25 @@ def train_on_one_and_two_ranks(user, folder, config, shares, score, *options):
 
 
 def test_coco_2017(user, tmp_path):
-    official_layouts.coco(tmp_path / "data" / "coco", 2017, train=8, val=2)
+    layouts.coco(tmp_path / "data" / "coco", 2017, train=8, val=2)
     train_on_one_and_two_ranks(user, tmp_path, "yolov3_wrs", {1: 8, 2: 4}, "bbox_mAP_50")
     assert "--split-batch  keeps the protocol" in user(DIST_TRAIN, tmp_path / "small.py", 2, ok=False)
 
 
 def test_coco_2014(user, tmp_path):
-    official_layouts.coco2014(tmp_path / "data" / "coco2014", train=5, val=5, held_out=2)
+    layouts.coco2014(tmp_path / "data" / "coco2014", train=5, val=5, held_out=2)
     prepare(user, "prepare_coco2014.py", "--root", "data/coco2014")
     train_on_one_and_two_ranks(user, tmp_path, "yolov3_wrs_coco2014", {1: 8, 2: 4}, "bbox_mAP_50")
 
 
 def test_voc_aug(user, tmp_path):
-    official_layouts.voc_aug(tmp_path / "data", train=6, val=2, added=4)
+    layouts.voc_aug(tmp_path / "data", train=6, val=2, added=4)
     prepare(user, "prepare_voc_aug.py")
     train_on_one_and_two_ranks(user, tmp_path, "deeplabv3_wrs", {1: 10, 2: 5}, "mIoU")
 
 
 def test_qnrf(user, tmp_path):
-    official_layouts.qnrf(tmp_path / "UCF-QNRF_ECCV18", train=8, test=2)
+    layouts.qnrf(tmp_path / "UCF-QNRF_ECCV18", train=8, test=2)
     prepare(user, "prepare_qnrf.py", "UCF-QNRF_ECCV18", "data/qnrf", "--sides", 64, 128, "--val", 2)
     crop = ("--cfg-options", "train_dataloader.dataset.pipeline.1.size=32")
     train_on_one_and_two_ranks(user, tmp_path, "csrnet_wrs", {1: 32, 2: 16}, "count/MAE", *crop)

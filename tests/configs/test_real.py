@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import public_layouts as drawn
+from helpers import layouts as drawn
 
 pytestmark = pytest.mark.mm
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "small"

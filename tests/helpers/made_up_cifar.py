@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from normreg_plugins.cli.data.prepare_cifar_jpeg import CLASSES
+from research.prepare_cifar_jpeg import CLASSES
 
 
 def write_pictures(raw: Path, train: int, test: int, side: int = 32) -> Path:

@@ -15,13 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def make_prepared(folder: Path, train: int = 4, test: int = 2) -> Path:
     """Draw the raw set and prepare it; train, val (= test) and test."""
-    from dataclasses import replace
-
     from normreg_plugins.cli.data import prepare_qnrf
-    from normreg_plugins.cli.data.mini_data import drawn_crowds
-    from normreg_plugins.cli.data.mini_data.recipe import make_once
+    from normreg_plugins.cli.data.make_mini_data import make_mini_set
 
-    make_once(folder / "raw", replace(drawn_crowds.RECIPE, train=train, val=test, size=64), drawn_crowds.draw)
+    make_mini_set("crowd", folder / "raw", train=train, val=test, size=64)
     splits = {
         "train": prepare_qnrf.find(folder / "raw", "train"),
         "val": prepare_qnrf.find(folder / "raw", "test"),
@@ -38,7 +35,6 @@ def mini_config(name: str, data: Path, work_dir: Path) -> Config:
         cfg[f"{phase}_dataloader"].dataset.data_root = str(data)
     cfg.train_dataloader.batch_size = 2
     cfg.train_dataloader.dataset.pipeline[1].size = 32
-    cfg.custom_hooks[0].crop = 32
     cfg.train_cfg.update(max_epochs=1, val_interval=1)
     cfg.default_hooks.checkpoint = None  # 200 MB for each
     cfg.visualizer.name = f"{name}-{work_dir}"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.made_up_cifar import write_pictures
 
-from normreg_plugins.cli.data import prepare_cifar_jpeg
+from research import prepare_cifar_jpeg
 from research.cifar.nets import NETS
 from research.cifar.pictures import augmented, batches, parts, read_pictures
 from research.cifar.training import built, optimizer_of, schedule_of, train, training_of

@@ -19,4 +19,3 @@ train_dataloader = dict(
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
-custom_hooks = [dict(type="CrowdMemoryHook", crop=crop)]

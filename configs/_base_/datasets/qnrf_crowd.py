@@ -44,4 +44,3 @@ test_dataloader = dict(
 )
 val_evaluator = dict(type="CountMetric")
 test_evaluator = dict(type="CountMetric")
-custom_hooks = [dict(type="CrowdMemoryHook", crop=crop)]

@@ -2,13 +2,14 @@
 
 For each picture it prints the count and writes NAME_count.jpg in the folder --out: the picture with its density and its
 count. The config is read from the checkpoint. A training run leaves several checkpoints: take the published one,
-best_count_MAE_epoch_N-xxxxxxxx.pth, which holds weights only and is safe to read.
+best_count_MAE_epoch_N-xxxxxxxx.pth, which has weights only and is safe to read.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ from normreg_plugins.files import atomic_path
 from normreg_plugins.hosts.mmengine.crowd import CrowdCounter, CrowdSample
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("checkpoint", type=Path, help="trained weights")
     add("images", type=Path, nargs="+", help="pictures")
-    add("--config", type=Path, help="config of the net (default: the one in the checkpoint)")
+    add("--config", type=Path, help="config of the network (default: the one in the checkpoint)")
     add("--out", type=Path, default=Path("crowd_counts"), help="folder for the drawn pictures")
     add("--save", action="store_true", help="save counts and density maps there for eval_mae.py")
     add(
@@ -61,11 +62,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds of exceptions for damaged files
         refuse(
-            f"{path} cannot be read as weights only. Of a training run, take the published file "
-            f"beside it, such as best_count_MAE_epoch_N-xxxxxxxx.pth.\n{error}"
+            f"{path} cannot be read as weights only. Use the published checkpoint of the training run, "
+            f"best_count_MAE_epoch_N-xxxxxxxx.pth.\n{error}"
         )
     if "state_dict" not in checkpoint:
-        refuse(f"{path} is no checkpoint of mmengine: it has no state_dict")
+        refuse(f"{path} is not an mmengine checkpoint: it has no state_dict")
     return checkpoint
 
 
@@ -76,15 +77,15 @@ def build(checkpoint: dict[str, Any], args: argparse.Namespace) -> CrowdCounter:
     elif "cfg" in checkpoint.get("meta", {}):
         cfg = Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py")
     else:
-        refuse(f"{args.checkpoint} holds no config; name it with --config")
+        refuse(f"{args.checkpoint} has no config; give one with --config")
     init_default_scope(cfg.get("default_scope", "mmengine"))
     model = MODELS.build(cfg.model)
     if not isinstance(model, CrowdCounter):
-        refuse(f"the config makes a {type(model).__name__}, which counts no crowds")
+        refuse(f"the config builds a {type(model).__name__}; a CrowdCounter is needed")
     try:
         model.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
-        refuse(f"{args.checkpoint} does not belong to this net:\n{error}")
+        refuse(f"{args.checkpoint} does not fit this network:\n{error}")
     model.tile = args.tile
     return model.to(args.device).eval()
 
@@ -117,7 +118,7 @@ def count_or_say_why(model: CrowdCounter, path: Path, args: argparse.Namespace) 
     return number
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     if len({path.stem for path in args.images}) < len(args.images):
         refuse("two pictures have the same name; count them in two runs with another --out each")

@@ -8,23 +8,55 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.progress import track
 
 from normreg_plugins.cli.data.contact_sheets import draw_crowds
-from normreg_plugins.crowd.data import SHORTER_SIDE, Points, PreparationError, RawImage, Record, Settings, prepare
+from normreg_plugins.cli.data.prepared_folder import SetError, check_counts, raw_parser, run
+from normreg_plugins.crowd.data import SHORTER_SIDE, Points, RawImage, Record, Settings, checked_bounds, prepare
 from normreg_plugins.files import write_json
 
-Splits = dict[str, list[RawImage]]
+
+@dataclass(frozen=True)
+class CrowdSet:
+    """What differs from one raw crowd data set to another."""
+
+    find: Callable[[Path, str], list[RawImage]]  # from the raw folder and 'train' or 'test' to its images
+    read_points: Callable[[Path], Points]
+    counts: Mapping[str, tuple[int, int]]  # official numbers of training and test images
+    source: str  # where to get it
+
+
+def prepare_crowd(args: argparse.Namespace, raw: CrowdSet) -> int:
+    """Prepare train, val and test. Return 0 if every image is ready, 1 if some were left out, 2 if it could not run."""
+    return run(args, partial(_prepare, raw=raw))
+
+
+def _prepare(args: argparse.Namespace, raw: CrowdSet) -> int:
+    try:
+        sides = checked_bounds(tuple(args.sides))
+    except ValueError as error:
+        raise SetError(f"--sides: {error}") from error
+    all_train, test = (raw.find(args.raw, split) for split in ("train", "test"))
+    if not args.any_counts:
+        check_counts(args.raw, {"training": len(all_train), "test": len(test)}, raw.counts, raw.source)
+    train, val, how = split_images(all_train, args)
+    splits = {"train": train, "val": val, "test": test}
+    settings = Settings(sides, suffix=f".{args.format}", split=how)
+    records: dict[str, list[Record]] = {split: [] for split in splits}
+    work = prepare(splits, args.out, settings, raw.read_points, args.workers)
+    for split, record in track(work, "preparing", total=sum(map(len, splits.values()))):
+        records[split].append(record)
+    draw_crowds(records, args.out)
+    return report(records, args.out)
 
 
 def parser(description: str | None, val: int) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = raw_parser(description)
     add = parser.add_argument
-    add("raw", type=Path, help="folder of the raw data set")
-    add("out", type=Path, help="folder to prepare it in")
     add(
         "--sides",
         type=int,
@@ -43,64 +75,19 @@ def parser(description: str | None, val: int) -> argparse.ArgumentParser:
         help="instead of --val: two text files that name the images of train and val, one per line",
     )
     add("--format", choices=["jpg", "png"], default="jpg", help="format of resized pictures (default: jpg)")
-    add("--any-counts", action="store_true", help="accept another number of images than the official set has")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     return parser
 
 
-def run(
-    args: argparse.Namespace,
-    find: Callable[[Path, str], list[RawImage]],
-    read_points: Callable[[Path], Points],
-    counts: Mapping[str, tuple[int, int]],
-) -> int:
-    """Prepare train, val and test. Return 0 if every image is ready, 1 if some were left out, 2 if it could not run."""
-    try:
-        whole, test = find(args.raw, "train"), find(args.raw, "test")
-        if not args.any_counts:
-            check_counts(args.raw, (len(whole), len(test)), counts)
-        train, val, how = part(whole, args)
-        splits = {"train": train, "val": val, "test": test}
-        settings = Settings(tuple(args.sides), suffix=f".{args.format}", split=how)
-        total = sum(map(len, splits.values()))
-        records: dict[str, list[Record]] = {split: [] for split in splits}
-        work = prepare(splits, args.out, settings, read_points, args.workers)
-        for split, record in track(work, "preparing", total=total):
-            records[split].append(record)
-        draw_crowds(records, args.out)
-        return report(records, args.out)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except BrokenProcessPool:
-        print(
-            "a worker was killed, probably because memory ran out; run the same command with fewer --workers: it goes "
-            "on from here",
-            file=sys.stderr,
-        )
-        return 2
-
-
-def check_counts(raw: Path, found: tuple[int, int], counts: Mapping[str, tuple[int, int]]) -> None:
-    """Refuse a set that has other numbers of training and test images than each of the official ones."""
-    if found in counts.values():
-        return
-    official = ", ".join(f"{name} has {train:,} and {test:,}" for name, (train, test) in counts.items())
-    raise PreparationError(
-        f"{raw} has {found[0]:,} training and {found[1]:,} test images; {official}. Unpack it again. If it is another "
-        "set on purpose: --any-counts"
-    )
-
-
-def part(images: Sequence[RawImage], args: argparse.Namespace) -> tuple[list, list, str]:
+def split_images(images: Sequence[RawImage], args: argparse.Namespace) -> tuple[list, list, str]:
     """Training images, validation images, and a sentence that says how they were chosen."""
     if args.lists:
         train, val = (_listed(path, images) for path in args.lists)
         if both := {raw.name for raw in train} & {raw.name for raw in val}:
-            raise PreparationError(f"{len(both)} images are in both lists, e.g. {min(both)}")
+            raise SetError(f"{len(both)} images are in both lists, e.g. {min(both)}")
         return train, val, f"lists of {len(train)} and {len(val)} names"
     if not 0 < args.val < len(images):
-        raise PreparationError(f"--val {args.val}: there are {len(images)} training images")
+        raise SetError(f"--val {args.val}: there are {len(images)} training images")
     held_out = set(random.Random(args.seed).sample(range(len(images)), args.val))
     train = [raw for index, raw in enumerate(images) if index not in held_out]
     return train, [images[index] for index in sorted(held_out)], f"{args.val} by seed {args.seed}"
@@ -111,9 +98,9 @@ def _listed(path: Path, images: Sequence[RawImage]) -> list[RawImage]:
     lines = [line.strip() for line in path.read_text().splitlines()]
     names = [Path(line.split()[0]).stem for line in lines if line]
     if unknown := [name for name in names if name not in known]:
-        raise PreparationError(f"{path}: {len(unknown)} unknown images, e.g. {unknown[0]}")
+        raise SetError(f"{path}: {len(unknown)} unknown images, e.g. {unknown[0]}")
     if len(set(names)) != len(names):
-        raise PreparationError(f"{path} names an image twice")
+        raise SetError(f"{path} names an image twice")
     return [known[name] for name in names]
 
 
@@ -137,7 +124,7 @@ def report(records: Mapping[str, Sequence[Record]], out: Path) -> int:
     for reason in left_out:
         print(f"left out: {reason}", file=sys.stderr)
     if left_out:
-        way_out = "the others are ready. To try these again, mend them and run the same command."
+        way_out = "the others are ready. To add these, get them again and run the same command."
         print(f"{len(left_out)} images were left out; {way_out}", file=sys.stderr)
     return 1 if left_out else 0
 
@@ -145,5 +132,5 @@ def report(records: Mapping[str, Sequence[Record]], out: Path) -> int:
 def pair(pictures: Sequence[Path], annotation_of: Callable[[Path], Path], folder: Path) -> list[RawImage]:
     """Pictures with their annotation files, in the order of their names."""
     if not pictures:
-        raise PreparationError(f"{folder}: no pictures there")
+        raise SetError(f"{folder}: no pictures there")
     return [RawImage(path.stem, path, annotation_of(path)) for path in sorted(pictures)]

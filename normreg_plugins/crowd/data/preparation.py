@@ -6,34 +6,55 @@
     out/train/img_0001.json   its size, its count and what was odd; its existence means that the image is done
     out/train.json            the records of all images; its existence means that the split is done
 
-An interrupted run continues where it stopped. Each file is written whole or not at all.
+An interrupted run continues where it stopped. Every file is written atomically.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
+import signal
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from normreg_plugins.crowd.data.images import Pixels, UnreadableImageError, read_rgb, stored_rotated
-from normreg_plugins.crowd.data.mat_files import AnnotationError
-from normreg_plugins.crowd.data.mortal_reader import end_with_parent, mortal
-from normreg_plugins.crowd.data.points import CleanPoints, Points, clean_points, neighbour_distances
-from normreg_plugins.crowd.data.resize import bounded_size, checked_bounds, resize, resize_points
+from normreg_plugins.crowd.data.images import (
+    Pixels,
+    UnreadableImageError,
+    bounded_size,
+    checked_bounds,
+    read_rgb,
+    resize,
+    resize_points,
+    stored_rotated,
+)
+from normreg_plugins.crowd.data.points import (
+    AnnotationError,
+    CleanPoints,
+    Points,
+    clean_points,
+    neighbour_distances,
+)
 from normreg_plugins.files import DamagedFileError, atomic_path, read_json, write_json
 
 SETTINGS_FILE = "settings.json"
 Record = dict[str, Any]
 RECORD_KEYS = {"name", "picture", "width", "height", "count"}
-"""What every record has; those of `prepare` hold more."""
+"""What every record has; those of `prepare` have more."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class PreparationError(ValueError):
@@ -70,19 +91,56 @@ def prepare(
 ) -> Iterator[tuple[str, Record]]:
     """Prepare every image that is not done yet; yield the split and the record of each image.
 
-    The record of an image that cannot be prepared has an `error`. The other images are prepared all the same.
+    The record of an image that cannot be prepared has an `error`; the others are prepared anyway.
     """
     _write_settings(out, settings)
-    work = partial(_prepare_or_explain, settings=settings, read_points=read_points)
-    with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
-        for split, images in splits.items():
-            folder = out / split
-            folder.mkdir(parents=True, exist_ok=True)
-            records = []
-            for record in pool.map(work, images, [folder] * len(images)):
-                records.append(record)
-                yield split, record
-            write_json(out / f"{split}.json", _index(records))
+    for split, images in splits.items():
+        folder = out / split
+        folder.mkdir(parents=True, exist_ok=True)
+        work = partial(_prepare_or_explain, folder=folder, settings=settings, read_points=read_points)
+        records = []
+        for raw, result in zip(images, map_in_processes(work, images, workers), strict=True):
+            record = _killed(raw) if isinstance(result, BrokenProcessPool) else result
+            records.append(record)
+            yield split, record
+        write_json(out / f"{split}.json", _index(records))
+
+
+def map_in_processes(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int = 1
+) -> Iterator[Result | BrokenProcessPool]:
+    """Results in the order of the items. For an item that kills its process, the error instead of its result.
+
+    SciPy's reader of MATLAB files crashes on some damaged files, and a broken process pool does not say which item
+    broke it. So the next items are done one by one, each in a new process, until that item is found.
+    """
+    left = deque(items)
+    while left:
+        with suppress(BrokenProcessPool), ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
+            for result in pool.map(work, tuple(left)):
+                left.popleft()
+                yield result
+        while left:
+            item = left.popleft()
+            try:
+                with ProcessPoolExecutor(1, initializer=_end_with_parent) as pool:
+                    result = pool.submit(work, item).result()
+            except BrokenProcessPool as error:
+                yield error
+                break
+            yield result
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is killed; it would wait for work forever. Leave Ctrl+C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def wait() -> None:
+        parent: Any = multiprocessing.parent_process()
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def records_in(index: Path) -> list[Record]:
@@ -90,7 +148,7 @@ def records_in(index: Path) -> list[Record]:
     content = read_json(index)
     records = content.get("images") if isinstance(content, dict) else None
     if not isinstance(records, list) or not all(isinstance(r, dict) and r.keys() >= RECORD_KEYS for r in records):
-        raise DamagedFileError(f"{index} is no index of prepared images: each needs {', '.join(sorted(RECORD_KEYS))}")
+        raise DamagedFileError(f"{index} is no index of prepared images; each needs {', '.join(sorted(RECORD_KEYS))}")
     return records
 
 
@@ -99,6 +157,11 @@ def _index(records: Sequence[Record]) -> dict[str, Any]:
         "images": [record for record in records if "error" not in record],
         "left_out": [record for record in records if "error" in record],
     }
+
+
+def _killed(raw: RawImage) -> Record:
+    what = "the process that read it was killed, as by a damaged file; unpack it again"
+    return {"name": raw.name, "error": f"{raw.annotation}: {what}"}
 
 
 def _prepare_or_explain(
@@ -116,7 +179,7 @@ def _prepare_or_explain(
 
 
 def _prepare_image(raw: RawImage, folder: Path, settings: Settings, read_points: Callable[[Path], Points]) -> Record:
-    image, clean, turned = _read(raw, mortal(read_points)(raw.annotation))
+    image, clean, turned = _read(raw, read_points(raw.annotation))
     old = image.shape[1], image.shape[0]
     new = bounded_size(*old, settings.shorter_side)
     points = resize_points(clean.points, old, new)
@@ -126,7 +189,7 @@ def _prepare_image(raw: RawImage, folder: Path, settings: Settings, read_points:
     unchanged = old == new and not turned and settings.suffix == ".jpg" and _is_plain_jpeg(raw.picture)
     with atomic_path(picture) as unfinished:
         if unchanged:
-            shutil.copyfile(raw.picture, unfinished)  # saving it anew would lose quality
+            shutil.copyfile(raw.picture, unfinished)  # saving it again would lose quality
         else:
             Image.fromarray(resize(image, new)).save(unfinished, quality=95, subsampling=0)
     with atomic_path(folder / f"{raw.name}.npy") as unfinished:
@@ -180,10 +243,10 @@ def _write_settings(out: Path, settings: Settings) -> None:
         now = json.loads(json.dumps(asdict(settings)))
         if before != now:
             raise PreparationError(
-                f"{out} was begun with other settings: {before}; now they are {now}. "
+                f"{out} was prepared with other settings: {before}; now they are {now}. "
                 "Choose another folder, or remove this one."
             )
     elif out.is_dir() and any(out.iterdir()):
-        raise PreparationError(f"{out} holds files that no preparation made; choose an empty or new folder")
+        raise PreparationError(f"{out} has files that no preparation made; choose an empty or new folder")
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(settings))

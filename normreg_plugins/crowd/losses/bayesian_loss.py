@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from normreg_plugins.crowd.losses.cell_grid import nearest_distances
-from normreg_plugins.crowd.losses.loss_inputs import as_loss, checked_maps, checked_points, checked_targets
-from normreg_plugins.crowd.losses.posterior import Posterior
+from normreg_plugins.crowd.losses.crowd_loss import CrowdLoss
+from normreg_plugins.crowd.losses.posterior import BUDGET, Posterior, axis_distances, cell_centres
+
+CERTAIN = 40.0
+"""Log odds above which a probability equals 1 in float64."""
 
 
 def margin_distance(nearest: Tensor, reach: float) -> Tensor:
@@ -29,9 +31,6 @@ def ratio_distance(nearest: Tensor, reach: float) -> Tensor:
     return reach**2 / (nearest + 1e-5)
 
 
-CERTAIN = 40.0
-"""Log odds above which a probability equals 1 in float64."""
-
 Background = Callable[[Tensor, float], Tensor]
 BACKGROUNDS: dict[str, tuple[Background, float]] = {
     "margin": (margin_distance, 0.15),  # and the default background_ratio
@@ -39,7 +38,7 @@ BACKGROUNDS: dict[str, tuple[Background, float]] = {
 }
 
 
-class BayesianLoss(nn.Module):
+class BayesianLoss(CrowdLoss):
     """Mean over images of sum_n |t_n - <p_n, D>| + |<p_0, D>|; see `Posterior` for p_n.
 
     p_0 is the posterior of the background, one more row of the softmax. The loss of an image without points is
@@ -60,48 +59,19 @@ class BayesianLoss(nn.Module):
         background: str | None = "margin",
         background_ratio: float | None = None,
     ) -> None:
-        super().__init__()
-        if not sigma > 0 or stride < 1:
-            raise ValueError(f"sigma and stride must be positive, got {sigma} and {stride}")
+        super().__init__(sigma, stride)
         if background is not None and background not in BACKGROUNDS:
             raise ValueError(f"background {background!r} is none of {[*BACKGROUNDS, None]}")
         if background_ratio is not None and not background_ratio > 0:
             raise ValueError(f"background_ratio must be positive, got {background_ratio}")
-        self.sigma = sigma
-        self.stride = stride
         self.background = background
         self.background_ratio = background_ratio
 
-    def forward(
-        self,
-        density: Tensor,
-        points: Sequence[Tensor],
-        targets: Sequence[Tensor | None] | None = None,
-        shorter_sides: Sequence[float] | None = None,
-    ) -> Tensor:
-        """
-        Args:
-            density: [B, 1, H, W] or [B, H, W].
-            points: (x, y) in pixels of the crop, [N, 2] for each image; they may lie outside the crop.
-            targets: what each point counts, [N] for each image. Default: 1.
-            shorter_sides: shorter side of each whole image in pixels, which sets the reach of the
-                background. Default: the shorter side of the map.
-        """
-        maps = checked_maps(density, points)
-        sides = shorter_sides or [self.stride * min(maps.shape[1:])] * len(maps)
-        precision = torch.promote_types(density.dtype, torch.float32)
-        images = zip(maps, points, targets or [None] * len(maps), sides, strict=True)
-        with torch.autocast(maps.device.type, enabled=False):
-            losses = [self._loss_of_image(*image, precision) for image in images]
-        return as_loss(torch.stack(losses).mean(), density)
-
-    def _loss_of_image(
-        self, density: Tensor, points: Tensor, targets: Tensor | None, shorter_side: float, precision: torch.dtype
+    def loss_of_image(
+        self, density: Tensor, points: Tensor, targets: Tensor, shorter_side: float, precision: torch.dtype
     ) -> Tensor:
         if len(points) == 0:
             return density.sum().abs()
-        points = checked_points(points, density)
-        targets = checked_targets(targets, points)
         posterior = Posterior(points, density.shape, self.stride, self.sigma, precision)
         if self.background is None:
             return (targets - posterior.assign(density)).abs().sum()
@@ -128,7 +98,28 @@ class BayesianLoss(nn.Module):
         return torch.where(certain, 1, torch.sigmoid(log_odds(nearest)))
 
     def extra_repr(self) -> str:
-        return (
-            f"sigma={self.sigma}, stride={self.stride}, background={self.background!r}, "
-            f"background_ratio={self.background_ratio}"
-        )
+        return f"{super().extra_repr()}, background={self.background!r}, background_ratio={self.background_ratio}"
+
+
+def nearest_distances(points: Tensor, within: Tensor, stride: int) -> Tensor:
+    """Squared distance [H, W] of every cell centre to its nearest point.
+
+    A minimum is no product over the axes. So the rows are treated in chunks. For each chunk only those points are
+    considered that can be the nearest of one of its cells.
+
+    Args:
+        within: upper bounds of the result, [H, W]. Loose bounds only cost time. Where a bound is too
+            low, the result is the distance to some point, not necessarily the nearest.
+    """
+    points = points[points[:, 1].argsort()]
+    x_distances, y_distances = axis_distances(points, within.shape, stride)
+    rows = cell_centres(len(within), stride, points)
+    reach = within.amax(1).sqrt() * (1 + 1e-6) + 1e-6  # a little more, because of rounding
+    y = points[:, 1].contiguous()
+    count = max(1, BUDGET // x_distances.numel())  # rows per chunk
+    first = torch.searchsorted(y, rows - reach).clamp_(max=len(y) - 1)
+    last = torch.searchsorted(y, rows + reach, right=True).maximum(first + 1)  # at least one point
+    pairs = zip(first.split(count), last.split(count), strict=True)
+    ends = torch.stack([torch.stack([a.amin(), b.amax()]) for a, b in pairs])
+    chunks = zip(y_distances.split(count, dim=1), ends.tolist(), strict=True)
+    return torch.cat([(x_distances[a:b, None] + d[a:b, :, None]).amin(0) for d, (a, b) in chunks])

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from normreg_plugins.crowd.losses.cell_grid import Shape, axis_distances
-from normreg_plugins.crowd.losses.loss_inputs import as_loss, checked_maps, checked_points, checked_targets
+from normreg_plugins.crowd.losses.crowd_loss import CrowdLoss, checked_targets
+from normreg_plugins.crowd.losses.posterior import Shape, axis_distances
 
 
 def gaussian_density(
-    points: Tensor,
-    shape: Shape,
-    stride: int,
-    sigma: float | Tensor,
-    targets: Tensor | None = None,
+    points: Tensor, shape: Shape, stride: int, sigma: float | Tensor, targets: Tensor | None = None
 ) -> Tensor:
     """A density map [H, W] with one Gaussian per point. Its sum is the count.
 
@@ -24,7 +18,7 @@ def gaussian_density(
     count in full. The scaled Gaussians are products over the axes too, so the map is one matrix product.
 
     Args:
-        sigma: in pixels; a tensor [N] gives each point a width of its own (geometry-adaptive kernels).
+        sigma: in pixels; a tensor [N] gives each point its own width (geometry-adaptive kernels).
     """
     targets = checked_targets(targets, points)
     width2 = 2 * torch.as_tensor(sigma, dtype=points.dtype, device=points.device).square()
@@ -34,7 +28,7 @@ def gaussian_density(
     return (y_factor * targets[:, None]).T @ x_factor
 
 
-class DensityMapLoss(nn.Module):
+class DensityMapLoss(CrowdLoss):
     """Mean over images of half the summed squared error to a Gaussian density map (CSRNet, eq. 5).
 
     Args:
@@ -43,27 +37,10 @@ class DensityMapLoss(nn.Module):
     """
 
     def __init__(self, sigma: float = 15.0, stride: int = 8) -> None:
-        super().__init__()
-        if not sigma > 0 or stride < 1:
-            raise ValueError(f"sigma and stride must be positive, got {sigma} and {stride}")
-        self.sigma = sigma
-        self.stride = stride
+        super().__init__(sigma, stride)
 
-    def forward(
-        self,
-        density: Tensor,
-        points: Sequence[Tensor],
-        targets: Sequence[Tensor | None] | None = None,
-        shorter_sides: Sequence[float] | None = None,
+    def loss_of_image(
+        self, density: Tensor, points: Tensor, targets: Tensor, shorter_side: float, precision: torch.dtype
     ) -> Tensor:
-        """Arguments as of `BayesianLoss`; `shorter_sides` has no meaning here."""
-        maps = checked_maps(density, points)
-        goals = [
-            gaussian_density(checked_points(z, maps), maps.shape[1:], self.stride, self.sigma, t)
-            for z, t in zip(points, targets or [None] * len(maps), strict=True)
-        ]
-        error = maps - torch.stack(goals)
-        return as_loss(error.square().sum((1, 2)).mean() / 2, density)
-
-    def extra_repr(self) -> str:
-        return f"sigma={self.sigma}, stride={self.stride}"
+        goal = gaussian_density(points, density.shape, self.stride, self.sigma, targets)
+        return (density - goal).square().sum() / 2

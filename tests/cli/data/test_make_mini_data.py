@@ -1,75 +1,83 @@
+"""The drawn sets: the same bytes for the same settings, made once, and labels that fit their pictures."""
+
+from __future__ import annotations
+
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import loadmat
+from sklearn.datasets import load_digits
 
-from normreg_plugins.cli.data.mini_data import drawn_boxes
-from normreg_plugins.cli.data.mini_data.recipe import Recipe, make_once
-from normreg_plugins.cli.data.mini_data.scenes import SHAPES, draw_scene
+from normreg_plugins.cli.data import make_mini_data
+from normreg_plugins.cli.data.drawn_shapes import SHAPES, draw_scene, label_map
+from normreg_plugins.cli.data.make_mini_data import KINDS, make_mini_set
+from normreg_plugins.cli.data.prepared_folder import SetError, make_folder
+from normreg_plugins.evaluation import IGNORED, read_mask
 
-SMALL = ("--train", 6, "--val", 3, "--size", 96)
-
-
-def everything_in(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+SMALL = {"train": 6, "val": 3, "size": 96}
 
 
-def test_the_same_settings_draw_the_same_bytes_and_a_seed_changes_them(run_tool, tmp_path):
-    folders = {}
+def draw(capsys, kind, out, **settings):
+    """The command, in this process."""
+    options = [f"--{name}={value}" for name, value in {**SMALL, **settings, "out": out}.items()]
+    code = make_mini_data.main([kind, *options])
+    return code, *capsys.readouterr()
+
+
+def pictures_in(folder):
+    found = [path for path in folder.rglob("*") if path.suffix in (".png", ".jpg", ".txt", ".json")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found if path.parent != folder}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_settings_draw_the_same_bytes_and_a_seed_changes_them(kind, tmp_path, capsys):
     for name, seed in (("one", 0), ("two", 0), ("other", 1)):
-        done = run_tool("data/make_mini_data.py", "detection", *SMALL, "--seed", seed, "--out", tmp_path / name)
-        assert done.returncode == 0, done.stderr
-        folders[name] = everything_in(tmp_path / name)
-    assert folders["one"] == folders["two"]
-    assert folders["one"]["train/000000.png"] != folders["other"]["train/000000.png"]
-
-
-def test_it_says_what_it_made_and_makes_it_once(run_tool, tmp_path):
-    first = run_tool("data/make_mini_data.py", "detection", *SMALL, "--out", tmp_path / "set")
-    assert "6 + 3 images" in first.stdout
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")}
-    again = run_tool("data/make_mini_data.py", "detection", *SMALL, "--out", tmp_path / "set")
-    assert again.returncode == 0
-    assert "already made" in again.stdout
-    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")}
+        code, out, err = draw(capsys, kind, tmp_path / name, seed=seed)
+        assert (code, "6 + 3 images of 96 px" in out) == (0, True), err
+    assert pictures_in(tmp_path / "one") == pictures_in(tmp_path / "two")
+    assert pictures_in(tmp_path / "one") != pictures_in(tmp_path / "other")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")}
+    code, out, _ = draw(capsys, kind, tmp_path / "one")
+    assert (code, "already prepared" in out) == (0, True)
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")}
 
 
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("kind", "settings", "words"),
     [
-        (("--train", 7), "train 6 there, 7 asked for"),
-        (("--val", 0), "val must be at least 1"),
-        (("--size", 10), "at least 64 pixels, got 10"),
-        (("--seed", -1), "seed must not be negative"),
+        ("detection", {"train": 7}, "train 6 there, 7 asked for"),
+        ("detection", {"val": 0}, "val must be at least 1"),
+        ("detection", {"size": 10}, "at least 64 pixels, got 10"),
+        ("detection", {"seed": -1}, "seed must not be negative"),
+        ("classification", {"train": 1797}, "1797 digits, 1797 + 3 asked for"),
     ],
 )
-def test_bad_settings_are_refused_and_nothing_is_touched(run_tool, tmp_path, args, words):
-    out = ("--out", tmp_path / "set")
-    run_tool("data/make_mini_data.py", "detection", *SMALL, *out)
-    before = everything_in(tmp_path)
-    done = run_tool("data/make_mini_data.py", "detection", *SMALL, *args, *out)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert everything_in(tmp_path) == before
+def test_bad_settings_are_refused_and_nothing_is_touched(kind, settings, words, tmp_path, capsys):
+    out = tmp_path / ("set" if kind == "detection" else "digits")
+    draw(capsys, "detection", tmp_path / "set")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    code, _, err = draw(capsys, kind, out, **settings)
+    assert (code, words in err) == (2, True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
 
 
-def test_a_folder_with_other_files_is_not_overwritten(run_tool, tmp_path):
+def test_a_folder_with_other_files_is_not_overwritten(tmp_path, capsys):
     (tmp_path / "mine.txt").write_text("precious")
-    done = run_tool("data/make_mini_data.py", "detection", *SMALL, "--out", tmp_path)
-    assert done.returncode == 2
-    assert "did not make" in done.stderr
-    assert everything_in(tmp_path) == {"mine.txt": b"precious"}
+    code, _, err = draw(capsys, "detection", tmp_path)
+    assert (code, "did not make" in err) == (2, True)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
-def test_a_drawing_that_breaks_leaves_nothing_behind(tmp_path):
-    def breaks(folder, _recipe):
+def test_a_drawing_that_fails_leaves_nothing_behind(tmp_path):
+    def fails(folder: Path) -> None:
         (folder / "half.png").write_bytes(b"half")
         raise RuntimeError("out of paint")
 
     with pytest.raises(RuntimeError, match="out of paint"):
-        make_once(tmp_path / "set", Recipe("detection", 1, 1, 64), breaks)
+        make_folder(tmp_path / "set", {}, fails)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -106,8 +114,7 @@ def test_the_set_is_what_pycocotools_reads(tmp_path):
     pytest.importorskip("pycocotools")
     from pycocotools.coco import COCO
 
-    recipe = Recipe("detection", train=30, val=5, size=96)
-    make_once(tmp_path / "set", recipe, drawn_boxes.draw)
+    make_mini_set("detection", tmp_path / "set", train=30, val=5, size=96)
     for split, count in (("train", 30), ("val", 5)):
         coco = COCO(str(tmp_path / "set" / "annotations" / f"{split}.json"))
         assert len(coco.getImgIds()) == count
@@ -120,3 +127,55 @@ def test_the_set_is_what_pycocotools_reads(tmp_path):
     train = json.loads((tmp_path / "set" / "annotations" / "train.json").read_text())
     labels = [annotation["category_id"] for annotation in train["annotations"]]
     assert min(labels.count(label) for label in (1, 2, 3)) > 0.2 * len(labels)
+
+
+def test_shapes_have_their_class_and_a_border_of_one_pixel_that_is_ignored():
+    for seed in range(10):
+        scene = draw_scene(np.random.default_rng(seed), 96)
+        labels = label_map(scene)
+        for thing in scene.things:
+            assert (labels[thing.mask] == thing.label + 1).all()
+        for y, x in zip(*np.nonzero(labels == IGNORED), strict=True):
+            around = labels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+            assert ((around > 0) & (around != IGNORED)).any()
+        for y, x in zip(*np.nonzero(labels == 0), strict=True):
+            around = labels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+            assert set(np.unique(around)) <= {0, IGNORED}
+
+
+def test_every_list_names_its_images_and_masks(tmp_path):
+    make_mini_set("segmentation", tmp_path / "set", train=20, val=4)
+    for split, count in (("train", 20), ("val", 4)):
+        names = (tmp_path / "set" / "ImageSets" / "Segmentation" / f"{split}.txt").read_text().split()
+        assert len(set(names)) == count
+        for name in names:
+            assert (tmp_path / "set" / "JPEGImages" / f"{name}.jpg").is_file()
+            assert read_mask(tmp_path / "set" / "SegmentationClass" / f"{name}.png").shape == (96, 96)
+    masks = [read_mask(path) for path in (tmp_path / "set" / "SegmentationClass").iterdir()]
+    assert set(np.unique(masks)) == {0, 1, 2, 3, IGNORED}
+
+
+def test_people_are_in_their_pictures(tmp_path):
+    make_mini_set("crowd", tmp_path / "set", train=6, val=2, size=64)
+    counts = set()
+    for path in (tmp_path / "set").glob("*/*.jpg"):
+        points = loadmat(path.with_name(f"{path.stem}_ann.mat"))["annPoints"]
+        counts.add(len(points))
+        with Image.open(path) as image:
+            assert min(image.size) == 64
+            assert (points > 0).all()
+            assert (points < image.size).all()
+    assert len(counts) > 4
+
+
+def test_each_digit_is_in_the_folder_of_its_class_once(tmp_path):
+    make_mini_set("classification", tmp_path / "set", train=1000, val=797, size=8)
+    images = {path.relative_to(tmp_path / "set"): Image.open(path) for path in (tmp_path / "set").rglob("*.png")}
+    digits = load_digits()
+    expected = sorted(
+        (str(y), (x * 255 / 16).round().astype(np.uint8).tobytes()) for x, y in zip(digits.images, digits.target)
+    )
+    assert sorted((path.parts[1], image.tobytes()) for path, image in images.items()) == expected
+    assert sum(path.parts[0] == "train" for path in images) == 1000
+    with pytest.raises(SetError, match="at least 8"):
+        make_mini_set("classification", tmp_path / "small", size=4)

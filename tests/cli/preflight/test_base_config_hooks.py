@@ -47,7 +47,7 @@ def test_our_ema_hook_takes_the_place_of_mms(warnings_for):
 
 @pytest.mark.parametrize(
     ("base", "hook"),
-    [("yolov3_pgd", "NormRegLinearNoiseHook, NormRegZeroScaleHook"), ("csrnet_wrs", "CrowdMemoryHook")],
+    [("yolov3_pgd", "NormRegLinearNoiseHook, NormRegZeroScaleHook")],
 )
 def test_our_own_hooks_are_named_once_through_a_chain_of_bases(warnings_for, base, hook):
     config = str(CONFIGS / f"{base}.py")

@@ -8,8 +8,7 @@ pytest.importorskip("ultralytics")
 
 from helpers.tiny_yolo import OFFLINE, make_set, tiny_net
 
-from normreg_plugins.cli.data.mini_data import drawn_boxes, yolo_layout
-from normreg_plugins.cli.data.mini_data.recipe import Recipe, make_once
+from normreg_plugins.cli.data.make_mini_data import make_mini_set
 from normreg_plugins.cli.yolo import train_ultralytics
 from research import benchmark_ultralytics
 
@@ -38,8 +37,7 @@ def pairs(settings):
 
 
 def test_train_predict_and_score_from_the_shell(run_inside, tmp_path):
-    recipe = Recipe("yolo", train=4, val=2, size=64)
-    make_once(tmp_path / "set", recipe, yolo_layout.draw)
+    make_mini_set("yolo", tmp_path / "set", train=4, val=2, size=64)
     (tmp_path / "args.yaml").write_text(
         f"data: {tmp_path}/set/data.yaml\nwrs:\n  interval: 7\n  select: model.0.conv\n"
     )
@@ -129,9 +127,8 @@ def test_the_benchmark_races_both_trainers(capsys, tmp_path):
 
 
 def test_the_yolo_set_is_the_coco_set_in_another_layout(tmp_path):
-    recipe = Recipe("yolo", train=3, val=2, size=64, seed=5)
-    make_once(tmp_path / "yolo", recipe, yolo_layout.draw)
-    make_once(tmp_path / "coco", recipe, drawn_boxes.draw)
+    make_mini_set("yolo", tmp_path / "yolo", train=3, val=2, size=64, seed=5)
+    make_mini_set("detection", tmp_path / "coco", train=3, val=2, size=64, seed=5)
     for split, count in (("train", 3), ("val", 2)):
         coco = json.loads((tmp_path / "coco" / "annotations" / f"{split}.json").read_text())
         assert json.loads((tmp_path / "yolo" / "annotations" / f"{split}.json").read_text()) == coco

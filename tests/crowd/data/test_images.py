@@ -1,12 +1,26 @@
-"""Pictures of every kind."""
+"""Pictures of every kind, and people who stay on their pixels when a picture is resized, cropped or flipped."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from normreg_plugins.crowd.data import ORIENTATION, UnreadableImageError, read_rgb, stored_rotated
+from normreg_plugins.crowd.data import (
+    MEAN_COLOUR,
+    ORIENTATION,
+    UnreadableImageError,
+    bounded_size,
+    crop,
+    flip,
+    read_rgb,
+    resize,
+    stored_rotated,
+    visible_share,
+)
+from normreg_plugins.crowd.data.images import LONGEST_SIDE, resize_points
 
 RAMP = np.linspace(0, 255, 12, dtype=np.uint8).reshape(3, 4)
 
@@ -61,3 +75,89 @@ def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
     Image.fromarray(RAMP).save(tmp_path / "bomb.png")
     with pytest.raises(UnreadableImageError, match="bomb"):
         read_rgb(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1000, 800), (1000, 800)),
+        ((400, 300), (683, 512)),
+        ((300, 400), (512, 683)),
+        ((9000, 6000), (3072, 2048)),
+        ((1, 1), (512, 512)),
+    ],
+)
+def test_the_shorter_side_comes_within_bounds(size, expected):
+    assert bounded_size(*size) == expected
+
+
+@pytest.mark.parametrize("size", [(3000, 10), (1, 100_000), (50_000, 40_000)])
+def test_no_shape_makes_a_picture_too_large(size):
+    width, height = bounded_size(*size)
+    assert max(width, height) <= LONGEST_SIDE
+    assert min(width, height) >= 1
+    if min(width, height) > 10:
+        assert abs(np.log(width / height) - np.log(size[0] / size[1])) < 0.1
+
+
+def test_bad_bounds_are_refused():
+    with pytest.raises(ValueError, match="600, 500"):
+        bounded_size(10, 10, (600, 500))
+
+
+def test_points_move_with_their_picture():
+    image = np.zeros((40, 60, 3), dtype=np.uint8)
+    image[10, 30] = 255
+    large = resize(image, (120, 80))
+    spot = np.argwhere(large[..., 0] > 128)[:, ::-1] + 0.5
+    moved = resize_points(np.array([[30.5, 10.5]], dtype=np.float32), (60, 40), (120, 80))
+    np.testing.assert_allclose(spot.mean(0), moved[0], atol=0.6)
+    corner = resize_points(np.array([[60.0, 40.0]], dtype=np.float32), (60, 40), (119, 80))
+    assert (corner <= (119, 80)).all()
+
+
+def people(*rows):
+    return np.array(rows, dtype=np.float32)
+
+
+def test_visible_share_by_hand():
+    rows = people(
+        [50, 50, 10],  # wholly inside
+        [10, 50, 10],  # on the left edge: half
+        [10, 20, 10],  # on a corner: a quarter
+        [7, 50, 10],  # centre outside, a fifth seen
+        [4, 50, 10],  # not seen
+        [50, 50, 1],  # a head is at least 4 wide
+        [12, 50, np.inf],  # a lone person's head is at most 40: 22 of 40 columns
+    )
+    share = visible_share(rows, left=10, top=20, width=100, height=100, head=(4, 40))
+    np.testing.assert_allclose(share, [1, 0.5, 0.25, 0.2, 0, 1, 22 / 40], rtol=1e-6)
+
+
+@given(st.floats(-20, 60), st.floats(-20, 60), st.floats(0, 50))
+def test_visible_share_against_counting_pixels(x, y, distance):
+    side = min(max(distance, 4), 32)
+    fine = np.arange(-40, 80, 0.1) + 0.05
+    columns = (abs(fine - x) < side / 2) & (fine > 0) & (fine < 30)
+    rows = (abs(fine - y) < side / 2) & (fine > 0) & (fine < 40)
+    counted = columns.sum() * rows.sum() * 0.01 / side**2
+    share = visible_share(people([x + 5, y + 7, distance]), 5, 7, 30, 40, (4, 32))[0]
+    assert abs(share - counted) < 0.06
+
+
+def test_crop_pads_with_the_mean_colour():
+    image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    np.testing.assert_array_equal(crop(image, 1, 2, 3, 2), image[2:4, 1:4])
+    window = crop(image, 0, 0, 8, 6)
+    np.testing.assert_array_equal(window[:4, :5], image)
+    assert (window[4:] == MEAN_COLOUR).all()
+    assert (window[:, 5:] == MEAN_COLOUR).all()
+
+
+def test_flip_moves_people_with_their_pixels():
+    image = np.zeros((6, 9, 3), dtype=np.uint8)
+    image[2, 1] = 255
+    mirrored, moved = flip(image, people([1.5, 2.5, 7]))
+    assert mirrored[2, int(moved[0, 0])].min() == 255
+    np.testing.assert_array_equal(moved, [[7.5, 2.5, 7]])
+    assert flip(image, np.zeros((0, 3), np.float32))[1].shape == (0, 3)

@@ -1,10 +1,13 @@
-"""Preparation of raw data sets: whole or not at all, and nothing lost on the way."""
+"""Preparation of raw data sets: complete or not at all, and nothing lost on the way."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,21 +62,58 @@ def test_a_picture_within_bounds_is_copied_byte_for_byte(tmp_path):
 
 def read_or_die(path: Path):
     if path.stem.startswith("deadly"):
-        os.kill(os.getpid(), signal.SIGSEGV)
+        os.kill(os.getpid(), signal.SIGKILL)
     return read_qnrf_points(path)
 
 
-def test_an_annotation_that_crashes_its_reader_is_left_out_and_named(tmp_path):
-    """SciPy crashes on some damaged files. A reader that crashes by itself shows the same on every version of SciPy."""
-    raws = [add_raw(tmp_path / "raw", name) for name in ("a", "deadly", "b")]
-    records = [record for _, record in prepare({"train": raws}, tmp_path / "out", SETTINGS, read_or_die)]
-    assert [record["name"] for record in records if "error" not in record] == ["a", "b"]
-    assert "deadly_ann.mat: the process that read it died (exit code -11)" in records[1]["error"]
+def test_an_annotation_that_kills_its_process_is_named_and_the_others_are_prepared(tmp_path):
+    """SciPy crashes on some damaged files. A reader that kills its process does so with every version of SciPy."""
+    names = ["a", "deadly1", "b", "c", "deadly2", "d"]
+    raws = [add_raw(tmp_path / "raw", name) for name in names]
+    records = [record for _, record in prepare({"train": raws}, tmp_path / "out", SETTINGS, read_or_die, workers=2)]
+    assert [record["name"] for record in records] == names
+    assert [record["name"] for record in records if "error" not in record] == ["a", "b", "c", "d"]
+    assert "deadly1_ann.mat: the process that read it was killed" in records[1]["error"]
     index = json.loads((tmp_path / "out/train.json").read_text())
-    assert [record["name"] for record in index["left_out"]] == ["deadly"]
+    assert [record["name"] for record in index["left_out"]] == ["deadly1", "deadly2"]
 
 
-def test_a_type_that_scipy_does_not_know_is_no_end_of_the_preparation(tmp_path):
+WAITING_WORKERS = """
+import os, time
+from normreg_plugins.crowd.data import map_in_processes
+
+def pid(_):
+    time.sleep(0.2)
+    return os.getpid()
+
+work = map_in_processes(pid, range(8), workers=2)
+print(next(work), next(work), flush=True)
+time.sleep(60)
+"""
+
+
+def test_workers_end_when_the_process_that_started_them_is_killed():
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", WAITING_WORKERS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        running = {int(number) for number in process.stdout.readline().split()}
+        process.kill()
+    assert len(running) == 2
+    end = time.monotonic() + 30
+    while running and time.monotonic() < end:
+        time.sleep(0.05)
+        running = {number for number in running if is_running(number)}
+    assert not running
+
+
+def is_running(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_type_that_scipy_does_not_know_does_not_stop_the_preparation(tmp_path):
     """One changed byte, the type of the first number, with which SciPy 1.15 reads beyond its table of types."""
     raws = [add_raw(tmp_path / "raw", name) for name in ("a", "b")]
     damaged = bytearray(raws[0].annotation.read_bytes())

@@ -10,9 +10,8 @@ from helpers.dense_loss import dense_bayesian_loss
 from torch import Tensor
 
 from normreg_plugins.crowd import BayesianLoss
-from normreg_plugins.crowd.losses.bayesian_loss import margin_distance, ratio_distance
-from normreg_plugins.crowd.losses.cell_grid import nearest_distances
-from normreg_plugins.crowd.losses.loss_inputs import checked_maps
+from normreg_plugins.crowd.losses.bayesian_loss import margin_distance, nearest_distances, ratio_distance
+from normreg_plugins.crowd.losses.crowd_loss import checked_maps
 
 SIDE = 512  # pixels of the crop
 CELLS = SIDE // 8

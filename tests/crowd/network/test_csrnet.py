@@ -1,4 +1,4 @@
-"""CSRNet's plan, sizes, output, tiles and memory."""
+"""CSRNet's plan, sizes, output and tiles."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 import torch
-from torch import distributed, nn
+from torch import nn
 
-from normreg_plugins.crowd.network import CSRNet, predict_density, receptive_radius, step_memory
+from normreg_plugins.crowd.network import CSRNet, predict_density, receptive_radius
 from normreg_plugins.layers.normalized import normalized_class
 from normreg_plugins.layers.scale_bias import ScaleBias
 
@@ -149,44 +149,3 @@ def test_tiles_give_the_map_of_the_whole(trained, size):
     torch.testing.assert_close(predict_density(trained, image, tile=100), whole, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="8 pixels"):
         predict_density(trained, image, tile=5)
-
-
-def test_step_memory_counts_what_autograd_keeps():
-    """Against the sizes of this net's layers, written out."""
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 1, 1))
-    image, feature = 2 * 3 * 16 * 16 * 4, 2 * 4 * 16 * 16 * 4
-    memory = step_memory(model, batch=2, side=16)
-    norm = 3 * 4 * 4 * 2  # running and batch statistics, small
-    assert image + 2 * feature <= memory.activations <= image + 2 * feature + norm
-    parameters = sum(p.numel() for p in model.parameters()) * 4
-    assert memory.total == memory.activations + 2 * parameters + 2 * parameters
-    assert step_memory(model, 2, 16, states=0).optimizer == 0
-    assert next(model.parameters()).device.type == "cpu"  # the model itself is left alone
-
-
-def test_step_memory_of_the_paper():
-    """Batch 32 at 512 px: about 21 GiB with batch norm, and linear in the batch."""
-    full, half = step_memory(CSRNet(), 32, 512), step_memory(CSRNet(), 16, 512)
-    assert 20 < full.total / 2**30 < 23
-    assert abs(full.activations / half.activations - 2) < 1e-3
-    assert "GiB" in str(full)
-
-
-def test_step_memory_of_half_precision():
-    full, half = step_memory(CSRNet(), 4, 64), step_memory(CSRNet(), 4, 64, half=True)
-    copies = full.parameters // 2
-    # The statistics of batch norm and the places of the maxima keep their size.
-    assert (half.activations - copies) == pytest.approx(full.activations / 2, rel=0.1)
-    assert (half.parameters, half.optimizer) == (full.parameters, full.optimizer)
-
-
-def test_step_memory_in_a_process_group_with_synchronized_norm_layers(tmp_path):
-    """torch's SyncBatchNorm refuses every device but GPUs as soon as there is a process group."""
-    alone = step_memory(CSRNet(), 2, 64)
-    model = nn.SyncBatchNorm.convert_sync_batchnorm(CSRNet())
-    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
-    try:
-        assert step_memory(model, 2, 64) == alone
-    finally:
-        distributed.destroy_process_group()
-    assert isinstance(model.front.conv1_1.norm, nn.SyncBatchNorm)

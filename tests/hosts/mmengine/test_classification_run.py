@@ -1,7 +1,6 @@
 """A classification net of mmpretrain in a real run: methods, the monitor, a resume that is bit for bit."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 import torch
@@ -12,8 +11,7 @@ from helpers.config_keys import CONFIGS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from normreg_plugins.cli.data.mini_data import digit_folders
-from normreg_plugins.cli.data.mini_data.recipe import make_once
+from normreg_plugins.cli.data.make_mini_data import make_mini_set
 from normreg_plugins.hosts.mmengine import handles_of
 from normreg_plugins.monitor import logs_of
 
@@ -24,7 +22,7 @@ _runs = itertools.count()
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits") / "set"
-    make_once(folder, replace(digit_folders.RECIPE, train=60, val=60), digit_folders.draw)
+    make_mini_set("classification", folder, train=60, val=60)
     return folder
 
 

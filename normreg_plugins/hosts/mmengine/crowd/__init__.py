@@ -1,18 +1,17 @@
 """Crowd counting in mmengine. Importing this room registers its parts in mmengine's registries."""
 
-from normreg_plugins.hosts.mmengine.crowd.crowd_datasets import UCFQNRF, CrowdDataset, ShanghaiTech
-from normreg_plugins.hosts.mmengine.crowd.crowd_hooks import CrowdMemoryHook, CrowdVisualizationHook
-from normreg_plugins.hosts.mmengine.crowd.crowd_metric import CountMetric
-from normreg_plugins.hosts.mmengine.crowd.crowd_model import CrowdCounter, build_csrnet
-from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
-from normreg_plugins.hosts.mmengine.crowd.crowd_transforms import (
+from normreg_plugins.hosts.mmengine.crowd.crowd_data import (
+    UCFQNRF,
+    CrowdDataset,
     CrowdFlip,
     CrowdLoad,
     CrowdPack,
     CrowdRandomCrop,
-    CrowdResize,
+    CrowdSample,
+    ShanghaiTech,
 )
-from normreg_plugins.hosts.mmengine.crowd.crowd_visualizer import CrowdVisualizer
+from normreg_plugins.hosts.mmengine.crowd.crowd_drawing import CrowdVisualizationHook, CrowdVisualizer
+from normreg_plugins.hosts.mmengine.crowd.crowd_model import CountMetric, CrowdCounter, build_csrnet
 
 __all__ = [
     "UCFQNRF",
@@ -21,10 +20,8 @@ __all__ = [
     "CrowdDataset",
     "CrowdFlip",
     "CrowdLoad",
-    "CrowdMemoryHook",
     "CrowdPack",
     "CrowdRandomCrop",
-    "CrowdResize",
     "CrowdSample",
     "CrowdVisualizationHook",
     "CrowdVisualizer",

@@ -1,17 +1,22 @@
-"""The crowd counter as a model of mmengine: CSRNet and a loss, built from configs."""
+"""The crowd counter as a model of mmengine, CSRNet and a loss built from configs; and the metric of its counts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS
+from mmengine.registry import METRICS, MODELS
 from torch import Tensor, nn
 
 from normreg_plugins.crowd import BayesianLoss, CSRNet, DensityMapLoss, load_vgg16, predict_density
-from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
+from normreg_plugins.evaluation import count_errors, save_counts, save_map
+from normreg_plugins.hosts.mmengine.crowd.crowd_data import CrowdSample
 
 Config = dict[str, Any]
 
@@ -24,10 +29,7 @@ def build_csrnet(
     norm_cfg: Config | None = None, conv_cfg: Config | None = None, output: str = "abs", width: float = 1.0
 ) -> CSRNet:
     """CSRNet from mm configs: `norm_cfg=dict(type='BN')`, or None for the original without norm layers."""
-    from mmcv.cnn import (  # imported here because the import of this module must work without mmcv
-        build_conv_layer,
-        build_norm_layer,
-    )
+    from mmcv.cnn import build_conv_layer, build_norm_layer  # here, because importing this module must not need mmcv
 
     def norm(width: int) -> nn.Module:
         return build_norm_layer(norm_cfg, width)[1]
@@ -101,3 +103,33 @@ class CrowdCounter(BaseModel):
             sample.density = density.float()
             sample.predicted_count = density.double().sum().item()
         return samples
+
+
+@METRICS.register_module()
+class CountMetric(BaseMetric):
+    """Computes `count/MAE` and `count/RMSE`. Crowd papers call the second, which is a root, 'MSE'.
+
+    Args:
+        out_dir: folder for the count and the density map of each image, for tools/eval_mae.py.
+        kwargs: those of mmengine's BaseMetric.
+    """
+
+    default_prefix = "count"
+
+    def __init__(self, out_dir: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.out_dir = None if out_dir is None else Path(out_dir)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        for sample in data_samples:
+            self.results.append((sample["name"], sample["predicted_count"], sample["count"]))
+            if self.out_dir is not None:
+                save_map(self.out_dir, sample["name"], sample["density"].cpu().numpy())
+
+    def compute_metrics(self, results: list[tuple[str, float, int]]) -> dict[str, float]:
+        names, predicted, true = zip(*results, strict=True)
+        errors = count_errors(predicted, true)
+        if self.out_dir is not None:
+            save_counts(self.out_dir, dict(zip(names, predicted, strict=True)))
+        print_log(f"{errors.images} images: {errors}", logger="current")
+        return {"MAE": errors.mae, "RMSE": errors.rmse}

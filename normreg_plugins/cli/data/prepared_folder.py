@@ -1,0 +1,167 @@
+"""What the commands that prepare a data set share: arguments, error messages, checks, and a folder made atomically."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from normreg_plugins.crowd.data import UNREADABLE, PreparationError
+from normreg_plugins.files import DamagedFileError, read_json, write_json
+
+NOTE = "prepared.json"
+SPLITS = ("train", "val", "test")
+NAMED = 10
+"""How many damaged files a message names."""
+
+Names = Mapping[str, Sequence[str]]
+"""The images of each split."""
+
+
+class SetError(ValueError):
+    """A folder that the set cannot be made from, or cannot be made in."""
+
+
+def raw_parser(description: str | None, out: str | None = None) -> argparse.ArgumentParser:
+    """The arguments RAW, OUT (with this default) and --any-counts."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("raw", type=Path, help="folder of the raw data set")
+    if out is None:
+        add("out", type=Path, help="folder for the prepared data set")
+    else:
+        add("out", type=Path, nargs="?", default=Path(out), help="folder for the prepared data set (%(default)s)")
+    add_any_counts(parser)
+    return parser
+
+
+def add_any_counts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--any-counts", action="store_true", help="accept another number of images than the official set has"
+    )
+
+
+def run(args: argparse.Namespace, prepare: Callable[[argparse.Namespace], int | None]) -> int:
+    """The exit code of a command: that of `prepare`, or 2 with a message if the set cannot be prepared."""
+    try:
+        return prepare(args) or 0
+    except (SetError, PreparationError, DamagedFileError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; run the same command to go on", file=sys.stderr)
+        return 130
+
+
+def make_folder(out: Path, note: Mapping[str, Any], make: Callable[[Path], object]) -> str:
+    """Call `make` with an unfinished folder beside `out`, then move that folder to `out` in one step.
+
+    A folder that was made from the same `note` is left as it is. Any other content of `out` is an error.
+    """
+    if out.exists() and any(out.iterdir()):
+        _check_note(out, note)
+        return f"{out}: already prepared, left as it is"
+    unfinished = out.with_name(f".unfinished-{out.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+    unfinished.mkdir(parents=True)
+    try:
+        make(unfinished)
+        write_json(unfinished / NOTE, note)
+        unfinished.replace(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return f"{out}: prepared"
+
+
+def _check_note(out: Path, note: Mapping[str, Any]) -> None:
+    way_out = "choose another folder, or remove that one yourself"
+    if not (out / NOTE).is_file():
+        raise SetError(f"{out} has files that this command did not make; {way_out}")
+    there, now = read_json(out / NOTE), json.loads(json.dumps(note))
+    if there != now:
+        keys = [key for key in now if there.get(key) != now[key]]
+        differs = (f"{key} {_short(there.get(key))} there, {_short(now[key])} asked for" for key in keys)
+        raise SetError(f"{out} was prepared with other settings or images ({'; '.join(differs)}); {way_out}")
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(str(value), 60, placeholder=" ...")
+
+
+def check_counts(raw: Path, found: Mapping[str, int], official: Mapping[str, Sequence[int]], source: str) -> None:
+    """Refuse a set with other numbers of images than each of the official sets."""
+    if tuple(found.values()) in {tuple(counts) for counts in official.values()}:
+        return
+    has = _listed(f"{number:,} {what}" for what, number in found.items())
+    should = ", ".join(f"{name} has {_listed(f'{n:,}' for n in counts)}" for name, counts in official.items())
+    raise SetError(
+        f"{raw} has {has} images; {should}. Get it again from {source}. If it is another set on purpose, add "
+        "--any-counts"
+    )
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def check_paths(wanted: Mapping[Path, str]) -> None:
+    """Name every path that is missing, and where to get it."""
+    if missing := [f"{path} is missing: get it from {source}" for path, source in wanted.items() if not path.exists()]:
+        raise SetError("\n".join(missing))
+
+
+def check_complete(folder: Path, names: Sequence[str], source: str) -> None:
+    """Refuse a folder that lacks some of these files."""
+    there = {path.name for path in folder.iterdir()}
+    if lost := [name for name in names if name not in there]:
+        raise SetError(
+            f"{folder} lacks {len(lost)} of {len(names)} files, e.g. {lost[0]}; get them again from {source}"
+        )
+
+
+def check_apart(names: Names) -> None:
+    """Refuse an image that is in two splits."""
+    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+        if both := sorted({*names.get(first, ())} & {*names.get(second, ())}):
+            raise SetError(f"{first} and {second} share {len(both)} images, e.g. {both[0]}")
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture. Every pixel is decoded, so a truncated file is an error here."""
+    if not path.is_file():
+        raise SetError(f"{path} is missing")
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture.size
+    except UNREADABLE as error:
+        raise SetError(f"{path} cannot be read as a picture: {error}") from error
+
+
+@contextmanager
+def noted(damaged: list[str]) -> Iterator[None]:
+    """Append the message of a SetError to the list, and go on after the block."""
+    try:
+        yield
+    except SetError as error:
+        damaged.append(str(error))
+
+
+def refuse_damaged(damaged: Sequence[str], source: str) -> None:
+    """Name the damaged files and say what to do."""
+    if damaged:
+        more = f"\nand {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
+        named = "\n".join(damaged[:NAMED])
+        raise SetError(
+            f"{named}{more}\n{len(damaged)} files are missing or damaged, and nothing was prepared. Get them again "
+            f"from {source}, and run the same command."
+        )
