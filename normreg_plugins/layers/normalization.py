@@ -1,7 +1,8 @@
 """The four weight normalizations WN, CWN, WS and BWN, as one pure function: `normalize_weight`.
 
-A group norm with one filter per group computes WS and CWN, and torch's weight-norm kernel computes WN: one pass over
-the weight forward and one backward. Transposed layers and BWN are computed by the equation.
+A group norm with one filter per group computes WS and CWN, and torch's weight-norm kernel computes WN: one kernel
+forward, one backward. Transposed layers and BWN are computed by the equation. So is everything that torch.compile
+fuses, torch.jit traces or a function transform differentiates, because there a kernel gains nothing.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def normalize_weight(
     wide = weight.to(at_least_float32(weight.dtype))
     gain = None if gain is None else gain.to(wide.dtype)
     result = None
-    if filters.dims == tuple(range(1, weight.ndim)):  # each filter is one slice w[o]
+    if filters.dims == tuple(range(1, weight.ndim)) and not _is_transformed():  # each filter is one slice w[o]
         kernel = _by_group_norm if normalization.centred else _by_weight_norm
         result = kernel(wide, normalization, gain, eps)
     if result is None:
@@ -82,7 +83,8 @@ def divisor(wide: Tensor, normalization: Normalization, filters: Filters, eps: f
     norm = filters.norms(wide)
     if not normalization.centred:
         return norm.clamp_min(eps)
-    size = norm / filters.fan_in**0.5 if normalization.measure == "std" else norm
+    entries = wide.numel() // norm.numel()
+    size = norm / entries**0.5 if normalization.measure == "std" else norm
     return (size.square() + eps**2).sqrt()
 
 
@@ -109,19 +111,32 @@ def _by_group_norm(weight: Tensor, normalization: Normalization, gain: Tensor | 
 def _by_weight_norm(weight: Tensor, _: Normalization, gain: Tensor | None, eps: float) -> Tensor | None:
     """WN by torch's kernel; None where the equation has to do it.
 
-    The kernel divides by the bare norm, so the norms that it returns are compared with eps. Only a CPU can do that
-    without a sync. A compiler fuses the equation by itself.
+    The kernel divides by the bare norm, so the norms that it returns are compared with eps. Only on a CPU can Python
+    read them without a sync.
     """
-    if weight.device.type != "cpu" or _is_transformed():
+    if weight.device.type != "cpu":
         return None
     stack = _in_memory_order(weight).contiguous()
     gain = weight.new_ones(len(stack)) if gain is None else gain
     result, norms = torch._weight_norm_interface(stack, gain.view(-1, *(1,) * (stack.ndim - 1)), 0)
-    return _in_axis_order(result, weight) if norms.detach().min().item() > eps else None
+    if norms.detach().min().item() <= eps:
+        return None
+    if result.requires_grad:
+        result.register_hook(_refuse_second_derivatives)
+    return _in_axis_order(result, weight)
+
+
+def _refuse_second_derivatives(_: Tensor) -> None:
+    """In torch 2.11 the kernel's backward fails gradgradcheck: it takes the norms for constants."""
+    if torch.is_grad_enabled():  # create_graph=True
+        raise RuntimeError(
+            "WN on a CPU: the second derivatives of torch's weight-norm kernel are wrong. Use torch.func.grad instead "
+            "of create_graph=True, or a GPU; both compute WN by its equation."
+        )
 
 
 def _is_transformed() -> bool:
-    """Whether torch.compile, a trace or a function transform records this call, which must not depend on values."""
+    """Whether torch.compile, torch.jit.trace or a function transform such as vmap runs this call."""
     compiling = getattr(torch.compiler, "is_compiling", lambda: False)()  # torch >= 2.3 can say
     return compiling or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
 
