@@ -72,7 +72,8 @@ def tables(args: argparse.Namespace) -> Iterator[Table]:
     window = math.ceil(SHORTEST_WINDOW / method.interval) * method.interval
     if args.steps < window:
         refuse(f"--steps {args.steps}: must be {window} or more, because {method!r} acts every {method.interval}")
-    model, batches = YOLO(settings["model"]), []
+    model = YOLO(settings["model"])
+    batches: list[Any] = []
     stock = ready_step(model.task_map[model.task]["trainer"], settings, "stock", batches)
     ours = ready_step(with_method(model, method), settings, "ours", batches)
     times = windows(interleaved({"stock": stock, "ours": ours}, args.steps), window)
