@@ -1,88 +1,40 @@
-"""Weight-normalized and scale-bias layers, mean-only batch norm, conversion of pretrained networks and folding."""
+"""Weight-normalized layers, layers that replace norm layers, conversion of pretrained networks, and folding."""
 
-from normreg_plugins.layers.conversion_errors import AlreadyConvertedError, ConversionError
 from normreg_plugins.layers.convert import convert, to_normalized_, to_sphere_
 from normreg_plugins.layers.fold import fold
-from normreg_plugins.layers.mean_only_batch_norm import MeanOnlyBatchNorm, mean_only_batch_norm
-from normreg_plugins.layers.native_kernels import normalize_weight
-from normreg_plugins.layers.normalization import NORMALIZATIONS, Normalization
+from normreg_plugins.layers.normalization import NORMALIZATIONS, Normalization, normalize_weight
 from normreg_plugins.layers.normalized import (
-    NORMALIZED_LAYERS,
-    BWNConv1d,
+    MIXINS,
     BWNConv2d,
-    BWNConv3d,
-    BWNConvTranspose1d,
-    BWNConvTranspose2d,
-    BWNConvTranspose3d,
-    BWNLinear,
-    CWNConv1d,
     CWNConv2d,
-    CWNConv3d,
-    CWNConvTranspose1d,
-    CWNConvTranspose2d,
-    CWNConvTranspose3d,
-    CWNLinear,
     NormalizedWeight,
-    WNConv1d,
     WNConv2d,
-    WNConv3d,
-    WNConvTranspose1d,
-    WNConvTranspose2d,
-    WNConvTranspose3d,
-    WNLinear,
-    WSConv1d,
     WSConv2d,
-    WSConv3d,
-    WSConvTranspose1d,
-    WSConvTranspose2d,
-    WSConvTranspose3d,
-    WSLinear,
     normalized_class,
 )
-from normreg_plugins.layers.relative_change import relative_change
-from normreg_plugins.layers.scale_bias import ScaleBias, assign_linear_sigma, weight_decay_groups, zero_scales_
-
-RULES = NORMALIZATIONS
-"""The earlier name."""
+from normreg_plugins.layers.scale_bias import (
+    MeanOnlyBatchNorm,
+    ScaleBias,
+    assign_linear_sigma,
+    mean_only_batch_norm,
+    weight_decay_groups,
+    zero_scales_,
+)
+from normreg_plugins.layers.surgery import AlreadyConvertedError, ConversionError, relative_change
 
 __all__ = [
+    "MIXINS",
     "NORMALIZATIONS",
-    "NORMALIZED_LAYERS",
-    "RULES",
     "AlreadyConvertedError",
-    "BWNConv1d",
     "BWNConv2d",
-    "BWNConv3d",
-    "BWNConvTranspose1d",
-    "BWNConvTranspose2d",
-    "BWNConvTranspose3d",
-    "BWNLinear",
-    "CWNConv1d",
     "CWNConv2d",
-    "CWNConv3d",
-    "CWNConvTranspose1d",
-    "CWNConvTranspose2d",
-    "CWNConvTranspose3d",
-    "CWNLinear",
     "ConversionError",
     "MeanOnlyBatchNorm",
     "Normalization",
     "NormalizedWeight",
     "ScaleBias",
-    "WNConv1d",
     "WNConv2d",
-    "WNConv3d",
-    "WNConvTranspose1d",
-    "WNConvTranspose2d",
-    "WNConvTranspose3d",
-    "WNLinear",
-    "WSConv1d",
     "WSConv2d",
-    "WSConv3d",
-    "WSConvTranspose1d",
-    "WSConvTranspose2d",
-    "WSConvTranspose3d",
-    "WSLinear",
     "assign_linear_sigma",
     "convert",
     "fold",

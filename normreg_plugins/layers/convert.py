@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from normreg_plugins.core.model import ScaledInput, norm_eps, per_norm_channel, repair_statistics_
-from normreg_plugins.core.verdicts import Kind, NormReader, WeightReport
-from normreg_plugins.layers.affine_norm_layers import (
+from normreg_plugins.core.errors import SelectionError
+from normreg_plugins.core.model import ScaledInput, norm_eps, per_norm_channel, repair_statistics_, safe_factors
+from normreg_plugins.core.verdicts import Kind, NormReader, WeightReport, find
+from normreg_plugins.layers.normalization import EPS, NORMALIZATIONS, Normalization, centred, divisor
+from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, normalize_layer_
+from normreg_plugins.layers.scale_bias import ScaleBias
+from normreg_plugins.layers.surgery import (
+    AlreadyConvertedError,
+    ConversionError,
+    Forward,
     affine_of,
+    excluded_names,
     first_tensor,
     norm_layers_of,
     obstacle_to_affine,
     replace_,
 )
-from normreg_plugins.layers.conversion_errors import AlreadyConvertedError
-from normreg_plugins.layers.followed_layers import Forward, followed_layers
-from normreg_plugins.layers.normalization import EPS, NORMALIZATIONS, Normalization, centred, divisor
-from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, normalize_layer_
-from normreg_plugins.layers.scale_bias import ScaleBias
 
 TARGETS = (*NORMALIZATIONS, "pgd")
 
@@ -37,18 +40,18 @@ def convert(
     inplace: bool = False,
     **options: Any,
 ) -> nn.Module:
-    """A network with other layers that computes the same when it is evaluated.
+    """A network with other layers that computes the same in evaluation.
 
-    'wn', 'cwn', 'ws' and 'bwn' keep the norm layers; `to_normalized_` says what the options are. 'pgd' puts a ScaleBias
-    in place of every norm layer; see `to_sphere_`. Only layers that a norm layer follows are converted. Centring
-    ('cwn', 'ws', centre=True) does change the function, and no other parameter can make up for it. `relative_change`
-    measures by how much.
+    'wn', 'cwn', 'ws' and 'bwn' keep the norm layers; see `to_normalized_` for their options. 'pgd' replaces every norm
+    layer with a ScaleBias; see `to_sphere_`. Only layers that a norm layer follows are converted. Centring ('cwn',
+    'ws', centre=True) changes the function, and no other parameter can compensate for it; `relative_change` measures
+    by how much.
 
     Args:
         forward: runs one training forward of the model it is given, auxiliary heads included, as for
             `find_scale_invariant`. It shows which norm layer follows which layer.
-        keep: names or patterns of layers and norm layers to leave as they are.
-        inplace: convert `model` itself and not a deep copy.
+        keep: names or patterns of layers and norm layers to leave unchanged.
+        inplace: convert `model` itself instead of a deep copy.
     """
     if to not in TARGETS:
         raise ValueError(f"cannot convert to {to!r}: choose one of {TARGETS}")
@@ -74,10 +77,10 @@ def to_normalized_(
     eps: float = EPS,
     keep: Sequence[str] = (),
 ) -> None:
-    """Let every layer that a norm layer follows normalize its weight. The stored weights stay.
+    """Make every layer that a norm layer follows normalize its weight. The stored weights do not change.
 
-    Without a gain, the running statistics take up the change of the filter norms. With `gain`, each gain is the old
-    filter norm and nothing else changes. So layers before a GroupNorm or LayerNorm can be converted too.
+    Without a gain, the running statistics compensate for the change of the filter norms. With `gain`, each gain is the
+    old filter norm and nothing else changes, so layers before a GroupNorm or LayerNorm can be converted too.
     """
     normalization = NORMALIZATIONS[name]
 
@@ -90,13 +93,14 @@ def to_normalized_(
         return _scale_is_seen(report) or _nothing_left(report, normalization)
 
     for report in followed_layers(model, forward, keep, obstacle):
-        filters = normalization.filters(report.layer.module)
-        size = divisor(centred(report.layer.weight, normalization, filters), normalization, filters, eps)
-        gains = size.to(report.layer.weight.dtype) if gain else None
-        normalize_layer_(report.layer.module, name, gains, eps)
+        layer, filters = report.layer, normalization.filters(report.layer.module)
+        wide = centred(layer.weight, normalization, filters)
+        size = divisor(wide, normalization, filters, eps)
+        normalize_layer_(layer.module, name, size.to(layer.weight.dtype) if gain else None, eps)
         if not gain:
+            factors = torch.where(filters.norms(wide) > eps, 1 / size, 1.0)  # a zero filter stays zero
             for reader in report.readers:
-                _expect_scaled_(reader, report.layer.bias, filters.per_channel(1 / size))
+                _expect_scaled_(reader, layer.bias, filters.per_channel(factors))
 
 
 @torch.no_grad()
@@ -108,13 +112,13 @@ def to_sphere_(
     centre: bool = False,
     keep: Sequence[str] = (),
 ) -> None:
-    """Scale every filter that a norm layer follows to ||w||^2 = c, and put a ScaleBias in place of each norm layer.
+    """Scale every filter that a norm layer follows to ||w||^2 = c, and replace each norm layer with a ScaleBias.
 
-    Constrained paper, eq. 2 and 6. gamma and beta take up the running statistics and the change of the filter norms.
-    With `centre` the filters lose their means too, as PGD demands from its first step on.
+    Constrained paper, eq. 2 and 6. gamma and beta absorb the running statistics and the change of the filter norms.
+    With `centre` the filters lose their means too, as PGD requires from its first step on.
     """
     if not 0 < c < math.inf:
-        raise ValueError(f"c is a squared norm: finite and above 0, got {c}")
+        raise ValueError(f"c={c}: a squared norm must be finite and above 0")
     normalization = NORMALIZATIONS["cwn" if centre else "wn"]
 
     def obstacle(report: WeightReport) -> str | None:
@@ -125,17 +129,51 @@ def to_sphere_(
     reports = followed_layers(model, forward, keep, obstacle, problems)
     affine = {norm: affine_of(norm) for norm in norms.values()}
     for report in reports:
-        filters = normalization.filters(report.layer.module)
-        wide = centred(report.layer.weight, normalization, filters)
-        factors = math.sqrt(c) / divisor(wide, normalization, filters)
-        report.layer.weight.copy_((wide * factors).reshape(report.layer.weight.shape))
-        if report.layer.bias is not None:
-            report.layer.bias.mul_(filters.per_channel(factors))
+        layer, filters = report.layer, normalization.filters(report.layer.module)
+        wide = centred(layer.weight, normalization, filters)
+        factors = safe_factors(math.sqrt(c), filters.norms(wide))  # sqrt(c) / ||w||
+        layer.weight.copy_((wide * factors).reshape(layer.weight.shape))
+        if layer.bias is not None:
+            layer.bias.mul_(filters.per_channel(factors))
         for reader in report.readers:
             scale, _ = affine[reader.norm]
             scale.div_(per_norm_channel(filters.per_channel(factors), reader.channels, fill=1.0))
     for norm, (scale, shift) in affine.items():
         replace_(model, norm, _scale_bias_like(norm, scale, shift))
+
+
+def followed_layers(
+    model: nn.Module,
+    forward: Forward,
+    keep: Sequence[str],
+    obstacle: Callable[[WeightReport], str | None],
+    problems: Mapping[str, str] | None = None,
+) -> list[WeightReport]:
+    """The report of each layer that a norm layer follows. Any obstacle is an error.
+
+    A layer is left out if `keep` selects it or its norm layer. A layer that `forward` never called is an obstacle,
+    because nothing is known about it.
+
+    Args:
+        obstacle: says why a layer cannot be converted, or None.
+        problems: reasons that the caller has found already, by name.
+    """
+    excluded = excluded_names(model, keep)
+    problems = dict(problems or {})
+    chosen = []
+    for report in find(model, forward):
+        name = report.layer.module_name
+        norms = [read.name for read in report.readers]
+        if excluded.intersection([name, *norms]) or (report.traced and not norms):
+            continue
+        if why := obstacle(report) if report.traced else report.reason:
+            problems[name] = why
+        chosen.append(report)
+    if problems:
+        raise ConversionError("conversion", problems)
+    if not chosen:
+        raise SelectionError(f"{type(model).__name__} has no layer that a norm layer follows")
+    return chosen
 
 
 def _scale_is_seen(report: WeightReport) -> str | None:

@@ -14,32 +14,38 @@ from torch import Tensor, nn
 from normreg_plugins.core.errors import SelectionError
 from normreg_plugins.core.model import filters_of, is_layer
 from normreg_plugins.core.verdicts import Kind, WeightReport, find
-from normreg_plugins.layers.affine_norm_layers import affine_of, norm_layers_of, obstacle_to_affine, replace_
-from normreg_plugins.layers.conversion_errors import ConversionError
-from normreg_plugins.layers.followed_layers import Forward, kept_names
 from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, plain_layer_
 from normreg_plugins.layers.scale_bias import ScaleBias
+from normreg_plugins.layers.surgery import (
+    ConversionError,
+    Forward,
+    affine_of,
+    excluded_names,
+    norm_layers_of,
+    obstacle_to_affine,
+    replace_,
+)
 
 Sources = dict[nn.Module, set["nn.Module | None"]]
 
 
 @torch.no_grad()
 def fold(model: nn.Module, forward: Forward, *, keep: Sequence[str] = (), inplace: bool = False) -> nn.Module:
-    """The plain network for inference, in eval mode. It computes what `model` computes when it is evaluated.
+    """The plain network for inference, in eval mode. It computes what `model` computes in evaluation.
 
-    A weight-normalized layer becomes the torch layer with the weight that it computed with. A norm layer on running
-    statistics, or a ScaleBias, that directly follows a layer goes into that layer's weight and bias. An nn.Identity
-    takes its place, so that no other module changes its name.
+    A weight-normalized layer becomes the torch layer with the weight that it computed with. A norm layer with running
+    statistics, or a ScaleBias, that directly follows a layer is folded into that layer's weight and bias. An
+    nn.Identity replaces it, so that no other module changes its name.
 
     Args:
         forward: runs one training forward of the model it is given, as for `find_scale_invariant`.
-        keep: names or patterns of layers and norm layers to leave as they are.
-        inplace: fold `model` itself and not a deep copy.
+        keep: names or patterns of layers and norm layers to leave unchanged.
+        inplace: fold `model` itself instead of a deep copy.
     """
-    kept = kept_names(model, keep)
-    pairs = _pairs(model, forward, keep, kept)
+    excluded = excluded_names(model, keep)
+    pairs = _pairs(model, forward, keep, excluded)
     result = model if inplace else copy.deepcopy(model)
-    if not _plain_layers_(result, kept) and not pairs:
+    if not _plain_layers_(result, excluded) and not pairs:
         raise SelectionError(f"{type(model).__name__} has nothing to fold")
     for norm_name, layer_name in pairs.items():
         norm = result.get_submodule(norm_name)
@@ -48,20 +54,20 @@ def fold(model: nn.Module, forward: Forward, *, keep: Sequence[str] = (), inplac
     return result.eval()
 
 
-def _pairs(model: nn.Module, forward: Forward, keep: Sequence[str], kept: Collection[str]) -> dict[str, str]:
+def _pairs(model: nn.Module, forward: Forward, keep: Sequence[str], excluded: Collection[str]) -> dict[str, str]:
     """For each norm layer the layer that it can be folded into, found on a copy.
 
-    Norm layers without one are an error that names them all.
+    One error names all norm layers that have none.
     """
     scratch = copy.deepcopy(model)
-    _plain_layers_(scratch, kept)
-    _pass_as_norms_(scratch)
-    with _watched_sources(scratch) as sources:
+    _plain_layers_(scratch, excluded)
+    _freeze_scale_biases_(scratch)
+    with _traced_sources(scratch) as sources:
         reports = {report.layer.module: report for report in find(scratch, forward)}
     pairs, problems = {}, {}
     for name, norm in norm_layers_of(scratch, keep).items():
         found = [reports.get(module) for module in sources[norm]]  # type: ignore[arg-type]
-        if any(report and report.layer.module_name in kept for report in found):
+        if any(report and report.layer.module_name in excluded for report in found):
             continue
         if why := obstacle_to_affine(norm) or _obstacle_to_folding(found):
             problems[name] = why
@@ -88,28 +94,39 @@ def _obstacle_to_folding(sources: list[WeightReport | None]) -> str | None:
     return None
 
 
-def _plain_layers_(model: nn.Module, kept: Collection[str]) -> int:
+def _plain_layers_(model: nn.Module, excluded: Collection[str]) -> int:
     """Turn the weight-normalized layers into plain ones, and count them."""
     names = {name: m for name, m in model.named_modules() if isinstance(m, NormalizedWeight)}
-    chosen = [layer for name, layer in names.items() if name not in kept]
+    chosen = [layer for name, layer in names.items() if name not in excluded]
     for layer in chosen:
         plain_layer_(layer)
     return len(chosen)
 
 
-def _pass_as_norms_(model: nn.Module) -> None:
-    """Make each ScaleBias look to core like a norm layer on frozen statistics, which is what it is to a fold."""
-    for module in model.modules():
-        if isinstance(module, ScaleBias):
-            module.is_scale_bias = False
-            module.running_mean = torch.zeros_like(module.bias)
-            module.running_var = torch.ones_like(module.bias)
+class _FrozenNorm(nn.Module):
+    """A ScaleBias in evaluation, as the norm layer that it is then: mean 0, variance 1, eps 0."""
+
+    def __init__(self, layer: ScaleBias) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.register_buffer("running_mean", torch.zeros_like(layer.bias))
+        self.register_buffer("running_var", torch.ones_like(layer.weight))
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = (1, -1, *(1,) * (x.ndim - 2))
+        return self.weight.view(channels) * x + self.bias.view(channels)
+
+
+def _freeze_scale_biases_(model: nn.Module) -> None:
+    """Replace each ScaleBias, so that the trace finds the layers that it follows."""
+    for layer in [module for module in model.modules() if isinstance(module, ScaleBias)]:
+        replace_(model, layer, _FrozenNorm(layer))
 
 
 @contextmanager
-def _watched_sources(model: nn.Module) -> Iterator[Sources]:
-    """Which layers' outputs each norm layer is given, unchanged. None stands for any other tensor."""
-    made: dict[int, tuple[nn.Module, Tensor, int]] = {}  # holds the tensors: no id is used twice
+def _traced_sources(model: nn.Module) -> Iterator[Sources]:
+    """The layers whose unchanged outputs each norm layer gets as input. None stands for any other tensor."""
+    made: dict[int, tuple[nn.Module, Tensor, int]] = {}  # keeps the tensors alive, so no id is used twice
     sources: Sources = defaultdict(set)
 
     def note_output(module: nn.Module, _: Any, output: Any) -> None:

@@ -1,8 +1,7 @@
-"""Convolutions and linear layers that compute with a normalized weight.
+"""Convolutions and linear layers that compute with a normalized weight: `normalized_class(nn.Conv2d, "ws")`.
 
-`NormalizedWeight` holds the settings. Three mixins say how each kind of torch layer is called with another weight.
-`_join` makes a class of a mixin, a torch layer and a normalization: (nn.Conv2d, "ws") is WSConv2d. The parameter is
-still called `weight`, so a state_dict of the torch layer loads here and back. Only gain=True adds a key, `gain`.
+The parameter is still called `weight`, so a state_dict of the torch layer loads here and back. Only gain=True adds a
+key, `gain`.
 """
 
 from __future__ import annotations
@@ -13,22 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normreg_plugins.layers.native_kernels import normalize_weight
-from normreg_plugins.layers.normalization import EPS, NORMALIZATIONS, Normalization
+from normreg_plugins.layers.normalization import EPS, NORMALIZATIONS, Normalization, normalize_weight
 
 
 class NormalizedWeight(nn.Module):
-    """The settings of a weight-normalized layer. It takes the arguments of the torch layer, and two more.
+    """Settings of a weight-normalized layer. It takes the arguments of the torch layer, and two more.
 
     Args:
-        gain: learn one factor per output channel (BWN: one per layer), which begins at 1.
-        eps: a filter whose norm (WS: std) is no more than this is used as it is.
+        gain: learn one factor per output channel (BWN: one per layer), initialized to 1.
+        eps: lower bound of the norm (WS: std) that divides, see `normalize_weight`.
     """
 
     normalization: ClassVar[Normalization]
     plain_class: ClassVar[type[nn.Module]]
     normalizes_weight: ClassVar[str]
-    """Core recognizes such a layer by this attribute: 'norm', 'std' or 'matrix'."""
+    """'norm', 'std' or 'matrix'. Core recognizes a weight-normalized layer by this attribute."""
 
     weight: nn.Parameter
     gain: nn.Parameter | None
@@ -41,7 +39,7 @@ class NormalizedWeight(nn.Module):
 
     def set_gain(self, gain: Tensor | None = None, eps: float = EPS) -> None:
         if not eps >= 0:
-            raise ValueError(f"eps is a threshold on norms and must be at least 0, got {eps}")
+            raise ValueError(f"eps={eps}: the lower bound of a norm must be at least 0")
         self.eps = eps
         self.register_parameter("gain", None if gain is None else nn.Parameter(gain.flatten()))
 
@@ -101,9 +99,10 @@ MIXINS: dict[type[nn.Module], type[NormalizedWeight]] = {
     nn.ConvTranspose3d: _NormalizedConvTranspose,
     nn.Linear: _NormalizedLinear,
 }
+"""How each torch layer is called with another weight."""
 
 
-def _join(plain_class: type[nn.Module], normalization: Normalization) -> Any:
+def _make_class(plain_class: type[nn.Module], normalization: Normalization) -> type:
     members = {
         "__doc__": f"nn.{plain_class.__name__} that computes with its weight under {normalization}.",
         "__module__": __name__,
@@ -115,22 +114,28 @@ def _join(plain_class: type[nn.Module], normalization: Normalization) -> Any:
     return type(name, (MIXINS[plain_class], plain_class), members)
 
 
-NORMALIZED_LAYERS = {(plain, one.name): _join(plain, one) for one in NORMALIZATIONS.values() for plain in MIXINS}
-"""The 28 classes by torch layer and normalization: (nn.Conv2d, "ws") is WSConv2d."""
+_CLASSES = {(plain, one.name): _make_class(plain, one) for one in NORMALIZATIONS.values() for plain in MIXINS}
+globals().update({made.__name__: made for made in _CLASSES.values()})  # pickle finds a class by its name
 
 
 def normalized_class(plain_class: type[nn.Module], normalization: str) -> Any:
-    """The weight-normalized form of a torch layer class: (nn.Conv2d, 'ws') -> WSConv2d."""
+    """The weight-normalized form of a torch layer class: (nn.Conv2d, "ws") -> WSConv2d."""
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"unknown weight normalization {normalization!r}: choose one of {[*NORMALIZATIONS]}")
     if plain_class not in MIXINS:
         known = [known.__name__ for known in MIXINS]
-        raise ValueError(f"{plain_class.__name__} has no weight-normalized form, only {known} have")
-    return NORMALIZED_LAYERS[plain_class, normalization]
+        raise ValueError(f"{plain_class.__name__} has no weight-normalized form: choose one of {known}")
+    return _CLASSES[plain_class, normalization]
+
+
+WNConv2d = normalized_class(nn.Conv2d, "wn")
+CWNConv2d = normalized_class(nn.Conv2d, "cwn")
+WSConv2d = normalized_class(nn.Conv2d, "ws")
+BWNConv2d = normalized_class(nn.Conv2d, "bwn")
 
 
 def normalize_layer_(layer: nn.Module, normalization: str, gain: Tensor | None = None, eps: float = EPS) -> None:
-    """Turn a torch layer into its weight-normalized form, parameters and hooks untouched."""
+    """Turn a torch layer into its weight-normalized form. Parameters and hooks stay."""
     layer.__class__ = normalized_class(type(layer), normalization)
     layer.set_gain(gain, eps)  # type: ignore[operator]
 
@@ -141,20 +146,3 @@ def plain_layer_(layer: NormalizedWeight) -> None:
         layer.weight.copy_(layer.normalized_weight())
     del layer.gain, layer.eps
     layer.__class__ = layer.plain_class  # type: ignore[assignment]
-
-
-def _named(normalization: str) -> list[Any]:
-    return [NORMALIZED_LAYERS[plain_class, normalization] for plain_class in MIXINS]
-
-
-# By name, so that they can be imported and pickled.
-# fmt: off
-(WNConv1d, WNConv2d, WNConv3d,
- WNConvTranspose1d, WNConvTranspose2d, WNConvTranspose3d, WNLinear) = _named("wn")
-(CWNConv1d, CWNConv2d, CWNConv3d,
- CWNConvTranspose1d, CWNConvTranspose2d, CWNConvTranspose3d, CWNLinear) = _named("cwn")
-(WSConv1d, WSConv2d, WSConv3d,
- WSConvTranspose1d, WSConvTranspose2d, WSConvTranspose3d, WSLinear) = _named("ws")
-(BWNConv1d, BWNConv2d, BWNConv3d,
- BWNConvTranspose1d, BWNConvTranspose2d, BWNConvTranspose3d, BWNLinear) = _named("bwn")
-# fmt: on

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-TASKS = ("detection", "segmentation", "crowd")
+NETS = {"detection": "yolov3", "segmentation": "deeplabv3", "crowd": "csrnet"}
 
 
 @pytest.mark.mm
@@ -46,7 +46,7 @@ def drawn(tmp_path_factory) -> Path:
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
     mini = folder / "data" / "mini"
-    for task in TASKS:
+    for task in NETS:
         run("make_mini_data.py", task, "--train", 8, "--val", 2, "--out", mini / (task if task != "crowd" else "raw"))
     run("prepare_qnrf.py", "--any-counts", mini / "raw", mini / "crowd", "--sides", 96, 128, "--val", 2)
     return folder
@@ -55,15 +55,13 @@ def drawn(tmp_path_factory) -> Path:
 @pytest.mark.mm
 @pytest.mark.gpu
 @pytest.mark.parametrize("method", ["wrs", "aws", "pgd"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", NETS)
 def test_a_few_steps_of_each_task(drawn, monkeypatch, task: str, method: str) -> None:
     """The mini configs' own nets. On a CPU tests/tools trains them."""
-    from research.mini_tasks import config_of
-
-    from research.benchmark_methods import ready_step
+    from research.benchmarks.training import ready_step
 
     monkeypatch.chdir(drawn)
-    step, _, _ = ready_step(config_of(task, method), task)
+    step, _, _ = ready_step(ROOT / "configs" / "mini" / f"{NETS[task]}_{method}.py")
     losses = [step() for _ in range(3)]
     assert all(torch.isfinite(value).all() for loss in losses for value in loss.values())
 
@@ -81,18 +79,3 @@ def test_ultralytics(tmp_path, device) -> None:
     assert trainer.handle.updates == 4
     for name in trainer.handle.targets:
         torch.testing.assert_close(norms[name].cpu(), torch.ones_like(norms[name].cpu()), rtol=1e-4, atol=0)
-
-
-@pytest.mark.gpu
-def test_the_benchmark_counts_no_wait(capsys) -> None:
-    """torch's profiler sees no pass make the host wait."""
-    for needed in ("timm", "torchvision", "rich"):
-        pytest.importorskip(needed)
-    from research import benchmark
-
-    benchmark.main(["--model", "resnet18", "--size", "32", "--batch", "2", "--rounds", "2", "--device", "cuda"])
-    printed = capsys.readouterr().out
-    assert "host waits" in printed
-    for name in benchmark.METHODS:
-        row = next(line for line in printed.splitlines() if line.startswith(f"│ {name} "))
-        assert row.split("│")[-2].strip() == "0"

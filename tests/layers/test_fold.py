@@ -109,7 +109,7 @@ class Beside(nn.Module):
         (ReadByTheCallerToo(), {"bn": "has other readers", "other_bn": "never called"}),
         (
             nn.Sequential(WSConv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.BatchNorm2d(4)),
-            {"1": "takes its statistics from", "2": "not the bare output"},
+            {"1": "computes its statistics from", "2": "not the bare output"},
         ),
         (
             nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)),
@@ -121,7 +121,7 @@ class Beside(nn.Module):
 def test_norms_in_the_way_are_named_and_can_be_kept(odd: nn.Module, reasons: dict) -> None:
     net = fill_norms_(Beside(odd))
     before = repr(net)
-    with pytest.raises(ConversionError, match="folding cannot treat") as error:
+    with pytest.raises(ConversionError, match="folding is not possible for") as error:
         fold(net, see_images, inplace=True)
     assert repr(net) == before  # refused before anything was touched
     found = {name.removeprefix("odd."): why for name, why in error.value.layers.items()}

@@ -1,4 +1,4 @@
-"""Weight-normalized layers against the papers' equations, one filter at a time."""
+"""Weight-normalized layers against the papers' equations, one filter at a time: values, gradients, zero filters."""
 
 import copy
 import pickle
@@ -6,36 +6,46 @@ import pickle
 import pytest
 import torch
 from helpers.layer_cases import LAYERS, filters, make_input, make_layer, normalized_oracle
-from torch import nn
+from torch import Tensor, nn
 
-from normreg_plugins import layers
-from normreg_plugins.layers import NORMALIZATIONS, normalized_class
-from normreg_plugins.layers.normalized import MIXINS, normalize_layer_, plain_layer_
+from normreg_plugins.layers import MIXINS, NORMALIZATIONS, WNConv2d, WSConv2d, normalize_weight, normalized_class
+from normreg_plugins.layers.normalized import normalize_layer_, plain_layer_
 
 CASES = [(kind, normalization) for kind in LAYERS for normalization in NORMALIZATIONS]
 every_case = pytest.mark.parametrize(("kind", "normalization"), CASES)
+KERNELS = {"NativeGroupNormBackward0", "WeightNormInterfaceBackward0"}
 NEW_COMPILER = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
 every_normalization = pytest.mark.parametrize("normalization", NORMALIZATIONS)
 
 
-def normalized(kind: str, normalization: str, gain: bool = False, **kwargs) -> nn.Module:
-    """A weight-normalized layer, and with a gain that differs from filter to filter."""
-    layer = make_layer(kind, **kwargs)
+def normalized(kind: str, normalization: str, gain: bool = False, eps: float = 1e-6) -> nn.Module:
+    """A weight-normalized layer; with `gain`, one that differs from filter to filter."""
+    layer = make_layer(kind)
     size = 1 if normalization == "bwn" else len(filters(layer, layer.weight))
-    normalize_layer_(layer, normalization, torch.rand(size) + 0.5 if gain else None)
+    normalize_layer_(layer, normalization, torch.rand(size) + 0.5 if gain else None, eps)
     return layer
+
+
+def kernel_of(result: Tensor) -> str:
+    """The operation that made this weight, before its axes were put in order."""
+    node = result.grad_fn
+    while node.name() in ("ViewBackward0", "PermuteBackward0", "ReshapeAliasBackward0", "UnsafeViewBackward0"):
+        node = node.next_functions[0][0]
+    return node.name()
 
 
 @every_case
 @pytest.mark.parametrize("gain", [False, True])
 def test_weight_is_that_of_the_equation(kind: str, normalization: str, gain: bool) -> None:
-    layer = normalized(kind, normalization, gain).double()
+    layer = normalized(kind, normalization, gain, eps=0.0).double()
     expected = normalized_oracle(layer, layer.weight, normalization)
     if gain:
         gains = layer.gain.detach().expand(len(filters(layer, expected)))
         for w, g in zip(filters(layer, expected), gains, strict=True):
             w *= g
     torch.testing.assert_close(layer.normalized_weight(), expected, rtol=1e-12, atol=1e-13)
+    layer.float().eps = 1e-6  # the default
+    torch.testing.assert_close(layer.normalized_weight().double(), expected, rtol=1e-6, atol=1e-6)
 
 
 @every_case
@@ -50,7 +60,7 @@ def test_output_is_the_torch_layers_with_that_weight(kind: str, normalization: s
 
 
 def test_transposed_layer_takes_an_output_size() -> None:
-    layer = layers.WNConvTranspose2d(4, 6, 3, stride=2)
+    layer = normalized_class(nn.ConvTranspose2d, "wn")(4, 6, 3, stride=2)
     assert layer(torch.randn(1, 4, 8, 8), output_size=[18, 18]).shape == (1, 6, 18, 18)
 
 
@@ -118,14 +128,104 @@ def test_filters_without_a_direction_stay_finite(normalization: str, value: floa
         assert layer.gain.grad.isfinite().all()
 
 
-@every_normalization
-def test_a_dead_filter_has_the_gradient_of_an_ordinary_layer(normalization: str) -> None:
-    layer = normalized("linear", normalization)
-    layer.weight.data.zero_()
+@every_case
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_zero_filter_gives_zero_and_a_finite_gradient(kind: str, normalization: str, dtype: torch.dtype) -> None:
+    """WS and CWN: so does a constant one. The gradient of the other filters stays that of the paper."""
+    layer = normalized(kind, normalization).to(dtype)
+    with torch.no_grad():
+        filters(layer, layer.weight)[0].zero_()
+        if NORMALIZATIONS[normalization].centred:
+            filters(layer, layer.weight)[1].fill_(0.25)
+    result = layer.normalized_weight()
+    result.backward(1e-3 * torch.randn_like(result))  # so small that a gradient in float16 does not overflow
+    assert not filters(layer, result.detach())[0].any()
+    if NORMALIZATIONS[normalization].centred:
+        assert not filters(layer, result.detach())[1].any()
+    assert layer.weight.grad.isfinite().all()
+    assert filters(layer, layer.weight.grad)[0].abs().max() < 1e6
+
+
+@pytest.mark.parametrize("normalization", ["wn", "cwn", "ws"])
+@pytest.mark.parametrize("kind", ["conv1d", "conv2d", "conv3d", "pointwise", "grouped", "depthwise", "linear"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_one_kernel_computes_a_layer_and_saves_nothing_but_its_weight(
+    normalization: str, kind: str, channels_last: bool
+) -> None:
+    layer = normalized(kind, normalization)
+    if channels_last and layer.weight.ndim == 4:
+        layer = layer.to(memory_format=torch.channels_last)
+    saved: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda tensor: tensor):
+        result = layer.normalized_weight()
+    assert kernel_of(result) in KERNELS
+    assert not channels_last or layer.weight.ndim != 4 or result.is_contiguous(memory_format=torch.channels_last)
+    large = [tensor.data_ptr() for tensor in saved if tensor.numel() > len(layer.weight)]
+    assert set(large) <= {layer.weight.data_ptr()}
+
+
+@pytest.mark.parametrize("normalization", ["cwn", "ws"])
+def test_filters_with_large_means_are_exact(normalization: str) -> None:
+    layer, how = nn.Conv2d(64, 8, 3), NORMALIZATIONS[normalization]
+    nn.init.normal_(layer.weight, mean=0.5, std=0.01)
     outer = torch.randn_like(layer.weight)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        weight = layer.weight.detach().to(dtype).requires_grad_()
+        result = normalize_weight(weight, how, how.filters(layer))
+        found.append((result.detach(), *torch.autograd.grad(result, weight, outer.to(dtype))))
+    for ours, exact in zip(*found, strict=True):
+        assert (ours - exact).norm() / exact.norm() < 1e-4
+
+
+@every_normalization
+@pytest.mark.parametrize("gain", [False, True])
+def test_second_derivatives_are_right_or_refused(normalization: str, gain: bool) -> None:
+    layer = normalized("conv1d", normalization, gain).double()
+    inputs = [parameter for name, parameter in layer.named_parameters() if name != "bias"]
+
+    def weight(*_: Tensor) -> Tensor:
+        return layer.normalized_weight()
+
+    if normalization != "wn":
+        assert torch.autograd.gradgradcheck(weight, inputs)
+        return
+    with pytest.raises(RuntimeError, match=r"WN on a CPU: .* Use torch\.func\.grad"):
+        torch.autograd.grad(weight().sum(), inputs, create_graph=True)
+    how, parts, outer = layer.normalization, layer.normalization.filters(layer), torch.randn_like(layer.weight)
+    gradient = torch.func.grad(lambda w: (normalize_weight(w, how, parts, layer.gain) * outer).sum())
+    assert torch.autograd.gradcheck(gradient, layer.weight)
+
+
+@every_normalization
+def test_autocast_leaves_the_statistics_in_float32(normalization: str) -> None:
+    layer = normalized("conv2d", normalization)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = layer.normalized_weight()
+        result.sum().backward()
+    assert result.dtype == torch.float32
+    assert torch.equal(result, layer.normalized_weight())
+    assert layer.weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("normalization", ["wn", "cwn", "ws"])
+def test_function_transforms_and_traces(normalization: str) -> None:
+    layer = normalized("conv2d", normalization)
+    how, parts = layer.normalization, layer.normalization.filters(layer)
+    weight, outer = layer.weight.detach(), torch.randn_like(layer.weight)
+
+    def loss(weight: Tensor) -> Tensor:
+        return (normalize_weight(weight, how, parts) * outer).sum()
+
     (layer.normalized_weight() * outer).sum().backward()
-    mean = outer.mean(1, keepdim=True) if NORMALIZATIONS[normalization].centred else 0
-    torch.testing.assert_close(layer.weight.grad, outer - mean)
+    torch.testing.assert_close(torch.func.grad(loss)(weight), layer.weight.grad)
+    batch = torch.stack([weight, 2 * weight])
+    torch.testing.assert_close(torch.func.vmap(loss)(batch), loss(weight).expand(2), rtol=1e-4, atol=1e-4)
+    x = torch.randn(2, 4, 8, 8)
+    traced = torch.jit.trace(layer, x)
+    with torch.no_grad():
+        layer.weight[0] = 0  # a trace must not assume that no filter is zero
+        torch.testing.assert_close(traced(x), layer(x))
 
 
 @every_normalization
@@ -133,12 +233,15 @@ def test_a_dead_filter_has_the_gradient_of_an_ordinary_layer(normalization: str)
     ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 8e-3)]
 )
 def test_dtypes(normalization: str, dtype: torch.dtype, tolerance: float) -> None:
-    layer = normalized("grouped", normalization, gain=True).to(dtype)
+    layer = normalized("grouped", normalization, gain=True, eps=0.0).to(dtype)
     result = layer.normalized_weight()
     gains = layer.gain.detach().double().view(-1, 1, 1, 1)
     expected = normalized_oracle(layer, layer.weight.double(), normalization) * gains
     assert result.dtype == dtype
-    assert layer(make_input(layer, dtype=dtype)).dtype == dtype
+    output = layer(make_input(layer, dtype=dtype))
+    output.square().mean().backward()
+    assert output.dtype == layer.weight.grad.dtype == layer.gain.grad.dtype == dtype
+    assert layer.weight.grad.isfinite().all()
     torch.testing.assert_close(result.double(), expected, rtol=tolerance, atol=tolerance)
 
 
@@ -160,8 +263,6 @@ def test_channels_last_changes_nothing(kind: str, normalization: str) -> None:
     if x.ndim == 4:
         layer = layer.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
-        result = layer.normalized_weight()
-        assert result.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(layer(x), before, rtol=1e-4, atol=1e-5)
 
 
@@ -205,7 +306,7 @@ def test_ws_beside_mmcvs() -> None:
     from mmcv.cnn.bricks.conv_ws import ConvWS2d
 
     theirs = ConvWS2d(4, 6, 3, bias=False)
-    ours = layers.WSConv2d(4, 6, 3, bias=False)
+    ours = WSConv2d(4, 6, 3, bias=False)
     ours.load_state_dict(theirs.state_dict())
     x, n = torch.randn(2, 4, 8, 8), 4 * 3 * 3
     unbiased = theirs.weight.flatten(1).std(dim=1)
@@ -221,13 +322,17 @@ def test_ws_beside_mmcvs() -> None:
     assert theirs(x).norm() < 0.5 * ours(x).norm()
 
 
-def test_pickle_and_deepcopy() -> None:
-    for name in ("WNConv2d", "CWNConvTranspose3d", "WSLinear", "BWNConv1d"):
-        arguments = (4, 6) if name.endswith("Linear") else (4, 6, 3)
-        layer = getattr(layers, name)(*arguments, gain=True, eps=1e-4)
-        for twin in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
-            assert repr(twin) == repr(layer)
-            torch.testing.assert_close(twin.normalized_weight(), layer.normalized_weight())
+@pytest.mark.parametrize("plain_class", MIXINS)
+@every_normalization
+def test_pickle_deepcopy_and_repr(plain_class: type[nn.Module], normalization: str) -> None:
+    arguments = (4, 6) if plain_class is nn.Linear else (4, 6, 3)
+    layer = normalized_class(plain_class, normalization)(*arguments, gain=True, eps=1e-4)
+    assert repr(layer).startswith(f"{normalization.upper()}{plain_class.__name__}(")
+    assert repr(layer).endswith("gain=True, eps=0.0001)")
+    for twin in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+        assert type(twin) is type(layer)
+        assert repr(twin) == repr(layer)
+        torch.testing.assert_close(twin.normalized_weight(), layer.normalized_weight())
 
 
 @every_normalization
@@ -255,4 +360,4 @@ def test_bad_arguments_are_named() -> None:
         normalized_class(nn.Bilinear, "wn")
     for eps in (-1.0, float("nan")):
         with pytest.raises(ValueError, match="eps"):
-            layers.WNConv2d(4, 6, 3, eps=eps)
+            WNConv2d(4, 6, 3, eps=eps)

@@ -12,7 +12,6 @@ from torch.optim import SGD, Adam
 
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.monitor import Monitor
-from research.monitor_cost import monitor_cost
 
 
 @pytest.mark.skipif(
@@ -56,12 +55,3 @@ def test_in_a_compiled_step() -> None:
             compiled = monitor.last
     assert compiled.update == monitor.last.update == 4
     assert compiled.overall.rotation_degrees == pytest.approx(monitor.last.overall.rotation_degrees, rel=1e-4)
-
-
-def test_the_cost_is_measured() -> None:
-    """The number itself belongs to a quiet machine and a net of real size; here only that it is one."""
-    net = tiny_net()
-    cost = monitor_cost(net, SGD(net.parameters(), lr=0.05, momentum=0.9), lambda model: loss_on(model, 0), updates=3)
-    assert 0 < cost.between < cost.report
-    assert cost.share > 0
-    assert not SGD(net.parameters(), lr=0.1)._optimizer_step_post_hooks

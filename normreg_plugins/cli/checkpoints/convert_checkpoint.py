@@ -12,12 +12,12 @@ import argparse
 from normreg_plugins.cli.checkpoints.mm_checkpoint import MARK, check_change, forward_of, parser, read, write
 from normreg_plugins.cli.shared.refusal import refuse
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.layers import RULES, AlreadyConvertedError, convert, relative_change
+from normreg_plugins.layers import NORMALIZATIONS, AlreadyConvertedError, convert, relative_change
 
 
 def parse_args() -> argparse.Namespace:
     add = (options := parser(__doc__)).add_argument
-    add("--to", required=True, choices=[*RULES, "pgd"], help="the parametrization to convert to")
+    add("--to", required=True, choices=[*NORMALIZATIONS, "pgd"], help="the parametrization to convert to")
     add("--gain", action="store_true", help="not for pgd: with a learnable gain, which begins at the filter norms")
     add("--c", type=float, default=2.0, help="only for pgd: squared filter norm")
     add("--centre", action="store_true", help="only for pgd: subtract each filter's mean too")
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     options = {"c": args.c, "centre": args.centre} if args.to == "pgd" else {"gain": args.gain}
-    centred = args.centre if args.to == "pgd" else RULES[args.to].centred
+    centred = args.centre if args.to == "pgd" else NORMALIZATIONS[args.to].centred
     try:
         model, meta = read(args)
         if MARK in meta:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from itertools import product
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -24,9 +25,18 @@ from torch import nn
 from torch.optim import Optimizer
 
 from normreg_plugins.hosts.mmengine.method_hook import bare_model
-from normreg_plugins.layers import NORMALIZED_LAYERS, MeanOnlyBatchNorm, ScaleBias, assign_linear_sigma, zero_scales_
+from normreg_plugins.layers import (
+    MIXINS,
+    NORMALIZATIONS,
+    MeanOnlyBatchNorm,
+    ScaleBias,
+    assign_linear_sigma,
+    normalized_class,
+    zero_scales_,
+)
 
-for _layer in NORMALIZED_LAYERS.values():
+for _plain, _normalization in product(MIXINS, NORMALIZATIONS):
+    _layer = normalized_class(_plain, _normalization)
     MODELS.register_module(f"NormReg{_layer.__name__}", module=_layer)
 
 

@@ -21,9 +21,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
-from normreg_plugins import layers
 from normreg_plugins.hosts.mmengine.config_names import NormRegLinearNoiseHook, NormRegScaleBias
-from normreg_plugins.layers import ConversionError, convert, fold, relative_change
+from normreg_plugins.layers import ConversionError, ScaleBias, convert, fold, normalized_class, relative_change
 
 pytestmark = pytest.mark.mm
 
@@ -117,7 +116,7 @@ def test_registered_convolutions(scope: str) -> None:
             for rank in (1, 2, 3):
                 name = f"{prefix}Conv{rank}d"
                 layer = build_conv_layer({"type": f"NormReg{name}", "gain": True}, 4, 6, 3, groups=2)
-                assert type(layer) is getattr(layers, name)
+                assert type(layer) is normalized_class(getattr(nn, f"Conv{rank}d"), prefix.lower())
                 assert layer.gain.shape == ((1,) if prefix == "BWN" else (6,))
 
 
@@ -173,7 +172,7 @@ def test_branches_begin_at_zero_unless_something_was_loaded(tmp_path, load_from,
     runner._train_loop._iter = begun
     runner.register_hook({"type": "NormRegZeroScaleHook", "names": ["*.conv_res_block*.conv2.bn"]})
     runner.call_hook("before_train")
-    zero = [name for name, m in model.named_modules() if isinstance(m, layers.ScaleBias) and not m.weight.any()]
+    zero = [name for name, m in model.named_modules() if isinstance(m, ScaleBias) and not m.weight.any()]
     assert len(zero) == (0 if load_from or begun else 23)
     assert all(name.startswith("backbone.conv_res_block") for name in zero)
 

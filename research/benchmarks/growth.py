@@ -1,7 +1,6 @@
-#!/usr/bin/env python
-"""How costs grow with the number of weights: `python research/benchmark_growth.py --plot growth.png`.
+"""How costs grow with the number of weights: `python -m research.benchmarks.growth --plot growth.png`.
 
-It times each part on chains of small convolutions with batch norms: to find the weights by structure, to watch a
+It times each part on chains of small convolutions with batch norms: to find the weights by structure, to trace a
 forward, to prove them by numbers, to attach a method, one pass of WRS, one report of the monitor. The unit is a
 training step of the same chain. Its convolutions are so small that such a step is nothing but handling. The exponent
 is the slope of the times on log-log axes: 1 is linear. Then it finds and proves the weights of large nets (timm's), in
@@ -32,7 +31,8 @@ from torch.optim import SGD
 from normreg_plugins import find_scale_invariant, prove_scale_invariant
 from normreg_plugins.cli.shared.wide_console import wide_console
 from normreg_plugins.plots import MARKERS, OKABE_ITO, log_scale, new_figure, save
-from research.part_costs import Parts, chain, loss, seconds, training_parts
+from research.benchmarks.ranks import Parts, chain, loss, seconds, training_parts
+from research.benchmarks.timing import at_least
 
 IMPORTS = """
 from time import process_time as now
@@ -58,7 +58,7 @@ def parts_of(weights: int) -> Iterator[tuple[str, float]]:
     step()
     yield STEP, statistics.median(seconds(step) for _ in range(3))
     yield "find by structure", seconds(lambda: find_scale_invariant(net))
-    yield "find by watching a forward", seconds(lambda: find_scale_invariant(net, forward))
+    yield "find by tracing a forward", seconds(lambda: find_scale_invariant(net, forward))
     yield "prove by numbers", seconds(lambda: prove_scale_invariant(net, forward))
     yield from training_parts(net, forward)
 
@@ -126,7 +126,7 @@ def costs_of_a_rank(ranks: int, rounds: int) -> Parts:
     """The median seconds that each part takes one rank of so many."""
     with tempfile.TemporaryDirectory() as folder:
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-        command = [*torchrun, str(Path(__file__).with_name("cost_of_a_rank.py")), folder, f"--rounds={rounds}"]
+        command = [*torchrun, "-m", "research.benchmarks.ranks", folder, f"--rounds={rounds}"]
         subprocess.run(command, check=True, capture_output=True)
         found = [times for file in Path(folder).iterdir() for times in json.loads(file.read_text())]
     return {part: statistics.median(times[part] for times in found) for part in found[0]}
@@ -150,19 +150,23 @@ def import_seconds(rounds: int) -> tuple[float, float]:
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--weights", type=int, nargs="+", default=[32, 64, 128, 256, 512], help="lengths of the chains")
-    add("--rounds", type=int, default=3)
+    add("--weights", type=at_least(1), nargs="+", default=[32, 64, 128, 256, 512], help="lengths of the chains")
+    add("--rounds", type=at_least(1), default=3)
     add("--nets", nargs="*", default=["resnet50", "nasnetalarge"], help="names of timm's")
     add("--size", type=int, default=128, help="side of the images that the nets of --nets see")
-    add("--ranks", type=int, nargs="*", default=[], help="numbers of processes that train together, such as 1 2 4")
+    add(
+        "--ranks",
+        type=at_least(1),
+        nargs="*",
+        default=[],
+        help="numbers of processes that train together, such as 1 2 4",
+    )
     add("--plot", type=Path, help="picture to write, .png or .svg")
     args = parser.parse_args(argv)
-    if len(set(args.weights)) < 2 or min(args.weights) < 1 or args.rounds < 1:
-        parser.error(f"--weights {args.weights} --rounds {args.rounds}: two lengths or more, and a round or more")
+    if len(set(args.weights)) < 2:
+        parser.error(f"--weights {args.weights}: give two lengths or more")
     if unknown := set(args.nets) - set(timm.list_models()):
         parser.error(f"--nets {', '.join(sorted(unknown))}: not among timm's models")
-    if args.ranks and min(args.ranks) < 1:
-        parser.error(f"--ranks {args.ranks}: 1 or more")
     return args
 
 
@@ -172,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = wide_console()
     found = growth(sorted(set(args.weights)), args.rounds)
     console.print(growth_table(found))
-    nets = Table("net", "weights", "find by structure", "watch a forward", "prove")
+    nets = Table("net", "weights", "find by structure", "trace a forward", "prove")
     for name in args.nets:
         nets.add_row(*large_net(name, args.size))
     if args.nets:

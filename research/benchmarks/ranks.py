@@ -1,13 +1,13 @@
-#!/usr/bin/env python
-"""What this package costs one rank under DDP and FSDP2. `benchmark_growth.py --ranks` starts it by torchrun.
+"""The parts of this package on chains of small convolutions, and what they cost one rank under DDP and FSDP2.
 
-Each rank writes the processor time of each part to a file. What it waits for other ranks is not counted.
+Each rank writes the processor time of each part to a file. Waiting for other ranks is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,52 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.distributed.fsdp
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import SGD
 
-from normreg_plugins import prove_scale_invariant
+from normreg_plugins import WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.files import write_json
-from research.part_costs import Parts, chain, loss, seconds, training_parts
+from normreg_plugins.monitor import Monitor
 
 WAYS: dict[str, Callable[..., Any]] = {"DDP": DistributedDataParallel}
 if hasattr(torch.distributed.fsdp, "fully_shard"):  # torch >= 2.6
     WAYS["FSDP2"] = torch.distributed.fsdp.fully_shard
+
+
+Parts = dict[str, float]
+"""Seconds by the name of the part."""
+
+
+def chain(weights: int, width: int = 4) -> nn.Sequential:
+    pairs = [(nn.Conv2d(width if i else 3, width, 3, padding=1), nn.BatchNorm2d(width)) for i in range(weights)]
+    return nn.Sequential(*(layer for pair in pairs for layer in pair))
+
+
+def loss(images: Tensor, model: nn.Module) -> Tensor:
+    return model(images).square().mean()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def training_parts(net: nn.Module, forward: Callable[[nn.Module], Tensor]) -> Iterator[tuple[str, float]]:
+    """Seconds of a plain step, to attach a method, of a step with a pass of WRS, and of one with a report too."""
+    optimizer = SGD(net.parameters(), lr=1e-3)
+    forward(net).backward()
+    optimizer.step()
+    yield "step of SGD alone", min(seconds(optimizer.step) for _ in range(3))
+    wrs = WeightRescaling(interval=1)
+    yield "attach", seconds(lambda: attach(optimizer, net, wrs, proof=find_scale_invariant(net)))
+    forward(net).backward()
+    optimizer.step()
+    yield "step and pass of WRS", min(seconds(optimizer.step) for _ in range(3))
+    with Monitor(optimizer, net, every=1):
+        optimizer.step()
+        yield "the same with a report of the monitor", min(seconds(optimizer.step) for _ in range(3))
 
 
 def parts(weights: int, width: int) -> Iterator[tuple[str, float]]:
