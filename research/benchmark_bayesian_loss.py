@@ -26,7 +26,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from normreg_plugins.cli.shared.wide_console import wide_console
+from normreg_plugins.cli.console import wide_console
 from normreg_plugins.crowd.losses import BACKGROUNDS, BayesianLoss, axis_distances
 
 SIDE, STRIDE, SIGMA = 512, 8, 8.0

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, read_config
+from normreg_plugins.cli.mm_runs import build_runner, check_or_refuse, read_config
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 from research.comparison.description import read_comparison
 from research.comparison.train_cell import config_of

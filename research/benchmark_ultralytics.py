@@ -15,9 +15,8 @@ import sys
 import time
 from typing import Any
 
-from normreg_plugins.cli.shared.refusal import refuse
-from normreg_plugins.cli.yolo.key_values import parse
-from normreg_plugins.cli.yolo.ultralytics_cli import WORK_DIR, provide_font
+from normreg_plugins.cli.console import refuse
+from normreg_plugins.cli.train_ultralytics import WORK_DIR, parse, provide_font
 
 GOAL = 1.01
 SHORTEST_WINDOW = 10

@@ -29,7 +29,7 @@ from timm.layers import StdConv2d
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from normreg_plugins.cli.shared.wide_console import wide_console
+from normreg_plugins.cli.console import wide_console
 from normreg_plugins.layers import BWNConv2d, CWNConv2d, WNConv2d, WSConv2d
 
 TIMM, TORCH = "timm's StdConv2d", "torch's weight_norm"

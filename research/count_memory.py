@@ -21,10 +21,9 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from normreg_plugins.cli.console import refuse, wide_console
+from normreg_plugins.cli.mm_runs import read_config
 from normreg_plugins.cli.preflight.total_batch import TotalBatchError, batch_of, grow_batch, split_batch
-from normreg_plugins.cli.shared.mm_runs import read_config
-from normreg_plugins.cli.shared.refusal import refuse
-from normreg_plugins.cli.shared.wide_console import wide_console
 from normreg_plugins.crowd.network import GIB, step_memory
 
 IMAGES = {"instances_train2017": 117_266, "instances_trainvalno5k": 117_263, "UCFQNRF": 1_201 - 120}

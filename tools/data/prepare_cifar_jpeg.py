@@ -1,9 +1,0 @@
-#!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/prepare_cifar_jpeg.py."""
-
-import sys
-
-from normreg_plugins.cli.data.prepare_cifar_jpeg import main
-
-if __name__ == "__main__":
-    sys.exit(main())
