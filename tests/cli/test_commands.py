@@ -69,7 +69,10 @@ def test_the_list_of_commands_and_names_that_are_near(arguments, code, words, ca
     ("error", "said"),
     [
         (NormRegError("interval=0 must be 1 or more"), "normreg train: interval=0 must be 1 or more\n"),
-        (ModuleNotFoundError(name="mmcv.ops"), "normreg train needs mmcv, which is not installed: pip install 'normreg"),
+        (
+            ModuleNotFoundError(name="mmcv.ops"),
+            "normreg train needs mmcv, which is not installed: pip install 'normreg",
+        ),
     ],
 )
 def test_an_error_that_the_user_can_mend_is_one_line(error, said, monkeypatch, capsys):

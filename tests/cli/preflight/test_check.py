@@ -63,7 +63,9 @@ def test_datasets_inside_wrappers_are_found(data):
     there = config(data)["train_dataloader"]["dataset"]
     repeat = {"type": "RepeatDataset", "times": 3, "dataset": {**there, "ann_file": "lost.json"}}
     concat = {"type": "ConcatDataset", "datasets": [there, repeat]}
-    assert keys_of({"train_dataloader": {"dataset": concat}}) == ["train_dataloader.dataset.datasets.1.dataset.ann_file"]
+    assert keys_of({"train_dataloader": {"dataset": concat}}) == [
+        "train_dataloader.dataset.datasets.1.dataset.ann_file"
+    ]
 
 
 @pytest.mark.parametrize(
