@@ -1,1 +1,1 @@
-"""The commands: `normreg NAME ...`, or `python tools/NAME.py ...` where mm users expect a script. main.py has the list."""
+"""The commands: `normreg NAME ...`, or a script in tools/ where mm users expect one. main.py has the list."""
