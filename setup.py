@@ -1,4 +1,4 @@
-"""Put configs and tools into the wheel, where mim and mmengine look for them: normreg_plugins/.mim."""
+"""Put configs and the scripts of tools/ into the wheel, where mim and mmengine look for them: normreg_plugins/.mim."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,8 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-CONFIGS = ("configs", "configs/mini", "configs/classification")
+NO_MODELS = ("_base_", "ultralytics")
+"""Folders of configs that are not mm models."""
 UNWANTED = shutil.ignore_patterns("__pycache__", "ruff.toml")
 MODEL_INDEX = "Import:\n  - configs/metafile.yml\n"
 COLLECTION = "Collections:\n  - Name: normreg_plugins\n    License: Apache-2.0\n\nModels:\n"
@@ -15,16 +16,16 @@ MODEL = "  - Name: {name}\n    In Collection: normreg_plugins\n    Config: {conf
 
 
 def metafile(mim: Path) -> str:
-    """Every config by name, for mim. It holds no scores, because none were measured on the full data sets."""
-    found = [path for folder in CONFIGS for path in (mim / folder).glob("*.py")]
-    configs = sorted(path.relative_to(mim) for path in found)
+    """Every config by name, for mim. No scores, because none were measured on the full data sets."""
+    found = sorted(path.relative_to(mim) for path in (mim / "configs").rglob("*.py"))
+    configs = [path for path in found if not set(path.parts) & set(NO_MODELS)]
     names = ("_".join((*config.parts[1:-1], config.stem)) for config in configs)
     models = (MODEL.format(name=name, config=config.as_posix()) for name, config in zip(names, configs))
     return COLLECTION + "".join(models)
 
 
 class BuildWithMim(build_py):
-    """Copies after everything else. An editable install needs no copy: it has the folders themselves."""
+    """Copies after everything else. An editable install uses the folders themselves."""
 
     def run(self) -> None:
         super().run()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from normreg_plugins import AdaptiveWeightShrink, WeightRescaling
@@ -23,7 +22,6 @@ from normreg_plugins.hosts.methods import build_method
 from normreg_plugins.monitor import logged_scores, read_run
 
 DEEP = "[" * 100_000
-BOX = '{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12}'
 
 
 def file_of(folder: Path, content: str | bytes, name: str = "file.json") -> Path:
@@ -152,34 +150,3 @@ def test_masks_that_are_none(tmp_path, content):
         read_mask(file_of(tmp_path, content, "mask.png"))
     with pytest.raises(FileNotFoundError):
         read_mask(tmp_path / "gone.png")
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        (BOX.replace('"id": 1', '"id": {}'), r"annotations\[0\] has id {}"),
-        (BOX.replace('"image_id": 1', '"image_id": [1]'), r"annotations\[0\] has image_id \[1\]"),
-        (BOX.replace("[1, 2, 3, 4]", "[1, 2]"), r"bbox \[1, 2\]"),
-    ],
-)
-def test_annotations_with_odd_ids(tmp_path, changed, words):
-    from normreg_plugins.cli.preflight.coco_annotations import coco_faults
-
-    image = '{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}'
-    text = f'{{"images": [{image}], "annotations": [{changed}], "categories": [{{"id": 1, "name": "a"}}]}}'
-    (fault,) = coco_faults(file_of(tmp_path, text), tmp_path)
-    assert re.search(words, fault)
-
-
-@pytest.mark.mm
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02c\xff\xff\nx\n."])
-def test_checkpoints_that_are_none(tmp_path, content, capsys):
-    from normreg_plugins.cli.checkpoints.mm_checkpoint import load_weights
-    from normreg_plugins.cli.crowd.infer_crowd import read_checkpoint
-
-    path = file_of(tmp_path, content, "some.pth")
-    for read in (read_checkpoint, lambda file: load_weights(torch.nn.Linear(1, 1), file, "config.py")):
-        with pytest.raises(SystemExit) as end:
-            read(path)
-        assert end.value.code == 2
-        assert "some.pth cannot be read as weights only" in capsys.readouterr().err

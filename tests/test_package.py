@@ -79,6 +79,10 @@ def test_wheel_holds_the_package_with_configs_and_tools_and_nothing_else(site: P
         }
         assert sources == found
     assert (package / "py.typed").read_text()
+    index = (mim / "configs" / "metafile.yml").read_text()
+    folders = {path.parent.name for path in (mim / "configs").rglob("*.py")}
+    named = set(re.findall(r"Config: configs/(?:(\w+)/)?", index))
+    assert named - {""} == {name for name in folders if name in ("mini", "small", "classification", "finetune")}
 
 
 PLAIN_LOOP = """
@@ -127,28 +131,24 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | more
 
 
-def test_the_command_runs_the_tools_of_the_wheel(site: Path) -> None:
+def test_the_command_of_the_wheel(site: Path) -> None:
     installed = clean_environment(PYTHONPATH=str(site))
     command = [sys.executable, str(site / "bin" / "normreg")]
-    listed = subprocess.run([*command], capture_output=True, text=True, env=installed, cwd=site.parent, check=False)
-    assert listed.returncode == 0
-    for name in ("inspect_model", "eval_map", "eval_miou", "eval_mae", "train", "data/make_mini_data"):
-        assert f"  {name}\n" in listed.stderr
+    listed = python(command[1], cwd=site.parent, env=installed)
+    assert all(f"  {name} " in listed for name in ("train", "inspect", "eval-map", "eval-miou", "make-mini-data"))
     wrong = subprocess.run([*command, "evalmap"], capture_output=True, text=True, env=installed, check=False)
-    assert wrong.returncode == 2
-    assert "there is no tool 'evalmap'" in wrong.stderr
-    shown = subprocess.run([*command, "eval_mae", "--help"], capture_output=True, text=True, env=installed, check=False)
-    assert shown.returncode == 0, shown.stderr
-    assert "usage: eval_mae.py" in shown.stdout
+    assert (wrong.returncode, "did you mean eval-map" in wrong.stderr) == (2, True)
+    assert "usage: normreg eval-mae" in python(command[1], "eval-mae", "--help", cwd=site.parent, env=installed)
 
 
-def test_a_tool_says_which_module_it_lacks(site: Path, only_torch: Path) -> None:
+def test_a_command_says_which_package_it_lacks_and_which_extra_installs_it(site: Path, only_torch: Path) -> None:
     environment = clean_environment(PYTHONPATH=f"{site}{os.pathsep}{only_torch}")
-    command = [sys.executable, "-S", str(site / "bin" / "normreg"), "eval_map", "a.json", "b.json"]
+    command = [sys.executable, "-S", str(site / "bin" / "normreg"), "eval-map", "a.json", "b.json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
+    said = r"normreg eval-map needs \w+, which is not installed: pip install 'normreg_plugins\[evaluation\]'\n"
+    assert re.search(said, done.stderr)
     assert "Traceback" not in done.stderr
-    assert re.search(r"eval_map needs \w+, which is not installed\..*the extras: mm, .*evaluation", done.stderr)
 
 
 INSTALLED_CONFIGS = """
@@ -179,18 +179,8 @@ def test_the_wheel_trains_a_mini_config_without_a_clone(site: Path, tmp_path: Pa
     pytest.importorskip("mmengine")
     installed = clean_environment(PYTHONPATH=str(site), OMP_NUM_THREADS="1")
     mim = site / "normreg_plugins" / ".mim"
-    python(
-        mim / "tools/data/make_mini_data.py",
-        "detection",
-        "--train",
-        "8",
-        "--val",
-        "2",
-        "--size",
-        "64",
-        cwd=tmp_path,
-        env=installed,
-    )
+    numbers = ("--train", "8", "--val", "2", "--size", "64")
+    python(mim / "tools/data/make_mini_data.py", "detection", *numbers, cwd=tmp_path, env=installed)
     options = ["--cfg-options", "train_cfg.max_epochs=1", "train_cfg.val_interval=9"]
     (tmp_path / "mine.py").write_text('_base_ = "normreg_plugins::mini/yolov3_wrs.py"')
     python(mim / "tools/train.py", "mine.py", *options, cwd=tmp_path, env=installed)

@@ -50,7 +50,7 @@ def test_the_mm_config_for_fine_tuning_is_one(tmp_path) -> None:
 @pytest.mark.ultralytics
 def test_the_ultralytics_command_for_fine_tuning_is_one() -> None:
     pytest.importorskip("ultralytics")
-    from normreg_plugins.cli.yolo.key_values import parse
+    from normreg_plugins.cli.train_ultralytics import parse
     from normreg_plugins.hosts.ultralytics import take_method
 
     page = (ROOT / "docs/fine_tuning.md").read_text().replace("\\\n", " ")

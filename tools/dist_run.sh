@@ -2,6 +2,10 @@
 # Shared by dist_train.sh and dist_test.sh: SCRIPT USAGE POSITION_OF_GPUS ARGUMENTS...
 set -euo pipefail
 
+if (($# < 3)); then
+    echo "usage: use dist_train.sh or dist_test.sh" >&2
+    exit 2
+fi
 script=$1 usage=$2 position=$3
 shift 3
 if (($# < position)) || ! [[ ${!position} =~ ^[1-9][0-9]*$ ]]; then
@@ -24,6 +28,11 @@ if [[ ${DRY_RUN:-} ]]; then
     printf '%q ' "${command[@]}"
     echo
     exit
+fi
+# Say so here, and not once per rank. The configs of this package go by their name alone.
+if [[ ! -f $1 && ! -f $tools/../configs/$1 ]]; then
+    echo "there is no config $1 (in $PWD)" >&2
+    exit 2
 fi
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # torchrun would set the same, with a warning
 exec "${command[@]}"

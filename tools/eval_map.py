@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/eval_map.py."""
+"""The command `normreg eval-map`."""
 
 import sys
 
-from normreg_plugins.cli.eval_map import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["eval-map", *sys.argv[1:]]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/eval_miou.py."""
+"""The command `normreg eval-miou`."""
 
 import sys
 
-from normreg_plugins.cli.eval_miou import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["eval-miou", *sys.argv[1:]]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/inspect_model.py."""
+"""The command `normreg inspect`."""
 
 import sys
 
-from normreg_plugins.cli.inspect_model import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["inspect", *sys.argv[1:]]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/plot_norms.py."""
+"""The command `normreg plot-norms`."""
 
 import sys
 
-from normreg_plugins.cli.plot_norms import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["plot-norms", *sys.argv[1:]]))

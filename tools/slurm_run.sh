@@ -3,12 +3,16 @@
 # It starts LAUNCHER on each machine, through srun, and puts the number of GPUs of a machine at its place.
 set -euo pipefail
 
+if (($# < 4)); then
+    echo "usage: use slurm_train.sh or slurm_test.sh" >&2
+    exit 2
+fi
 launcher=$1 position=$2 partition=$3 job=$4
 shift 4
 gpus=${GPUS:-8} per_node=${GPUS_PER_NODE:-8}
 ((per_node > gpus)) && per_node=$gpus
 if ((gpus % per_node)); then
-    echo "GPUS=$gpus is no multiple of GPUS_PER_NODE=$per_node: every machine runs equally many" >&2
+    echo "GPUS=$gpus is no multiple of GPUS_PER_NODE=$per_node: every machine runs the same number" >&2
     exit 2
 fi
 nodes=$((gpus / per_node))

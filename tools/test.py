@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/test.py."""
+"""The command `normreg test`."""
 
 import sys
 
-from normreg_plugins.cli.test import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["test", *sys.argv[1:]]))

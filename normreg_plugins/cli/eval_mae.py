@@ -1,16 +1,16 @@
-"""Errors of saved counts: `python tools/eval_mae.py work_dirs/csrnet_wrs/predictions data/qnrf/test.json`.
+"""Errors of saved counts: `normreg eval-mae work_dirs/csrnet_wrs/predictions data/qnrf/test.json`.
 
-The predictions are a folder that CountMetric(out_dir=...) or tools/crowd/infer_crowd.py --save wrote. The annotations
-are the index of a prepared split. It prints MAE and RMSE, which crowd papers call MSE, of all images and of bands of
-true counts. Where density maps were saved, it also prints the grid average mean error GAME(L): the picture is cut into
-4^L equal parts, whose errors are summed. GAME(0) is the MAE. With --out it draws predicted counts against true ones
-and the error by density. With --worst and --best it also draws the pictures with the largest and the smallest errors.
+The predictions are a folder that CountMetric(out_dir=...) or `normreg count --save` wrote. The annotations are the
+index of a prepared split. It prints MAE and RMSE (which crowd papers call MSE) of all images and of bands of true
+counts, and where density maps were saved the grid average mean error GAME(L): the picture is cut into 4^L equal parts
+whose errors are summed, so GAME(0) is the MAE. --out draws predicted against true counts and the error by density,
+--worst and --best the pictures with the largest and the smallest errors.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,9 @@ LEVELS = 4
 CHOICES = {"worst": worst, "best": best}
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = options.add_argument
     add("predictions", type=Path, help="folder with predictions.json")
     add("annotations", type=Path, help="index of the prepared split, such as data/qnrf/test.json")
     add(
@@ -45,7 +45,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         type=float,
         nargs="+",
         default=[100, 500, 1000, 5000],
-        help="the true counts at which a new band begins (default: 100 500 1000 5000)",
+        help="true counts at which a new band begins (default: 100 500 1000 5000)",
     )
     add(
         "--baseline",
@@ -56,16 +56,20 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--out", type=Path, help="folder for counts.png, worst_counts.png and best_counts.png")
     add("--worst", type=int, default=0, metavar="N", help="draw the N pictures with the largest errors, to --out")
     add("--best", type=int, default=0, metavar="N", help="draw the N pictures with the smallest errors, to --out")
-    args = parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    args = (options := parser()).parse_args(argv)
     for choice in CHOICES:
         if (number := getattr(args, choice)) < 0 or (number and args.out is None):
-            parser.error(f"--{choice} {number}: must be 0 or more, and more than 0 needs --out")
+            options.error(f"--{choice} {number}: must be 0 or more, and more than 0 needs --out")
     return args
 
 
 def read_index(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; tools/data/prepare_qnrf.py writes it")
+        raise FileNotFoundError(f"{path} does not exist; normreg prepare-qnrf writes it")
     return records_in(path)
 
 
@@ -74,8 +78,8 @@ def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarr
     names = {record["name"] for record in records}
     if missing := sorted(names - counts.keys()):
         raise ValueError(f"{len(missing)} images have no prediction, e.g. {missing[0]}")
-    if strangers := sorted(counts.keys() - names):
-        raise ValueError(f"{len(strangers)} predictions are of other images, e.g. {strangers[0]}")
+    if unknown := sorted(counts.keys() - names):
+        raise ValueError(f"{len(unknown)} predictions are of other images, e.g. {unknown[0]}")
     return np.array([counts[record["name"]] for record in records])
 
 
@@ -122,24 +126,20 @@ def draw_images(
     plot_counted_images(images, path)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        records = read_index(args.annotations)
-        true = np.array([record["count"] for record in records])
-        predicted = matched(load_counts(args.predictions), records)
-        print(f"all {len(true)} images: {count_errors(predicted, true)}")
-        for name, mask in bands(true, args.bands):
-            if mask.any():
-                print(f"{name}: {mask.sum()} images: {count_errors(predicted[mask], true[mask])}")
-        for level, error in enumerate(grid_errors(args.predictions, args.annotations, records)):
-            print(f"GAME({level}): {error:.2f}")
-        if args.baseline:
-            mean = np.mean([record["count"] for record in read_index(args.baseline)])
-            print(f"always {mean:.1f}: {count_errors(np.full(len(true), mean), true)}")
-        if args.out:
-            draw(args, records, predicted)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    records = read_index(args.annotations)
+    true = np.array([record["count"] for record in records])
+    predicted = matched(load_counts(args.predictions), records)
+    print(f"all {len(true)} images: {count_errors(predicted, true)}")
+    for name, mask in bands(true, args.bands):
+        if mask.any():
+            print(f"{name}: {mask.sum()} images: {count_errors(predicted[mask], true[mask])}")
+    for level, error in enumerate(grid_errors(args.predictions, args.annotations, records)):
+        print(f"GAME({level}): {error:.2f}")
+    if args.baseline:
+        mean = np.mean([record["count"] for record in read_index(args.baseline)])
+        print(f"always {mean:.1f}: {count_errors(np.full(len(true), mean), true)}")
+    if args.out:
+        draw(args, records, predicted)
     return 0

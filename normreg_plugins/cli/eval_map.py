@@ -1,13 +1,12 @@
 """Score saved detections against COCO annotations; no model is needed.
 
-  python tools/eval_map.py data/coco/annotations/instances_val2017.json wd.pkl wrs.pkl --out eval
+  normreg eval-map data/coco/annotations/instances_val2017.json wd.pkl wrs.pkl --out eval
 
-A file of detections is COCO's .json, or the .pkl of tools/test.py --out. For each file it prints COCO's mAP (IoU .5 to
-.95) and mAP@.5. It also prints precision, recall and F1 (IoU .5, means over classes), once at the confidence with the
-best F1 and once at --confidence. With --out it writes all numbers as JSON and draws these three over every confidence,
-the scores as bars, and which class was taken for which at --confidence. With --images and --pictures it draws the
-images with the most mistakes, and with --best those with the fewest. Fig. 9 of the WRS paper shows scores over
-training: research/plot_training.py.
+A file of detections is COCO's .json, or the .pkl of `normreg test --out`. For each file it prints COCO's mAP (IoU .5 to
+.95) and mAP@.5, and precision, recall and F1 (IoU .5, means over classes) at two confidences: where F1 is best, and at
+--confidence. --out writes all numbers as JSON and draws precision, recall and F1 over the confidence, the scores as
+bars, and the confusion of classes at --confidence. --images and --pictures draw the images with the most mistakes, with
+--best those with the fewest.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import Any
 
 from rich.table import Table
 
-from normreg_plugins.cli.shared.wide_console import wide_console
+from normreg_plugins.cli.console import wide_console
 from normreg_plugins.crowd.data import read_rgb
 from normreg_plugins.evaluation import (
     Curves,
@@ -49,9 +48,9 @@ BARS = {"mAP": "mAP", "mAP50": "mAP50", "best_f1": "best F1"}
 POINT = ("confidence", "precision", "recall", "f1")
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = options.add_argument
     add("annotations", type=Path, help="COCO annotation file")
     add("predictions", type=Path, nargs="+", help=".json or .pkl files of detections")
     add("--names", nargs="+", help="what to call them (default: the names of the files)")
@@ -61,23 +60,27 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("--images", type=Path, help="folder of the images, for --pictures")
     add("--pictures", type=int, default=0, metavar="N", help=f"draw the N images with most mistakes, as {PICTURES}")
     add("--best", action="store_true", help="draw the images with the fewest mistakes instead")
-    args = parser.parse_args(argv)
+    return options
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    args = (options := parser()).parse_args(argv)
     args.names = args.names or [str(path) for path in args.predictions]
     if len(set(args.names)) != len(args.predictions):
-        parser.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
+        options.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
     if not 0 <= args.confidence <= 1:
-        parser.error(f"--confidence: must lie between 0 and 1, got {args.confidence}")
+        options.error(f"--confidence: must lie between 0 and 1, got {args.confidence}")
     if args.pictures < 0 or (args.pictures and not (args.out and args.images)):
-        parser.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --images and --out")
+        options.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --images and --out")
     return args
 
 
-def refuse_strangers(path: Path, detections: list[dict[str, Any]], coco: Any) -> None:
+def check_ids(path: Path, detections: list[dict[str, Any]], coco: Any) -> None:
     for key, known in (("image_id", coco.imgs), ("category_id", coco.cats)):
-        if strangers := {d[key] for d in detections} - set(known):
+        if unknown := {d[key] for d in detections} - set(known):
             raise PredictionsError(
-                f"{path} has {len(strangers)} values of {key} that the annotations do not have, "
-                f"e.g. {min(strangers)}: they do not belong together"
+                f"{path} has {len(unknown)} values of {key} that the annotations do not have, "
+                f"e.g. {min(unknown)}: they do not belong together"
             )
 
 
@@ -93,7 +96,7 @@ def table(metrics: dict[str, dict[str, Any]], confidence: float) -> Table:
 
 @dataclass
 class Run:
-    """What was found of one file of detections."""
+    """The scores of one file of detections."""
 
     metrics: dict[str, Any]
     curves: Curves
@@ -104,7 +107,7 @@ class Run:
 def score(path: Path, coco: Any, ids: Sequence[int], confidence: float) -> Run:
     print(f"scoring {path} ...", file=sys.stderr)
     detections = load_predictions(path, ids)
-    refuse_strangers(path, detections, coco)
+    check_ids(path, detections, coco)
     scores = detection_scores(coco, detections, ids)
     found = curves(scores.matches)
     metrics = {
@@ -152,7 +155,8 @@ def draw_images(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> No
     print(f"picture: {args.out / PICTURES}")
 
 
-def evaluate(args: argparse.Namespace) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
     wanted = (*FILES, *([PICTURES] if args.pictures else []))
     if there := [args.out / name for name in wanted if args.out and (args.out / name).exists()]:
         raise PredictionsError(f"{there[0]} exists: choose another --out, or remove it")
@@ -163,12 +167,4 @@ def evaluate(args: argparse.Namespace) -> None:
     wide_console().print(table({name: run.metrics for name, run in runs.items()}, args.confidence))
     if args.out:
         write(args, coco, ids, runs)
-
-
-def main(argv: list[str] | None = None) -> int:
-    try:
-        evaluate(parse_args(argv))
-    except (ValueError, OSError) as error:
-        print(f"eval_map.py: {error}", file=sys.stderr)
-        return 2
     return 0

@@ -1,19 +1,17 @@
 """Score saved segmentations; no model is needed.
 
-  python tools/test.py configs/deeplabv3_wrs.py BEST.pth --out wrs
-  python tools/eval_miou.py configs/deeplabv3_wrs.py wd wrs --out eval --pictures 8
+  normreg test configs/deeplabv3_wrs.py BEST.pth --out wrs
+  normreg eval-miou configs/deeplabv3_wrs.py wd wrs --out eval --pictures 8
 
-The test set of the config has the true masks. Each folder of predictions holds a PNG of labels for each image. For each
-folder it prints the IoU of each class, mIoU and pixel accuracy, which are the numbers of mmseg's own IoUMetric. With
---out it writes them as JSON, and draws the IoU as bars and which class was taken for which. With --pictures it also
-draws some predictions beside image and truth: with --worst those with the fewest right pixels, with --best those with
-the most.
+The test set of the config has the true masks; each folder of predictions has a PNG of labels per image. For each folder
+it prints the IoU of each class, mIoU and pixel accuracy, equal to those of mmseg's IoUMetric. --out writes them as JSON
+and draws the IoU as bars and the confusion of classes. --pictures also draws predictions beside image and truth: spread
+over the set, with --worst those with the fewest correct pixels, with --best those with the most.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +25,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers the mm parts)
+from normreg_plugins.cli.console import wide_console
+from normreg_plugins.cli.mm_runs import config_of
 from normreg_plugins.cli.preflight.check import check
-from normreg_plugins.cli.shared.config_files import config_of
-from normreg_plugins.cli.shared.wide_console import wide_console
 from normreg_plugins.evaluation import (
     Labels,
     MaskError,
@@ -50,23 +47,27 @@ METRICS, PICTURES = "segmentation_metrics.json", "segmentation_pictures.png"
 IOU, CONFUSION = "segmentation_iou.png", "segmentation_confusion.png"
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = options.add_argument
     add("config", type=Path, help="the config whose test set was predicted")
-    add("predictions", type=Path, nargs="+", help="folders of predicted masks, as tools/test.py --out writes them")
+    add("predictions", type=Path, nargs="+", help="folders of predicted masks, as `normreg test --out` writes them")
     add("--names", nargs="+", help="what to call them (default: the names of the folders)")
     add("--out", type=Path, help=f"folder for {METRICS}, {IOU}, {CONFUSION} and {PICTURES}")
     add("--pictures", type=int, default=0, help="how many images to draw, spread over the set (%(default)s)")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--worst", action="store_true", help="draw the images with the fewest right pixels instead")
-    which.add_argument("--best", action="store_true", help="draw the images with the most right pixels instead")
-    args = parser.parse_args(argv)
+    which = options.add_mutually_exclusive_group()
+    which.add_argument("--worst", action="store_true", help="draw the images with the fewest correct pixels")
+    which.add_argument("--best", action="store_true", help="draw the images with the most correct pixels")
+    return options
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    args = (options := parser()).parse_args(argv)
     args.names = args.names or [path.name for path in args.predictions]
     if len(set(args.names)) != len(args.predictions):
-        parser.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
+        options.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
     if args.pictures < 0 or (args.pictures and not args.out):
-        parser.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --out")
+        options.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --out")
     return args
 
 
@@ -94,7 +95,7 @@ def read_prediction(file: Path, dataset: Any) -> Labels:
 
 @dataclass
 class Counted:
-    """What was counted over the set: a confusion matrix for each run, and for each image its share of right pixels."""
+    """Counts over the set: a confusion matrix per run, and the share of correct pixels per image."""
 
     confusion: Mapping[str, NDArray[np.int64]]
     right: NDArray[np.float64]
@@ -169,14 +170,15 @@ def draw(dataset: Any, runs: dict[str, list[Path]], images: Sequence[Path], chos
 
 
 def images_to_draw(args: argparse.Namespace, counted: Counted) -> list[int]:
-    """The places in the test set of the worst images, or of the best, or of some spread over the set."""
+    """Indices in the test set of the worst images, of the best, or of some spread over the set."""
     if not (args.worst or args.best):
         return list(spread(len(counted.right), args.pictures))
     order = -counted.right if args.best else counted.right
     return np.argsort(order, kind="stable")[: args.pictures].tolist()  # NaN is last
 
 
-def evaluate(args: argparse.Namespace) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
     wanted = [METRICS, IOU, CONFUSION, *([PICTURES] if args.pictures else [])]
     if there := [args.out / name for name in wanted if args.out and (args.out / name).exists()]:
         raise MaskError(f"{there[0]} exists: choose another --out, or remove it")
@@ -194,12 +196,4 @@ def evaluate(args: argparse.Namespace) -> None:
             draw(dataset, runs, images, images_to_draw(args, counted), args.out / PICTURES)
         write_json(args.out / METRICS, {name: as_plain(each, classes) for name, each in found.items()})
         print("wrote", " and ".join(str(args.out / name) for name in wanted))
-
-
-def main(argv: list[str] | None = None) -> int:
-    try:
-        evaluate(parse_args(argv))
-    except (ValueError, OSError) as error:
-        print(f"eval_miou.py: {error}", file=sys.stderr)
-        return 2
     return 0

@@ -1,46 +1,105 @@
-"""The command `normreg TOOL ...`: it runs the project's tools from wherever the package is installed."""
+"""`normreg NAME ...`: the table of all commands. The scripts in tools/ call them through it, too."""
 
 from __future__ import annotations
 
-import runpy
+import difflib
 import sys
-from importlib.metadata import PackageNotFoundError, metadata
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple
 
-HERE = Path(__file__).resolve().parent
-TOOLS = next((folder for folder in (HERE / ".mim" / "tools", HERE.parent / "tools") if folder.is_dir()), None)
-"""In a wheel they lie in .mim, as mm users expect; in a clone, beside the package."""
+from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.files import DamagedFileError
+
+OURS: tuple[type[Exception], ...] = (NormRegError, DamagedFileError)
+"""Errors that are the user's to mend: one line on stderr, without a traceback."""
+FILES = (ValueError, OSError)
+"""The same for a command that only reads and writes files."""
+PACKAGES = (
+    "mmengine mmcv mmdet mmseg mmpretrain ultralytics timm numpy scipy sklearn matplotlib rich PIL cv2 pycocotools"
+)
+"""What our extras install, by the names that are imported."""
 
 
-def tools() -> dict[str, Path]:
-    """The commands in tools/ by the names that `normreg` takes, such as eval_map and data/make_mini_data."""
-    if TOOLS is None:
-        return {}
-    scripts = [path for path in sorted(TOOLS.rglob("*.py")) if path.read_text("utf-8").startswith("#!")]
-    return {str(path.relative_to(TOOLS).with_suffix("")): path for path in scripts}
+class Command(NamedTuple):
+    says: str
+    target: str
+    """MODULE:FUNCTION, in normreg_plugins.cli; the function takes the arguments and returns the exit status."""
+    extra: str
+    """The extra of this package that installs what the command imports."""
+    errors: tuple[type[Exception], ...] = OURS
 
 
-def main() -> None:
-    known = tools()
-    name = sys.argv[1].removesuffix(".py") if len(sys.argv) > 1 else ""
-    if name not in known:
-        asked = f"normreg: there is no tool {name!r}\n\n" if name not in ("", "-h", "--help") else ""
-        sys.stderr.write(f"{asked}normreg TOOL ...    normreg TOOL --help says more\n\n  " + "\n  ".join(known) + "\n")
-        sys.exit(2 if asked else 0)
-    sys.argv = [str(known[name]), *sys.argv[2:]]
-    sys.path.insert(0, str(known[name].parent))  # as Python does for a script
+COMMANDS = {
+    "train": Command("train any mm config", "train:main", "mm"),
+    "test": Command("evaluate a checkpoint of an mm config", "test:main", "mm"),
+    "inspect": Command("what would a method do to this model?", "inspect_model:main", "mm"),
+    "plot-norms": Command("draw norms, rates, loss and score of runs", "plot_norms:main", "analysis", FILES),
+    "eval-map": Command("score saved detections", "eval_map:main", "evaluation", FILES),
+    "eval-miou": Command("score saved segmentations", "eval_miou:main", "mm", FILES),
+    "eval-mae": Command("score saved counts", "eval_mae:main", "evaluation", FILES),
+    "count": Command("count the people in pictures", "crowd.infer_crowd:main", "mm"),
+    "convert-checkpoint": Command("to weight-normalized or scale-bias layers", "checkpoints:convert_main", "mm"),
+    "fold-checkpoint": Command("fold norm layers into weights, for inference", "checkpoints:fold_main", "mm"),
+    "train-ultralytics": Command("train any ultralytics model", "train_ultralytics:main", "ultralytics"),
+    "predict-ultralytics": Command(
+        "save its detections in COCO's form", "predict_ultralytics:main", "ultralytics", FILES
+    ),
+    "make-mini-data": Command("draw a small data set", "data.make_mini_data:main", "crowd", FILES),
+    **{
+        f"prepare-{name.replace('_', '-')}": Command(f"prepare {title}", f"data.prepare_{name}:main", "crowd", FILES)
+        for name, title in {
+            "bccd": "BCCD",
+            "camvid": "CamVid",
+            "coco2014": "COCO 2014, trainvalno5k",
+            "mbm": "MBM",
+            "qnrf": "UCF-QNRF",
+            "shanghaitech": "ShanghaiTech",
+            "tinyimagenet": "Tiny ImageNet",
+            "voc_aug": "Pascal VOC 2012 with SBD",
+        }.items()
+    },
+}
+
+
+def load(name: str) -> Callable[[Sequence[str] | None], int | None]:
+    module, _, function = COMMANDS[name].target.partition(":")
+    return getattr(import_module(f"normreg_plugins.cli.{module}"), function)
+
+
+def run(name: str, arguments: Sequence[str]) -> int:
+    """Run a command. An error that is the user's to mend becomes one line on stderr, and status 2."""
+    command = COMMANDS[name]
     try:
-        runpy.run_path(str(known[name]), run_name="__main__")
+        return load(name)(arguments) or 0
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("tools", "normreg_plugins", ""):
+        lacks = (error.name or "").partition(".")[0]
+        if lacks not in PACKAGES.split():
             raise
-        sys.exit(f"normreg: {name} needs {error.name}, which is not installed. {_extras()}")
+        extra = f"pip install 'normreg_plugins[{command.extra}]'"
+        print(f"normreg {name} needs {lacks}, which is not installed: {extra}", file=sys.stderr)
+    except command.errors as error:
+        print(f"normreg {name}: {error}", file=sys.stderr)
+    return 2
 
 
-def _extras() -> str:
-    """What to install, so that a tool finds what it needs."""
-    try:
-        extras = ", ".join(metadata("normreg_plugins").get_all("Provides-Extra") or ())
-    except PackageNotFoundError:  # in a clone that was not installed
-        extras = "see pyproject.toml"
-    return f"pip install 'normreg_plugins[EXTRA]' brings it; the extras: {extras}"
+def usage() -> str:
+    rows = (f"  {name:<20} {command.says}" for name, command in COMMANDS.items())
+    return "\n".join(["usage: normreg NAME ...    (normreg NAME --help says more)", "", *rows])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`argv` is the name of a command and its arguments; None takes them from the command line."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        print(usage())
+        return 0
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name.replace("_", "-"), COMMANDS)
+        hint = f"did you mean {' or '.join(near)}?" if near else "normreg --help lists all commands"
+        print(f"normreg: there is no command {name}; {hint}", file=sys.stderr)
+        return 2
+    if argv is None:
+        sys.argv = [f"normreg {name}", *arguments[1:]]  # the name that --help shows
+    return run(name, arguments[1:])

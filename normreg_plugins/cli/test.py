@@ -1,9 +1,10 @@
-"""Evaluate a checkpoint: `python tools/test.py CONFIG CHECKPOINT`. The flags are those of mm's own test.py."""
+"""Evaluate a checkpoint: `normreg test CONFIG CHECKPOINT`. The flags are those of mm's own test.py."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -12,20 +13,27 @@ from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS, METRICS
 from mmengine.runner import Runner
 
-from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, common_parser, leave_together, load_config
-from normreg_plugins.cli.shared.refusal import refuse
+from normreg_plugins.cli.console import refuse
+from normreg_plugins.cli.mm_runs import (
+    build_runner,
+    check_or_refuse,
+    common_parser,
+    leave_together,
+    load_config,
+    require_checkpoint,
+)
 from normreg_plugins.files import atomic_path
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = common_parser(__doc__)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    options = common_parser(__doc__)
+    add = options.add_argument
     add("checkpoint", help="checkpoint file")
-    add("--out", type=Path, help="write the predictions: to a .pkl for eval_map.py, to a folder for eval_miou.py")
+    add("--out", type=Path, help="write the predictions: a .pkl for eval-map, a folder for eval-miou")
     add("--show", action="store_true", help="show the predictions in a window")
     add("--show-dir", help="draw the predictions into this folder, under the work dir")
     add("--wait-time", type=float, default=2, help="seconds per shown image")
-    return parser.parse_args(argv)
+    return options
 
 
 def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
@@ -47,7 +55,7 @@ def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def save_masks(cfg: Config, folder: Path) -> None:
-    """Let mmseg's metric write a PNG for each prediction. A .pkl would hold a score for each class at each pixel."""
+    """Let mmseg's metric write a PNG per prediction. A .pkl would hold a score per class and pixel."""
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     metric = next((each for each in evaluators if each["type"] == "IoUMetric"), None)
     if metric is None:
@@ -84,12 +92,13 @@ def predict_into_file(cfg: Config, file: Path) -> None:
         runner.test()
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     cfg = load_config(args)
     masks = cfg.get("default_scope") == "mmseg"
     if args.out is not None:
         refuse_bad_out(args.out, masks)
+    require_checkpoint("checkpoint", args.checkpoint)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         draw_predictions(cfg, args)
@@ -101,3 +110,4 @@ def main(argv: list[str] | None = None) -> None:
     else:
         predict_into_file(cfg, args.out)
     leave_together()
+    return 0

@@ -1,7 +1,6 @@
-"""Train any mm config: `python tools/train.py configs/mini/yolov3_wrs.py`. The flags are those of mm's own train.py.
+"""Train any mm config: `normreg train configs/mini/yolov3_wrs.py`. The flags are those of mm's own train.py.
 
-Two more flags are for the protocols of the papers on several GPUs: --split-batch and --grow-batch. docs/multi_gpu.md
-explains them.
+Two more flags run the papers' protocols on several GPUs, --split-batch and --grow-batch: see docs/multi_gpu.md.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +16,17 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from normreg_plugins.cli.console import refuse
+from normreg_plugins.cli.mm_runs import (
+    build_runner,
+    check_or_refuse,
+    common_parser,
+    first_on_machine,
+    leave_together,
+    load_config,
+    require_checkpoint,
+)
+from normreg_plugins.cli.plot_norms import draw_run
 from normreg_plugins.cli.preflight.total_batch import (
     TotalBatchError,
     grow_batch,
@@ -24,41 +35,35 @@ from normreg_plugins.cli.preflight.total_batch import (
     refuse_other_batch,
     split_batch,
 )
-from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, common_parser, leave_together, load_config
-from normreg_plugins.cli.shared.refusal import refuse
-from normreg_plugins.cli.shared.run_pictures import draw_run
 from normreg_plugins.hosts.mmengine import NormRegMonitorHook
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = common_parser(__doc__)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    options = common_parser(__doc__)
+    add = options.add_argument
     add("--amp", action="store_true", help="train in mixed precision")
     add("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size of all GPUs")
-    batch = parser.add_mutually_exclusive_group()
-    batch.add_argument("--split-batch", action="store_true", help="the GPUs share the batch: the same updates")
-    batch.add_argument("--grow-batch", action="store_true", help="each GPU adds its images: fewer and larger updates")
-    add(
-        "--resume",
-        nargs="?",
-        const="auto",
-        metavar="CHECKPOINT",
-        help="resume from this checkpoint, or from the latest in the work dir",
-    )
-    return parser.parse_args(argv)
+    batch = options.add_mutually_exclusive_group()
+    batch.add_argument("--split-batch", action="store_true", help="the GPUs share the batch: same updates")
+    batch.add_argument("--grow-batch", action="store_true", help="each GPU adds its images: fewer, larger updates")
+    resumed = "resume from this checkpoint (default: the latest in the work dir)"
+    add("--resume", nargs="?", const="auto", metavar="CHECKPOINT", help=resumed)
+    return options
 
 
 def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
+    if args.resume not in (None, "auto"):
+        require_checkpoint("--resume", args.resume)
     if args.amp:
         if not torch.cuda.is_available():
-            refuse("--amp: mm's mixed precision needs a GPU, and none is visible; leave --amp out")
+            refuse("--amp: mm's mixed precision needs a GPU, and torch sees none; leave --amp out")
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.loss_scale = "dynamic"
     if args.auto_scale_lr:
         if protocol_of(cfg) is not None:
             refuse(
-                f"--auto-scale-lr: {args.config} is a protocol. mm's flag changes the rate only: the number of "
-                "updates, summed losses and Adam's rule stay wrong. Use --grow-batch, or --split-batch"
+                f"--auto-scale-lr: {args.config} is a paper's protocol. mm's flag changes only the learning rate: the "
+                "number of updates, summed losses and Adam's rule stay wrong. Use --grow-batch or --split-batch"
             )
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             refuse(f"--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size")
@@ -69,24 +74,23 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def settle_batch(cfg: Config, args: argparse.Namespace) -> None:
-    """Split or grow the batch as the flags say; end here if a protocol would train with another batch than its own."""
+    """Split or grow the batch as the flags say; end here if a protocol would train with another batch."""
     ranks = ranks_of(args.launcher, os.environ)
-    first = os.environ["LOCAL_RANK"] == "0"
     try:
         if args.split_batch or args.grow_batch:
             changes = (split_batch if args.split_batch else grow_batch)(cfg, ranks)
-            if first:
+            if first_on_machine():
                 print("\n  ".join([f"--{'split' if args.split_batch else 'grow'}-batch:", *changes]))
         else:
             refuse_other_batch(cfg, args.config, ranks)
     except TotalBatchError as error:
-        if first:
+        if first_on_machine():
             refuse(str(error))
         sys.exit(2)
 
 
 def say_where(runner: Runner) -> None:
-    """Print what the run wrote, and where."""
+    """Print what the run wrote, and where it is."""
     print(f"work dir: {runner.work_dir}")
     for checkpoint in sorted(Path(runner.work_dir).glob("best_*.pth")):
         print(f"best checkpoint: {checkpoint}")
@@ -96,8 +100,8 @@ def say_where(runner: Runner) -> None:
         print(f"picture: {picture}")
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     cfg = load_config(args)
     apply_flags(cfg, args)
     settle_batch(cfg, args)
@@ -109,3 +113,4 @@ def main(argv: list[str] | None = None) -> None:
         if any(isinstance(hook, NormRegMonitorHook) and hook.monitors for hook in runner.hooks):
             draw_run(Path(runner.work_dir))
     leave_together()
+    return 0

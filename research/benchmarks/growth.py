@@ -29,7 +29,7 @@ from rich.table import Table
 from torch.optim import SGD
 
 from normreg_plugins import find_scale_invariant, prove_scale_invariant
-from normreg_plugins.cli.shared.wide_console import wide_console
+from normreg_plugins.cli.console import wide_console
 from normreg_plugins.plots import MARKERS, OKABE_ITO, log_scale, new_figure, save
 from research.benchmarks.ranks import Parts, chain, loss, seconds, training_parts
 from research.benchmarks.timing import at_least

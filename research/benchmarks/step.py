@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import torch
 
-from normreg_plugins.cli.shared.wide_console import wide_console
+from normreg_plugins.cli.console import wide_console
 
 PARTS = ("passes", "layers", "bayesian_loss", "training", "ultralytics")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.table import Table
 
-from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, read_config
+from normreg_plugins.cli.mm_runs import build_runner, check_or_refuse, read_config
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 from research.benchmarks.timing import Times, at_least, interleaved, ratios, spread
 

@@ -14,9 +14,8 @@ from typing import Any
 
 from rich.table import Table
 
-from normreg_plugins.cli.shared.refusal import refuse
-from normreg_plugins.cli.yolo.key_values import parse
-from normreg_plugins.cli.yolo.ultralytics_cli import provide_font
+from normreg_plugins.cli.console import refuse
+from normreg_plugins.cli.train_ultralytics import parse, provide_font
 from research.benchmarks.timing import at_least, interleaved, ratios, spread
 from research.benchmarks.training import windows
 

@@ -56,7 +56,11 @@ def config_of(comparison: Comparison, method: str) -> Path:
 
 def _train_mm(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
     """Train the config of a method, and test the checkpoint with the best validation score."""
-    from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, read_config  # needs mm
+    from normreg_plugins.cli.mm_runs import (  # mm is not there for every kind
+        build_runner,
+        check_or_refuse,
+        read_config,
+    )
 
     settings = {key: value for key, value in settings_of(comparison, cell).items() if key != "config"}
     overrides = {

@@ -1,4 +1,4 @@
-"""tools/train.py, test.py and inspect_model.py on a classification config, as a user runs them."""
+"""`train`, `test` and `inspect` on a classification config, as a user runs them."""
 
 import logging
 import pickle
@@ -57,9 +57,9 @@ def test_what_is_missing_is_said_with_the_mini_run(tool, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     done = tool("train.py", ROOT / "configs" / "classification" / "vgg16bn_cifar10_wrs.py")
     assert done.returncode == 2
-    assert "data/cifar10 does not exist" in done.stderr
+    assert "data/cifar10/ does not exist" in done.stderr
     assert "cifar-10-python.tar.gz" in done.stderr
-    assert "make_mini_data.py classification && python tools/train.py configs/mini/resnet18_wrs.py" in done.stderr
+    assert "make-mini-data classification && normreg train mini/resnet18_wrs.py" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""tools/eval_mae.py on drawn crowds: its errors, and predictions of other images."""
+"""`eval-mae` on drawn crowds: its errors, and predictions of other images."""
 
 import json
 
@@ -39,7 +39,7 @@ def test_eval_mae_prints_all_errors(tool, annotated):
     assert f"always {np.mean(train):.1f}: MAE {baseline:.2f}" in done.stdout
 
 
-def test_eval_mae_draws_the_worst_and_the_best(annotated, monkeypatch, capsys):
+def test_eval_mae_draws_the_worst_and_the_best(tool, annotated, monkeypatch):
     folder, records = annotated
     near, far = (record["name"] for record in records)
     save_counts(folder / "predictions", {near: records[0]["count"] + 1, far: records[1]["count"] - 50})
@@ -52,16 +52,16 @@ def test_eval_mae_draws_the_worst_and_the_best(annotated, monkeypatch, capsys):
 
     monkeypatch.setattr(eval_mae, "plot_counted_images", note)
     arguments = [folder / "predictions", folder / "data/test.json", "--worst", 1, "--best", 2, "--out", folder / "eval"]
-    assert eval_mae.main([str(each) for each in arguments]) == 0, capsys.readouterr().err
+    done = tool("eval_mae.py", *arguments)
+    assert done.returncode == 0, done.stderr
     assert drawn == {"worst_counts.png": [far], "best_counts.png": [near, far]}
     assert all((folder / "eval" / name).stat().st_size for name in drawn)
 
 
 @pytest.mark.parametrize("arguments", [("--best", "1"), ("--best", "-1", "--out", "eval"), ("--worst", "1")])
-def test_eval_mae_needs_a_place_for_pictures(arguments, capsys):
-    with pytest.raises(SystemExit):
-        eval_mae.main(["predictions", "test.json", *arguments])
-    assert f"{arguments[0]} {arguments[1]}: must be 0 or more" in capsys.readouterr().err
+def test_eval_mae_needs_a_place_for_pictures(tool, arguments):
+    done = tool("eval_mae.py", "predictions", "test.json", *arguments)
+    assert f"{arguments[0]} {arguments[1]}: must be 0 or more" in done.stderr
 
 
 def test_eval_mae_wants_the_same_images(tool, annotated):

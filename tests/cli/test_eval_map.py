@@ -15,15 +15,12 @@ BOXES = {1: [(9, [0, 0, 10, 10]), (4, [30, 30, 20, 20])], 2: [(4, [5, 5, 30, 30]
 
 
 @pytest.fixture
-def run(capsys):
+def run(tool):
     """Run it in this process, which is faster: what it returned, printed and complained of."""
 
     def run(*args):
-        try:
-            code = eval_map.main([str(arg) for arg in args])
-        except SystemExit as error:  # argparse
-            code = error.code
-        return code, *capsys.readouterr()
+        done = tool("eval_map.py", *args)
+        return done.returncode, done.stdout, done.stderr
 
     return run
 

@@ -1,8 +1,7 @@
-"""tools/inspect_model.py tells of each task's models, and of checkpoints that are not theirs."""
+"""`inspect` on each task's models, and on checkpoints that do not fit."""
 
 import logging
 import re
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def inspect(monkeypatch, capsys):
-    """Run the tool in this process, and return what it printed. The tool switches logging off; later tests need it."""
+def inspect(tool, monkeypatch):
+    """Run the command in this process, and return what it printed. It switches logging off; later tests need it."""
     monkeypatch.chdir(ROOT)
 
-    def run(*args):
-        import_module("normreg_plugins.cli.inspect_model").main([str(arg) for arg in args])
-        return capsys.readouterr().out
+    def run(*args, code=0):
+        done = tool("inspect_model.py", *args)
+        assert done.returncode == code, done.stderr
+        return done.stderr if code else done.stdout
 
     yield run
     logging.disable(logging.NOTSET)
@@ -79,22 +79,21 @@ def test_a_crowd_counter_without_proof(inspect):
     assert "backbone.output.weight: free: no norm layer follows" in printed
 
 
-@pytest.mark.parametrize("harm", ["torn", "of another model", "missing"])
-def test_a_checkpoint_that_will_not_do(inspect, small, tmp_path, capsys, harm):
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("torn", "cannot be read"),
+        ("of another model", "does not belong to the net of"),
+        ("missing", "some.pth: there is no such file"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit(inspect, small, tmp_path, harm, said):
     path = tmp_path / "some.pth"
     if harm != "missing":
         torch.save({"state_dict": torch.nn.Conv2d(3, 4, 1).state_dict()}, path)
     if harm == "torn":
         path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(SystemExit) as end:
-        inspect(small, path)
-    assert end.value.code == 2
-    said = {
-        "torn": "cannot be read",
-        "of another model": "does not belong to the net of",
-        "missing": "there is no file",
-    }
-    assert said[harm] in capsys.readouterr().err
+    assert said in inspect(small, path, code=2)
 
 
 def test_a_checkpoint_with_other_classes_is_inspected_without_its_last_layers(inspect, small, tmp_path) -> None:

@@ -111,11 +111,15 @@ def test_slurm_train_tells_each_machine_its_place(tmp_path):
         ("dist_test.sh", ("c.py", "best.pth"), {}),
         ("slurm_train.sh", ("gpu", "job", "c.py"), {}),
         ("slurm_test.sh", ("gpu", "job", "c.py"), {}),
+        ("dist_run.sh", (), {}),
+        ("slurm_run.sh", (), {}),
         ("slurm_train.sh", ("gpu", "job", "c.py", "work"), {"GPUS": "12"}),
+        ("dist_train.sh", ("c.py", 2), {"DRY_RUN": ""}),
     ],
 )
-def test_too_few_arguments_or_an_uneven_split_are_refused(script, args, env):
+def test_too_few_arguments_an_uneven_split_or_a_missing_config_are_refused(script, args, env):
     done = launch(script, *args, **env)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "usage" in done.stderr or "GPUS=12 is no multiple" in done.stderr
+    said = ("usage: ", "GPUS=12 is no multiple", "there is no config c.py")
+    assert sum(each in done.stderr for each in said) == 1

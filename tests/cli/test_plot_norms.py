@@ -1,10 +1,8 @@
-"""tools/plot_norms.py on the files of runs."""
+"""`plot-norms` on the files of runs."""
 
 import json
 
 import pytest
-
-from normreg_plugins.cli import plot_norms
 
 
 @pytest.fixture
@@ -21,19 +19,18 @@ def runs(tmp_path):
     return folders
 
 
-def test_runs_on_common_axes(runs, tmp_path, capsys):
+def test_runs_on_common_axes(tool, runs, tmp_path):
     picture = tmp_path / "norms.svg"
-    assert plot_norms.main([*map(str, runs), "--out", str(picture)]) == 0
-    assert f"picture: {picture}" in capsys.readouterr().out
+    done = tool("plot_norms.py", *runs, "--out", picture)
+    assert (done.returncode, done.stdout) == (0, f"picture: {picture}\n")
     text = picture.read_text()
-    assert all(
-        word in text for word in ("wd", "wrs", "adaptive optimizers", "mIoU", "loss", "filter norm of each layer")
-    )
+    words = ("wd", "wrs", "adaptive optimizers", "mIoU", "loss", "filter norm of each layer")
+    assert all(word in text for word in words)
 
 
-def test_heat_maps_alone(runs, tmp_path):
+def test_heat_maps_alone(tool, runs, tmp_path):
     picture = tmp_path / "layers.png"
-    assert plot_norms.main([str(runs[0]), "--layers", "rotation_degrees", "--out", str(picture)]) == 0
+    assert tool("plot_norms.py", runs[0], "--layers", "rotation_degrees", "--out", picture).returncode == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -43,17 +40,12 @@ def test_heat_maps_alone(runs, tmp_path):
         (("--out", "norms.jpg"), ".png or .svg"),
         (("--layers", "gradient_norm"), "not logged per layer"),
         (("--names", "one"), "need 2 names"),
+        ((".",), "no run"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(runs, tmp_path, capsys, monkeypatch, extra, words):
+def test_what_cannot_be_drawn_is_said(tool, runs, tmp_path, monkeypatch, extra, words):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as refused:
-        plot_norms.main([*map(str, runs), *extra])
-    assert words in f"{refused.value.code} {capsys.readouterr().err}"
+    done = tool("plot_norms.py", *runs, *extra)
+    assert done.returncode == 2
+    assert words in done.stderr
     assert not list(tmp_path.glob("norms.*"))
-
-
-def test_a_folder_without_a_run(tmp_path, capsys):
-    with pytest.raises(SystemExit) as refused:
-        plot_norms.main([str(tmp_path)])
-    assert "no run" in f"{refused.value.code} {capsys.readouterr().err}"

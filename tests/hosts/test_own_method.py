@@ -148,7 +148,7 @@ class TestUltralytics:
 
     def test_the_command_line_imports_it(self, tmp_path, monkeypatch) -> None:
         pytest.importorskip("ultralytics")
-        from normreg_plugins.cli.yolo.key_values import parse
+        from normreg_plugins.cli.train_ultralytics import parse
 
         (tmp_path / "my_own_method.py").write_text(
             "from dataclasses import dataclass\nfrom normreg_plugins import Method, register_method\n"

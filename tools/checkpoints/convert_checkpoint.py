@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/checkpoints/convert_checkpoint.py."""
+"""The command `normreg convert-checkpoint`."""
 
 import sys
 
-from normreg_plugins.cli.checkpoints.convert_checkpoint import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["convert-checkpoint", *sys.argv[1:]]))

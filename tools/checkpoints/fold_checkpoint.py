@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/checkpoints/fold_checkpoint.py."""
+"""The command `normreg fold-checkpoint`."""
 
 import sys
 
-from normreg_plugins.cli.checkpoints.fold_checkpoint import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["fold-checkpoint", *sys.argv[1:]]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/crowd/infer_crowd.py."""
+"""The command `normreg count`."""
 
 import sys
 
-from normreg_plugins.cli.crowd.infer_crowd import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["count", *sys.argv[1:]]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/make_mini_data.py."""
+"""The command `normreg make-mini-data`."""
 
 import sys
 
-from normreg_plugins.cli.data.make_mini_data import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["make-mini-data", *sys.argv[1:]]))

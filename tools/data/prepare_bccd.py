@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/prepare_bccd.py."""
+"""The command `normreg prepare-bccd`."""
 
 import sys
 
-from normreg_plugins.cli.data.prepare_bccd import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["prepare-bccd", *sys.argv[1:]]))

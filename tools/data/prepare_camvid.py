@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/prepare_camvid.py."""
+"""The command `normreg prepare-camvid`."""
 
 import sys
 
-from normreg_plugins.cli.data.prepare_camvid import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["prepare-camvid", *sys.argv[1:]]))

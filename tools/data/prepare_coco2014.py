@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/prepare_coco2014.py."""
+"""The command `normreg prepare-coco2014`."""
 
 import sys
 
-from normreg_plugins.cli.data.prepare_coco2014 import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["prepare-coco2014", *sys.argv[1:]]))

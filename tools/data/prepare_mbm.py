@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/prepare_mbm.py."""
+"""The command `normreg prepare-mbm`."""
 
 import sys
 
-from normreg_plugins.cli.data.prepare_mbm import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["prepare-mbm", *sys.argv[1:]]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/prepare_qnrf.py."""
+"""The command `normreg prepare-qnrf`."""
 
 import sys
 
-from normreg_plugins.cli.data.prepare_qnrf import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["prepare-qnrf", *sys.argv[1:]]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/prepare_shanghaitech.py."""
+"""The command `normreg prepare-shanghaitech`."""
 
 import sys
 
-from normreg_plugins.cli.data.prepare_shanghaitech import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["prepare-shanghaitech", *sys.argv[1:]]))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/prepare_tinyimagenet.py."""
+"""The command `normreg prepare-tinyimagenet`."""
 
 import sys
 
-from normreg_plugins.cli.data.prepare_tinyimagenet import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["prepare-tinyimagenet", *sys.argv[1:]]))

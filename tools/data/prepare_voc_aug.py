@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/data/prepare_voc_aug.py."""
+"""The command `normreg prepare-voc-aug`."""
 
 import sys
 
-from normreg_plugins.cli.data.prepare_voc_aug import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["prepare-voc-aug", *sys.argv[1:]]))

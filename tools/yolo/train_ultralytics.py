@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""The command of normreg_plugins/cli/yolo/train_ultralytics.py."""
+"""The command `normreg train-ultralytics`."""
 
 import sys
 
-from normreg_plugins.cli.yolo.train_ultralytics import main
+from normreg_plugins.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["train-ultralytics", *sys.argv[1:]]))

@@ -19,8 +19,8 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
-from normreg_plugins.cli.shared.config_files import config_of
-from normreg_plugins.cli.shared.refusal import refuse
+from normreg_plugins.cli.console import refuse
+from normreg_plugins.cli.mm_runs import config_of
 from normreg_plugins.crowd.data import (
     SHORTER_SIDE,
     UnreadableImageError,

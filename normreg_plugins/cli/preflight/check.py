@@ -1,24 +1,48 @@
-"""Does everything that a config reads exist? The data of its dataloaders, and the weights of its model.
+"""Can a config run on this machine? Are its data and weights there, and do its class counts fit?
 
-`check(cfg)` raises a PreflightError that lists every problem and what to do about it.
+`check(cfg)` raises a PreflightError that lists every problem and what to do about it. It asks only whether paths exist.
+What is in the files was checked when the data set was prepared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+import pickletools
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from normreg_plugins.cli.preflight.dataset_files import dataset_problems, datasets_in, evaluator_problems
-from normreg_plugins.cli.preflight.initial_weights import initial_weights, weight_problems
-from normreg_plugins.cli.preflight.installed_host import host_problems
-from normreg_plugins.cli.preflight.problem import Problem
-from normreg_plugins.cli.preflight.run_to_resume import resume_problems
+import torch
+
+from normreg_plugins.cli.preflight.where_to_get import where_to_get
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.training import STATE_KEY
+
+EXTRAS = {"mmdet": "mm", "mmseg": "mm", "mmpretrain": "mmpretrain"}
+"""The extra that installs the library of each scope."""
+HEADS = ("decode_head", "auxiliary_head", "bbox_head", "mask_head", "head")
+"""Parts of a model whose `num_classes` is the number of classes of the data set."""
 
 
 class PreflightError(NormRegError):
     """The config cannot run here; the message lists every problem and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that keeps a config from running, and what to do about it."""
+
+    what: str
+    way_out: str
+    keys: tuple[str, ...] = ()
+    """The config keys that name the path, in the form that --cfg-options takes."""
+
+    def __str__(self) -> str:
+        elsewhere = " ".join(f"{key}=PATH" for key in self.keys)
+        option = f"\n  or, if it is elsewhere: --cfg-options {elsewhere}" if elsewhere else ""
+        return f"- {self.what}\n  {self.way_out}{option}"
 
 
 def check(cfg: Mapping[str, Any], phases: Iterable[str] = ("train", "val")) -> None:
@@ -28,21 +52,19 @@ def check(cfg: Mapping[str, Any], phases: Iterable[str] = ("train", "val")) -> N
 
 
 def problems_of(cfg: Mapping[str, Any], phases: Iterable[str] = ("train", "val")) -> list[Problem]:
-    """One Problem for each thing that is missing or broken, however many keys ask for it."""
-    problems = host_problems(cfg)
-    if problems:  # nothing of the config can be read without its host
+    """One Problem for each thing that is missing, however many keys ask for it."""
+    if problems := host_problems(cfg):  # nothing of the config can be read without its host
         return problems
     for phase in phases:
         for key, dataset in datasets_in(cfg.get(f"{phase}_dataloader"), f"{phase}_dataloader"):
-            problems += dataset_problems(key, dataset, cfg.get("model"))
+            problems += dataset_problems(key, dataset)
+            problems += class_problems(key, dataset, cfg)
         problems += evaluator_problems(cfg.get(f"{phase}_evaluator"), f"{phase}_evaluator")
-        if phase == "train":  # a test replaces all initial weights by those of its checkpoint
-            for key, checkpoint in initial_weights(cfg.get("model"), "model"):
-                problems += weight_problems(key, checkpoint)
-    if "train" in phases:
+    if "train" in phases:  # a test replaces all initial weights by those of its checkpoint
+        for key, checkpoint in initial_weights(cfg):
+            if "://" not in checkpoint and not Path(checkpoint).expanduser().is_file():
+                problems.append(missing(checkpoint, key))
         problems += resume_problems(cfg)
-    if cfg.get("load_from"):
-        problems += weight_problems("load_from", cfg["load_from"])
     return _merged(problems)
 
 
@@ -53,3 +75,169 @@ def _merged(problems: Iterable[Problem]) -> list[Problem]:
         known = merged.setdefault(problem.what, problem)
         merged[problem.what] = replace(known, keys=(*dict.fromkeys(known.keys + problem.keys),))
     return list(merged.values())
+
+
+def missing(path: str | Path, key: str) -> Problem:
+    way_out = where_to_get(path) or f"put it at {Path(path).expanduser().absolute()}"
+    return Problem(f"{path} does not exist (in {Path.cwd()})", way_out, (key,))
+
+
+def host_problems(cfg: Mapping[str, Any]) -> list[Problem]:
+    """One problem if `default_scope` names a library that is not installed."""
+    scope = cfg.get("default_scope")
+    if scope not in EXTRAS or find_spec(scope) is not None:
+        return []
+    extra = EXTRAS[scope]
+    way_out = f"pip install 'normreg_plugins[{extra}]', or [{extra}-classic] with mmcv 2.1: docs/installation.md"
+    return [Problem(f"{scope} is not installed", way_out)]
+
+
+# Data
+
+
+def datasets_in(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The datasets that read files, with their keys, from inside wrappers such as ConcatDataset."""
+    if isinstance(node, list | tuple):
+        for index, part in enumerate(node):
+            yield from datasets_in(part, f"{key}.{index}")
+    elif isinstance(node, Mapping):
+        inner = [name for name in ("dataset", "datasets") if node.get(name)]
+        for name in inner:
+            yield from datasets_in(node[name], f"{key}.{name}")
+        if not inner and "type" in node:
+            yield key, node
+
+
+def dataset_problems(key: str, dataset: Mapping[str, Any]) -> list[Problem]:
+    root = dataset.get("data_root") or ""
+    if dataset.get("backend_args") or "://" in root:
+        return []  # the files are not on this machine's disk
+    if root and not Path(root).is_dir():
+        return [missing(root, f"{key}.data_root")]
+    prefix = dataset.get("data_prefix") or {}
+    wanted = {"data_prefix": prefix} if isinstance(prefix, str) else {f"data_prefix.{k}": v for k, v in prefix.items()}
+    wanted["ann_file"] = dataset.get("ann_file") or ""
+    paths = {name: Path(root, path) for name, path in wanted.items() if path and "://" not in path}
+    return [missing(path, f"{key}.{name}") for name, path in paths.items() if not path.exists()]
+
+
+def evaluator_problems(node: Any, key: str) -> list[Problem]:
+    """An evaluator such as CocoMetric reads the annotations again, from a path of its own."""
+    if isinstance(node, list | tuple):
+        return [p for i, part in enumerate(node) for p in evaluator_problems(part, f"{key}.{i}")]
+    ann_file = node.get("ann_file") if isinstance(node, Mapping) else None
+    if not ann_file or node.get("backend_args") or "://" in ann_file or Path(ann_file).exists():
+        return []
+    return [missing(ann_file, f"{key}.ann_file")]
+
+
+def class_problems(key: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> list[Problem]:
+    """Heads whose `num_classes` is not the number of classes of the data set."""
+    counts = _class_counts(dataset, cfg.get("default_scope"))
+    heads = [] if "language_model" in (cfg.get("model") or {}) else _heads(cfg.get("model"), "model")
+    return [
+        Problem(
+            f"{key} has {counts[0]} classes, but {head}.num_classes is {number}",
+            f"set {head}.num_classes={counts[0]}, or name the classes: {key}.metainfo=dict(classes=(...))",
+        )
+        for head, number in heads
+        if counts and number not in counts
+    ]
+
+
+def _class_counts(dataset: Mapping[str, Any], scope: str | None) -> list[int]:
+    """The number of classes, from the config or the dataset's class; of a panoptic set that of things, too."""
+    metainfo = dataset.get("metainfo") or {}
+    if "classes" not in metainfo and scope in EXTRAS:
+        from mmengine.registry import DATASETS
+
+        with DATASETS.switch_scope_and_registry(scope) as datasets:
+            metainfo = getattr(datasets.get(dataset["type"]), "METAINFO", {})
+    names = [metainfo[name] for name in ("classes", "thing_classes") if metainfo.get(name)]
+    return [1 if isinstance(each, str) else len(each) for each in names]
+
+
+def _heads(node: Any, key: str) -> Iterator[tuple[str, int]]:
+    if isinstance(node, list | tuple):
+        for index, part in enumerate(node):
+            yield from _heads(part, f"{key}.{index}")
+    elif isinstance(node, Mapping):
+        if isinstance(node.get("num_classes"), int) and key.rstrip(".0123456789").rpartition(".")[2] in HEADS:
+            yield key, node["num_classes"]
+        for name, part in node.items():
+            yield from _heads(part, f"{key}.{name}")
+
+
+# Weights
+
+
+def initial_weights(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every checkpoint that training begins with, with its key."""
+    if cfg.get("load_from"):
+        yield "load_from", cfg["load_from"]
+    yield from _pretrained(cfg.get("model"), "model")
+
+
+def _pretrained(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, list | tuple):
+        for index, part in enumerate(node):
+            yield from _pretrained(part, f"{key}.{index}")
+    elif isinstance(node, Mapping):
+        name = "checkpoint" if node.get("type") == "Pretrained" else "pretrained"
+        for inner, value in node.items():
+            if inner == name and isinstance(value, str):
+                yield f"{key}.{inner}", value
+            else:
+                yield from _pretrained(value, f"{key}.{inner}")
+
+
+def downloads(cfg: Mapping[str, Any]) -> list[str]:
+    """What mm will download when training begins, and how to put it there on a machine that is offline."""
+    urls = dict.fromkeys(filter(None, (_url_of(checkpoint) for _, checkpoint in initial_weights(cfg))))
+    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    return [
+        f"mm downloads initial weights; offline, put them there: curl --create-dirs -L -o {path} {url}"
+        for url in urls
+        if not (path := cache / url.rsplit("/", 1)[-1]).is_file()
+    ]
+
+
+def _url_of(checkpoint: str) -> str | None:
+    """The address that mm downloads such a checkpoint from, or None if it does not download it."""
+    from mmengine.runner import checkpoint as zoo
+
+    scheme, _, name = checkpoint.partition("://")
+    if scheme in ("http", "https"):
+        return checkpoint
+    if scheme in ("open-mmlab", "openmmlab"):
+        return zoo.get_external_models().get(zoo.get_deprecated_model_names().get(name, name))
+    if scheme in ("torchvision", "modelzoo"):
+        return zoo.get_torchvision_models().get(name)
+    return None
+
+
+def resume_problems(cfg: Mapping[str, Any]) -> list[Problem]:
+    """A checkpoint to resume from that is missing, or that was trained with a method where the config has none."""
+    if not cfg.get("resume"):
+        return []
+    last = Path(cfg["work_dir"], "last_checkpoint")
+    checkpoint = cfg.get("load_from") or (last.read_text().strip() if last.is_file() else "")
+    if not checkpoint or "://" in checkpoint:
+        return []
+    if not Path(checkpoint).is_file():
+        what = f"{checkpoint} does not exist, and {last} says that it is the last checkpoint"
+        return [] if cfg.get("load_from") else [Problem(what, "name another one: --resume CHECKPOINT")]
+    hooks = [cfg.get("optim_wrapper") or {}, *(cfg.get("custom_hooks") or [])]
+    if any("regularizer" in hook for hook in hooks) or not trained_with_method(Path(checkpoint)):
+        return []
+    way_out = "resume with the same regularizer, or start a new run from its weights: leave --resume out"
+    return [Problem(f"{checkpoint} was trained with a method, and this config has none", way_out)]
+
+
+def trained_with_method(checkpoint: Path) -> bool:
+    """Whether the optimizer's state in a checkpoint carries a method's state. Nothing in the file is executed."""
+    if not zipfile.is_zipfile(checkpoint):
+        return False
+    with zipfile.ZipFile(checkpoint) as archive:
+        pickles = [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
+    return any(argument == STATE_KEY for each in pickles for _, argument, _ in pickletools.genops(each))

@@ -1,40 +1,41 @@
-"""The images of one update are part of a protocol: how to keep them on several GPUs, and how to change them.
+"""A paper's learning rate assumes a global batch size: keep that size on N GPUs, or rescale rates and schedule.
 
 A protocol's config says what its numbers are written for:
 
     auto_scale_lr = dict(enable=False, base_batch_size=8, written_for=8)
 
-`base_batch_size` is the number of images of one update. `written_for` is the number of images of one iteration, that
-is, of one forward pass on all GPUs together. The two differ only where gradients are accumulated. A config without
-`written_for` is no protocol and is left alone.
+`base_batch_size` is the number of images per update, `written_for` the number per iteration, that is, per forward pass
+on all GPUs together. They differ only where gradients are accumulated. A config without `written_for` is no protocol
+and is not changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mmengine.config import Config
 
-from normreg_plugins.cli.preflight.batch_changes import (
-    scale_iterations,
-    scale_rates,
-    scale_summed_losses,
-    scale_updates,
-)
 from normreg_plugins.core.errors import NormRegError
 
 RANKS_IN = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}
 """The environment variable in which each launcher says how many ranks there are."""
 
+STEPS = ("begin", "end", "T_max", "step_size", "total_iters")
+"""A scheduler's settings that count iterations, unless it counts epochs."""
+
+DECOUPLED = ("AdamW", "NormRegAdamP")
+"""Adam variants with decoupled weight decay: multiplied by the rate, not by the gradient's scale."""
+
 
 class TotalBatchError(NormRegError):
-    """The images of one update are not those of the protocol; the message names the ways out."""
+    """The number of images per update is not the protocol's; the message names the ways out."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The images of one update, and how they come together."""
+    """The images of one update: ranks x images per rank x accumulated iterations."""
 
     ranks: int
     per_rank: int
@@ -83,17 +84,17 @@ def protocol_of(cfg: Config) -> Protocol | None:
 
 
 def refuse_other_batch(cfg: Config, name: str, ranks: int) -> None:
-    """Raise TotalBatchError unless the protocol trains exactly as it is written: on one rank, with its own batch."""
+    """Raise TotalBatchError unless a protocol trains exactly as written: on one rank, with its own batch."""
     protocol, batch = protocol_of(cfg), batch_of(cfg, ranks)
     if protocol is None or (ranks == 1 and (batch.total, batch.iteration) == (protocol.update, protocol.iteration)):
         return
     raise TotalBatchError(
-        f"{name} is a protocol: its rates and its number of updates are for {protocol.update} images in an update, "
-        f"{protocol.iteration} of them in an iteration on one GPU. This run has {batch}.\n"
-        f"Choose one of two ways:\n"
+        f"{name} is a paper's protocol: its learning rate and its number of updates are for {protocol.update} images "
+        f"per update, {protocol.iteration} per iteration on one GPU. This run has {batch}.\n"
+        f"Choose one of two flags:\n"
         f"  --split-batch  {_split_in_words(protocol, batch)}\n"
         f"  --grow-batch   {_grow_in_words(protocol, batch)}\n"
-        "To train something else on purpose: --cfg-options auto_scale_lr.written_for=0 leaves all numbers as they are."
+        "To train something else on purpose: --cfg-options auto_scale_lr.written_for=0 changes nothing."
     )
 
 
@@ -109,8 +110,8 @@ def _split_in_words(protocol: Protocol, batch: Batch) -> str:
 def _grow_in_words(protocol: Protocol, batch: Batch) -> str:
     factor = batch.total / protocol.update
     return (
-        f"changes it: {batch.total} images in an update, {factor:.3g} times the protocol's. Rates grow with the batch, "
-        "and the number of updates is divided by the same factor."
+        f"changes it: {batch.total} images per update, {factor:.3g} times the protocol's. Learning rates grow with the "
+        "batch, and the number of updates is divided by the same factor."
     )
 
 
@@ -135,20 +136,20 @@ def split_batch(cfg: Config, ranks: int) -> list[str]:
     protocol, batch = _protocol(cfg), batch_of(cfg, ranks)
     share = share_of(protocol, batch)
     cfg.train_dataloader["batch_size"] = share
-    changes = [f"{share} images on each rank: {Batch(ranks, share, batch.accumulated)} in an update"]
+    changes = [f"{share} images on each rank: {Batch(ranks, share, batch.accumulated)} per update"]
     if ranks > 1:
         cfg.sync_bn = "torch"
         changes.append("batch norm is synchronized over the ranks")
     changes += scale_summed_losses(cfg.model, protocol.iteration / share)
     changes += scale_iterations(cfg, protocol.iteration / (ranks * share))
-    cfg.auto_scale_lr["written_for"] = 0  # the numbers are for this run now, also in the config that it saves
+    cfg.auto_scale_lr["written_for"] = 0  # the numbers fit this run now; so does the config that it saves
     return changes
 
 
 def grow_batch(cfg: Config, ranks: int) -> list[str]:
     """Keep the images per rank, so that an update has more of them. Return what was changed."""
     protocol, batch = _protocol(cfg), batch_of(cfg, ranks)
-    changes = [f"{batch} in an update, in place of the protocol's {protocol.update}"]
+    changes = [f"{batch} per update, instead of the protocol's {protocol.update}"]
     changes += scale_summed_losses(cfg.model, protocol.iteration / batch.per_rank)
     changes += scale_iterations(cfg, protocol.iteration / batch.iteration)
     changes += scale_updates(cfg, protocol.update / batch.total)
@@ -161,7 +162,106 @@ def _protocol(cfg: Config) -> Protocol:
     protocol = protocol_of(cfg)
     if protocol is None:
         raise TotalBatchError(
-            "--split-batch and --grow-batch need to know what the config's numbers are written for: "
-            "auto_scale_lr=dict(enable=False, base_batch_size=IMAGES_OF_AN_UPDATE, written_for=IMAGES_OF_AN_ITERATION)"
+            "--split-batch and --grow-batch need to know what batch the config is written for: "
+            "auto_scale_lr=dict(enable=False, base_batch_size=IMAGES_PER_UPDATE, written_for=IMAGES_PER_ITERATION)"
         )
     return protocol
+
+
+# The numbers of a config that change with its batch. Each function returns what it changed.
+
+
+def scale_summed_losses(model: Any, factor: float) -> list[str]:
+    """Multiply every loss that is a sum over the images of one rank (`reduction="sum"`)."""
+    if factor == 1:
+        return []
+    losses = list(_summed_losses(model))
+    for loss in losses:
+        loss["loss_weight"] = loss.get("loss_weight", 1.0) * factor
+    return [f"{len(losses)} losses that are sums over a rank's images: weights x {factor:g}"] if losses else []
+
+
+def _summed_losses(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if str(node.get("type", "")).endswith("Loss") and node.get("reduction") == "sum":
+            yield node
+        for part in node.values():
+            yield from _summed_losses(part)
+    elif isinstance(node, list | tuple):
+        for part in node:
+            yield from _summed_losses(part)
+
+
+def scale_iterations(cfg: Config, factor: float) -> list[str]:
+    """Lengths in iterations: of schedulers and, in a loop by iterations, its end, validations and checkpoints."""
+    if factor == 1:
+        return []
+    changed: list[str] = []
+    for scheduler in cfg.get("param_scheduler") or []:
+        if scheduler.get("by_epoch", True):
+            continue
+        names = [name for name in STEPS if scheduler.get(name) is not None]
+        changed += [_scaled(scheduler, name, factor, least=0) for name in names]
+        if "milestones" in scheduler:
+            scheduler["milestones"] = [round(step * factor) for step in scheduler["milestones"]]
+    if "max_iters" in cfg.train_cfg:
+        changed += [
+            _scaled(cfg.train_cfg, name, factor) for name in ("max_iters", "val_interval") if name in cfg.train_cfg
+        ]
+        checkpoint = cfg.get("default_hooks", {}).get("checkpoint") or {}
+        if not checkpoint.get("by_epoch", True) and checkpoint.get("interval", -1) > 0:
+            changed.append(_scaled(checkpoint, "interval", factor))
+    return [f"counts of iterations x {factor:.4g}: {', '.join(changed)}"] if changed else []
+
+
+def scale_updates(cfg: Config, factor: float) -> list[str]:
+    """Settings of a method that count updates."""
+    if factor == 1:
+        return []
+    changed = []
+    for regularizer in _regularizers(cfg):
+        if "interval" in regularizer:
+            changed.append(_scaled(regularizer, "interval", factor))
+        phase = [name for name in ("begin", "end") if regularizer.get(name) is not None]
+        if regularizer.get("unit", "update") == "update":
+            changed += [_scaled(regularizer, name, factor, least=0) for name in phase]
+    return [f"the method's counts of updates x {factor:.4g}: {', '.join(changed)}"] if changed else []
+
+
+def _regularizers(cfg: Config) -> list[dict[str, Any]]:
+    """The settings of the methods, from the optimizer wrapper and from hooks."""
+    places = [cfg.optim_wrapper, *(cfg.get("custom_hooks") or [])]
+    return [place["regularizer"] for place in places if place.get("regularizer")]
+
+
+def scale_rates(cfg: Config, factor: float) -> list[str]:
+    """Learning rates for updates of `factor` times as many images.
+
+    SGD: the linear rule, rate x k (Goyal et al. 2017). Weight decay and AWS then shrink a weight per epoch as before.
+
+    Adam, AdamW, AdamP: the square-root rule, rate x sqrt(k) (Malladi et al. 2022), because an update divides the
+    gradient by its own size. Decoupled weight decay and AWS's alpha are multiplied by sqrt(k), too, so that k times
+    fewer updates shrink a weight per epoch as before.
+    """
+    if factor == 1:
+        return []
+    optimizer = cfg.optim_wrapper.optimizer
+    adaptive = optimizer.type.startswith("Adam")
+    rule = factor**0.5 if adaptive else factor
+    settings = [(optimizer, "lr"), *((scheduler, "eta_min") for scheduler in cfg.get("param_scheduler") or [])]
+    if adaptive:
+        settings += [(optimizer, "weight_decay")] if optimizer.type in DECOUPLED else []
+        settings += [(regularizer, "alpha") for regularizer in _regularizers(cfg)]
+    changed = [_scaled_number(place, name, rule) for place, name in settings if place.get(name)]
+    return [f"{'square-root' if adaptive else 'linear'} rule for {optimizer.type}: {', '.join(changed)}"]
+
+
+def _scaled(settings: dict[str, Any], name: str, factor: float, least: int = 1) -> str:
+    """Scale an integer in place, and say how it changed."""
+    old, settings[name] = settings[name], max(least, round(settings[name] * factor))
+    return f"{name} {old} -> {settings[name]}"
+
+
+def _scaled_number(settings: dict[str, Any], name: str, factor: float) -> str:
+    old, settings[name] = settings[name], settings[name] * factor
+    return f"{name} {old:.4g} -> {settings[name]:.4g}"

@@ -42,7 +42,7 @@ def test_every_config_declares_its_batch_and_trains_as_it_is_on_one_gpu(path):
     assert (protocol_of(cfg) is None) == stock  # those are mmdet's and mmseg's own, with lines added
     refuse_other_batch(cfg, path.name, ranks=1)
     if not stock:
-        with pytest.raises(TotalBatchError, match=r"(?s)is a protocol.*--split-batch .*--grow-batch "):
+        with pytest.raises(TotalBatchError, match=r"(?s)is a paper.s protocol.*--split-batch .*--grow-batch "):
             refuse_other_batch(cfg, path.name, ranks=2)
 
 
@@ -77,7 +77,7 @@ def test_configs_of_users_are_left_alone():
     for name in ("mini/yolov3_wrs", "deeplabv3_wrs_stock"):
         refuse_other_batch(config(name), name, ranks=8)
     refuse_other_batch(config("yolov3_wrs", auto_scale_lr__written_for=0), "mine.py", ranks=8)
-    with pytest.raises(TotalBatchError, match="written_for=IMAGES_OF_AN_ITERATION"):
+    with pytest.raises(TotalBatchError, match="written_for=IMAGES_PER_ITERATION"):
         split_batch(config("mini/yolov3_wrs"), ranks=2)
 
 
@@ -171,5 +171,5 @@ def test_the_refusal_says_by_how_much_the_batch_differs():
     path = CONFIGS / "yolov3_wrs.py"
     cfg = Config.fromfile(path)
     cfg.train_dataloader.batch_size = 4
-    with pytest.raises(TotalBatchError, match=r"4 images in an update, 0\.5 times the protocol's"):
+    with pytest.raises(TotalBatchError, match=r"4 images per update, 0\.5 times the protocol's"):
         refuse_other_batch(cfg, path.name, ranks=1)

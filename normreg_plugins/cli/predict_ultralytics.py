@@ -1,51 +1,57 @@
-"""Save an ultralytics model's detections on the images of a COCO annotation file, for tools/eval_map.py.
+"""Save an ultralytics model's detections on the images of a COCO annotation file, for eval-map.
 
   DATA=data/mini/yolo
-  python tools/yolo/predict_ultralytics.py best.pt $DATA/annotations/val.json $DATA/images/val --out wrs.json
-  python tools/eval_map.py $DATA/annotations/val.json wrs.json
+  normreg predict-ultralytics best.pt $DATA/annotations/val.json $DATA/images/val --out wrs.json
+  normreg eval-map $DATA/annotations/val.json wrs.json
 
-Images are found by their file names and classes by their names. So the ids in the output are those of the annotation
-file.
+Images are matched by file name and classes by name, so the ids in the output are those of the annotation file.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from normreg_plugins.cli.shared.refusal import refuse
-from normreg_plugins.cli.yolo.ultralytics_cli import provide_font
+from ultralytics import YOLO
+from ultralytics.utils import TQDM
+
+from normreg_plugins.cli.train_ultralytics import provide_font
 from normreg_plugins.files import write_text
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = options.add_argument
     add("model", type=Path, help="checkpoint, such as best.pt")
     add("annotations", type=Path, help="COCO annotation file")
     add("images", type=Path, help="folder of its images")
     add("--out", type=Path, required=True, help="JSON file to write")
     add("--imgsz", type=int, help="image size (default: as trained)")
-    add("--conf", type=float, default=0.001, help="least confidence (%(default)s, as in their validation)")
+    add("--conf", type=float, default=0.001, help="minimum confidence (%(default)s, as in their validation)")
     add("--iou", type=float, default=0.7, help="NMS threshold (%(default)s, as in their validation)")
-    add("--max-det", type=int, default=300, help="most detections in an image (%(default)s)")
+    add("--max-det", type=int, default=300, help="maximum detections per image (%(default)s)")
     add("--device", default="cpu")
-    args = parser.parse_args()
+    return options
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    args = (options := parser()).parse_args(argv)
     for path in (args.model, args.annotations, args.images):
         if not path.exists():
-            parser.error(f"there is no {path} (in {Path.cwd()})")
+            options.error(f"there is no {path} (in {Path.cwd()})")
     if args.out.exists():
-        parser.error(f"{args.out} exists: choose another --out, or remove it")
+        options.error(f"{args.out} exists: choose another --out, or remove it")
     return args
 
 
 def category_ids(model_names: dict[int, str], categories: list[dict[str, Any]]) -> dict[int, int]:
     """From the model's labels to the ids of the annotation file, by name."""
     known = {category["name"]: category["id"] for category in categories}
-    if strangers := [name for name in model_names.values() if name not in known]:
-        raise ValueError(f"the annotations have no class {', '.join(strangers[:5])}; they have {', '.join(known)}")
+    if unknown := [name for name in model_names.values() if name not in known]:
+        raise ValueError(f"the annotations have no class {', '.join(unknown[:5])}; they have {', '.join(known)}")
     return {label: known[name] for label, name in model_names.items()}
 
 
@@ -72,9 +78,6 @@ def detections(result: Any, image_id: int, ids: dict[int, int]) -> list[dict[str
 
 
 def predict(args: argparse.Namespace) -> list[dict[str, Any]]:
-    from ultralytics import YOLO
-    from ultralytics.utils import TQDM
-
     coco = json.loads(args.annotations.read_text())
     images = find_images(coco, args.images)
     model = YOLO(args.model)
@@ -88,13 +91,10 @@ def predict(args: argparse.Namespace) -> list[dict[str, Any]]:
     return found
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
     provide_font()
-    args = parse_args()
-    try:
-        found = predict(args)
-    except (ValueError, KeyError) as error:
-        refuse(f"predict_ultralytics.py: {error}")
+    found = predict(args)
     write_text(args.out, json.dumps(found))
     print(f"{args.out}: {len(found)} detections")
     return 0

@@ -1,7 +1,6 @@
-"""tools/checkpoints/convert_checkpoint.py and tools/checkpoints/fold_checkpoint.py on a real, small mmseg net."""
+"""`convert-checkpoint` and `fold-checkpoint` on a real, small mmseg net."""
 
 import hashlib
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import MODELS, DefaultScope
 
-from normreg_plugins.cli.checkpoints import convert_checkpoint, fold_checkpoint
 from normreg_plugins.layers import relative_change
 
 pytestmark = pytest.mark.mm
@@ -77,18 +75,9 @@ def files(tmp_path: Path) -> Files:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch):
-    """Call a tool's main as a command line would; the exit code."""
-
-    def call(tool, *args) -> int:
-        monkeypatch.setattr(sys, "argv", [tool.__name__, *map(str, args)])
-        try:
-            tool.main()
-        except SystemExit as end:
-            return end.code
-        return 0
-
-    return call
+def run(tool):
+    """Run a command in this process; what it did."""
+    return lambda name, *args: tool(f"checkpoints/{name}_checkpoint.py", *args)
 
 
 def loaded(parts: dict, path: Path) -> torch.nn.Module:
@@ -98,100 +87,83 @@ def loaded(parts: dict, path: Path) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("to", OF_FAMILY)
-def test_converted_and_folded_checkpoints_load_into_their_configs(
-    files: Files, run, tmp_path: Path, capsys: pytest.CaptureFixture, to: str
-) -> None:
+def test_converted_and_folded_checkpoints_load_into_their_configs(files: Files, run, tmp_path: Path, to: str) -> None:
     before = files.checkpoint.read_bytes()
-    assert run(convert_checkpoint, files.config, files.checkpoint, files.out, "--to", to) == 0
+    done = run("convert", files.config, files.checkpoint, files.out, "--to", to)
+    assert done.returncode == 0, done.stderr
     assert files.checkpoint.read_bytes() == before
-    assert "relative change of the evaluated outputs" in capsys.readouterr().out
+    assert "relative change of the evaluated outputs" in done.stdout
     converted = loaded(OF_FAMILY[to], files.out)
     if to != "ws":
         assert relative_change(files.net, converted, see_images) < 1e-5
     meta = torch.load(files.out, weights_only=True)["meta"]
-    assert meta["epoch"] == 3
-    assert meta["normreg"]["to"] == to
+    assert (meta["epoch"], meta["normreg"]["to"]) == (3, to)
 
     config, folded = write_config(tmp_path, OF_FAMILY[to]), tmp_path / "folded.pth"
-    assert run(fold_checkpoint, config, files.out, folded) == 0
+    assert run("fold", config, files.out, folded).returncode == 0
     assert relative_change(converted, loaded(FOLDED, folded), see_images) < 1e-5
     assert sorted(p.name for p in tmp_path.glob("*.pth")) == ["folded.pth", "in.pth", "out.pth"]
 
-    for tool, *more in ((convert_checkpoint, "--to", "wn"), (fold_checkpoint,)):
-        arguments = (write_config(tmp_path, FOLDED), folded, tmp_path / "again.pth")
-        assert run(tool, *arguments, *more) == 2
-        assert "already" in capsys.readouterr().err
+    for name, *more in (("convert", "--to", "wn"), ("fold",)):
+        again = run(name, write_config(tmp_path, FOLDED), folded, tmp_path / "again.pth", *more)
+        assert (again.returncode, "already" in again.stderr) == (2, True)
 
 
-def test_converting_twice_is_detected_by_the_mark(
-    files: Files, run, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_converting_twice_is_detected_by_the_mark(files: Files, run, tmp_path: Path) -> None:
     """With the config of the batch norm net, whose keys are the same, only the mark can tell."""
-    assert run(convert_checkpoint, files.config, files.checkpoint, files.out, "--to", "wn") == 0
+    assert run("convert", files.config, files.checkpoint, files.out, "--to", "wn").returncode == 0
     again = tmp_path / "again.pth"
-    assert run(convert_checkpoint, files.config, files.out, again, "--to", "wn") == 2
-    assert "converted already" in capsys.readouterr().err
+    assert "already converted" in run("convert", files.config, files.out, again, "--to", "wn").stderr
     assert not again.exists()
 
 
-def test_gain_and_centre(files: Files, run, capsys: pytest.CaptureFixture) -> None:
+def test_gain_and_centre(files: Files, run) -> None:
     arguments = (files.config, files.checkpoint, files.out)
-    assert run(convert_checkpoint, *arguments, "--to", "wn", "--gain") == 0
+    assert run("convert", *arguments, "--to", "wn", "--gain").returncode == 0
     gained = {"conv_cfg": {"type": "NormRegWNConv2d", "gain": True}, **ORDINARY}
     assert relative_change(files.net, loaded(gained, files.out), see_images) < 1e-5
     files.out.unlink()
-    assert run(convert_checkpoint, *arguments, "--to", "pgd", "--centre", "--c", "1") == 0
-    assert "each filter's mean was subtracted" in capsys.readouterr().out
+    assert "each filter's mean was subtracted" in run("convert", *arguments, "--to", "pgd", "--centre", "--c", 1).stdout
     weight = torch.load(files.out, weights_only=True)["state_dict"]["backbone.stem.0.weight"]
     torch.testing.assert_close(weight.flatten(1).norm(dim=1), torch.ones(len(weight)))
 
 
-def test_training_checkpoints(files: Files, run, capsys: pytest.CaptureFixture) -> None:
+def test_training_checkpoints(files: Files, run) -> None:
     """mmengine's hold its training log, objects that weights_only refuses."""
     content = torch.load(files.checkpoint, weights_only=True)
     log = {"log_scalars": {"train/loss": HistoryBuffer([1.0, 2.0], [1, 1])}}
     content["meta"]["written"] = HistoryBuffer([1.0], [1])
     torch.save({**content, "message_hub": log}, files.checkpoint)
-    code = run(convert_checkpoint, files.config, files.checkpoint, files.out, "--to", "wn")
+    done = run("convert", files.config, files.checkpoint, files.out, "--to", "wn")
     if hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
-        assert code == 0
+        assert done.returncode == 0
         result = torch.load(files.out, weights_only=True)
         assert set(result) == {"state_dict", "meta"}
         assert set(result["meta"]) == {"epoch", "optimizer", "normreg"}
     else:
-        assert code == 2
-        assert "torch >= 2.6" in capsys.readouterr().err
+        assert (done.returncode, "torch >= 2.6" in done.stderr) == (2, True)
 
 
-def test_bad_input_is_named_and_writes_nothing(
-    files: Files, run, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_bad_input_is_named_and_writes_nothing(files: Files, run, tmp_path: Path) -> None:
     def refused(*args, match: str) -> None:
-        assert run(*args) == 2
-        assert match in capsys.readouterr().err
+        done = run(*args)
+        assert done.returncode == 2
+        assert match in done.stderr
 
     good = (files.config, files.checkpoint, files.out)
-    convert = convert_checkpoint
-    refused(convert, "no.py", *good[1:], "--to", "wn", match="there is no config no.py")
-    refused(convert, files.config, "no.pth", files.out, "--to", "wn", match="there is no file no.pth")
-    refused(convert, *good, "--to", "xx", match="invalid choice: 'xx'")
-    refused(convert, *good, "--to", "wn", "--keep", "nose", match="keep='nose'")
-    refused(convert, *good[:2], files.checkpoint, "--to", "wn", match="in.pth exists")
+    refused("convert", "no.py", *good[1:], "--to", "wn", match="there is no config no.py")
+    refused("convert", files.config, "no.pth", files.out, "--to", "wn", match="no.pth: there is no such file")
+    refused("convert", *good, "--to", "xx", match="invalid choice: 'xx'")
+    refused("convert", *good, "--to", "wn", "--keep", "nose", match="keep='nose'")
+    refused("convert", *good[:2], files.checkpoint, "--to", "wn", match="in.pth exists")
     other = write_config(tmp_path, OF_FAMILY["pgd"])
-    refused(fold_checkpoint, other, *good[1:], match="does not belong to the net")
-    (tmp_path / "torn.pth").write_bytes(files.checkpoint.read_bytes()[:5000])
-    refused(fold_checkpoint, files.config, tmp_path / "torn.pth", files.out, match="cannot be read")
+    refused("fold", other, *good[1:], match="does not belong to the net")
+    for content in (b"", b"PK\x03\x04", b"\x80\x02c\xff\xff\nx\n.", files.checkpoint.read_bytes()[:5000]):
+        (tmp_path / "torn.pth").write_bytes(content)
+        refused("fold", files.config, tmp_path / "torn.pth", files.out, match="torn.pth cannot be read as weights only")
     torch.save([1, 2], tmp_path / "list.pth")
-    refused(fold_checkpoint, files.config, tmp_path / "list.pth", files.out, match="does not belong")
+    refused("fold", files.config, tmp_path / "list.pth", files.out, match="does not belong")
     group_norms = {"norm_cfg": {"type": "GN", "num_groups": 4}}
     torch.save({"state_dict": build(group_norms).state_dict()}, tmp_path / "gn.pth")
-    config = write_config(tmp_path, group_norms)
-    refused(fold_checkpoint, config, tmp_path / "gn.pth", files.out, match="GroupNorm takes")
+    refused("fold", write_config(tmp_path, group_norms), tmp_path / "gn.pth", files.out, match="GroupNorm takes")
     assert not files.out.exists()
-
-
-@pytest.mark.slow
-def test_as_a_command(files: Files, run_tool) -> None:
-    result = run_tool("checkpoints/fold_checkpoint.py", files.config, files.checkpoint, files.out)
-    assert result.returncode == 0, result.stderr
-    assert relative_change(files.net, loaded(FOLDED, files.out), see_images) < 1e-5

@@ -1,10 +1,10 @@
-"""Read a checkpoint of an mm config, check how far its outputs moved, and write a new one."""
+"""Convert and fold checkpoints of mm configs, with a check of how far the outputs moved."""
 
 from __future__ import annotations
 
 import argparse
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +13,90 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils._pytree import tree_flatten
 
-import normreg_plugins.hosts.mmengine.config_names  # noqa: F401  (it registers them)
-from normreg_plugins.cli.shared.config_files import config_of
-from normreg_plugins.cli.shared.refusal import refuse
+from normreg_plugins.cli.console import refuse
+from normreg_plugins.cli.mm_runs import config_of, require_checkpoint
 from normreg_plugins.files import atomic_path
+from normreg_plugins.layers import NORMALIZATIONS, AlreadyConvertedError, convert, fold, relative_change
 
+CONVERT = """Convert a checkpoint of a batch norm net: `normreg convert-checkpoint CONFIG IN OUT --to ws`.
+
+The new checkpoint belongs to the same config with these settings in its backbone, neck and heads:
+  wn, cwn, ws, bwn   conv_cfg=dict(type="NormRegWSConv2d"), with gain=True after --gain
+  pgd                norm_cfg=dict(type="NormRegScaleBias")
+"""
+FOLD = """Fold a checkpoint for inference: `normreg fold-checkpoint CONFIG IN OUT`.
+
+Batch norm, scale-bias layers and weight normalization are folded into the weights and biases. The new checkpoint
+belongs to the same config with these settings in its backbone, neck and heads:
+  conv_cfg=dict(type="NormRegFoldedConv2d"), norm_cfg=dict(type="NormRegFoldedNorm")
+"""
 MARK = "normreg"
-"""The key of `meta` under which a checkpoint says that it was converted or folded."""
+"""Key in a checkpoint's `meta`: how it was converted or folded."""
 TOLERANCE = 1e-8
 """The largest relative change that counts as rounding, in float64. A hundred layers change by 1e-13 to 1e-12."""
 
 
 class Inert:
-    """Takes the place of each object in a training checkpoint that is not a weight, such as mmengine's log."""
+    """Replaces each object in a training checkpoint that is not a weight, such as mmengine's log."""
 
     def __init__(self, *_: Any) -> None: ...
 
     def __setstate__(self, _: Any) -> None: ...
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description)
-    add = parser.add_argument
+def parser(description: str) -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = options.add_argument
     add("config", help="config of the net that the checkpoint belongs to")
     add("checkpoint", type=Path, help="checkpoint to read; it is not changed")
     add("out", type=Path, help="checkpoint to write; it must not exist")
     add("--keep", nargs="+", default=[], metavar="NAME", help="modules to leave as they are")
     add("--size", type=int, default=128, help="side of the random images that the outputs are compared on")
-    return parser
+    return options
+
+
+def convert_parser() -> argparse.ArgumentParser:
+    add = (options := parser(CONVERT)).add_argument
+    add("--to", required=True, choices=[*NORMALIZATIONS, "pgd"], help="the parametrization to convert to")
+    add("--gain", action="store_true", help="not for pgd: with a learnable gain, which starts at the filter norms")
+    add("--c", type=float, default=2.0, help="only for pgd: squared filter norm")
+    add("--centre", action="store_true", help="only for pgd: subtract each filter's mean too")
+    return options
+
+
+def convert_main(argv: Sequence[str] | None = None) -> int:
+    args = convert_parser().parse_args(argv)
+    options = {"c": args.c, "centre": args.centre} if args.to == "pgd" else {"gain": args.gain}
+    centred = args.centre if args.to == "pgd" else NORMALIZATIONS[args.to].centred
+    model, meta = read(args)
+    if MARK in meta:
+        raise AlreadyConvertedError(f"{args.checkpoint} is already converted: {meta[MARK]}")
+    forward = forward_of(args.size)
+    print(f"converting {args.checkpoint} to {args.to}", flush=True)
+    result = convert(model, args.to, forward, keep=args.keep, **options)
+    check_change(relative_change(model, result, forward), exact=not centred)
+    if centred:
+        print("the outputs changed because each filter's mean was subtracted; continue training from here")
+    write(args, result, meta, args.to, **options)
+    return 0
+
+
+def fold_main(argv: Sequence[str] | None = None) -> int:
+    args = parser(FOLD).parse_args(argv)
+    model, meta = read(args)
+    if meta.get(MARK, {}).get("to") == "folded":
+        raise AlreadyConvertedError(f"{args.checkpoint} is already folded: {meta[MARK]}")
+    forward = forward_of(args.size)
+    print(f"folding {args.checkpoint}", flush=True)
+    result = fold(model, forward, keep=args.keep)
+    check_change(relative_change(model, result, forward), exact=True)
+    write(args, result, meta, "folded")
+    return 0
 
 
 def read(args: argparse.Namespace) -> tuple[nn.Module, dict[str, Any]]:
     """The net of the config with the weights of the checkpoint, in float64, and its meta."""
-    if not args.checkpoint.is_file():
-        refuse(f"there is no file {args.checkpoint} (in {Path.cwd()})")
+    require_checkpoint("checkpoint", str(args.checkpoint))
     if args.out.exists():
         refuse(f"{args.out} exists; remove it or choose another name")
     cfg = config_of(args.config)
@@ -60,7 +110,7 @@ def load_weights(model: nn.Module, path: Path, config: str | Path, *, other_clas
     """Put the weights of a checkpoint into the net of a config; return its meta.
 
     Args:
-        other_classes: leave out weights of another shape, as `load_from` does in a fine-tuning, and print their names.
+        other_classes: leave out weights of another shape, as `load_from` does in fine-tuning, and print their names.
     """
     checkpoint = _load(path)
     try:
@@ -95,7 +145,7 @@ def _load(path: Path) -> Any:
     except Exception as error:  # torch raises many kinds of exceptions for damaged files
         refuse(
             f"{path} cannot be read as weights only:\n{error}\nA training checkpoint needs "
-            "torch >= 2.6 here; or keep of it only dict(state_dict=..., meta=...)."
+            "torch >= 2.6 here; or save only dict(state_dict=..., meta=...) of it."
         )
 
 

@@ -1,1 +1,0 @@
-"""Commands that convert and fold checkpoints, and their library."""

@@ -1,0 +1,141 @@
+"""What every command on mm configs does: find and read the config, check what it needs, build its runner."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from normreg_plugins.cli.console import refuse
+from normreg_plugins.cli.preflight.check import PreflightError, check, downloads
+from normreg_plugins.cli.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
+from normreg_plugins.hosts import mmengine as ours  # registers our parts
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CONFIGS = next(path for path in (PACKAGE / ".mim" / "configs", PACKAGE.parent / "configs") if path.is_dir())
+"""In a wheel they are in .mim, where mm looks for them; in a clone, beside the package."""
+
+
+def find_config(name: str | Path) -> Path:
+    """The file of this path or, if there is none, our config of this name; the command ends if there is neither."""
+    found = next((path for path in (Path(name), CONFIGS / name) if path.is_file()), None)
+    if found is None:
+        refuse(f"there is no config {name} (in {Path.cwd()} or in {CONFIGS})")
+    return found
+
+
+def config_of(name: str | Path) -> Config:
+    """The config. Its `custom_imports` may name a module in the working directory, such as a method of your own."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    return ours.read_config(find_config(name))
+
+
+def common_parser(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("config", help="config file, or the name of one of ours, such as mini/yolov3_wrs.py")
+    add("--work-dir", help="folder for logs and checkpoints (default: work_dirs/NAME OF THE CONFIG)")
+    add(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="settings to override, such as optim_wrapper.optimizer.lr=0.002 or key='[1,2]'",
+    )
+    add("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    add("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with the flags merged in, as in mm's own tools."""
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    return read_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+
+
+def read_config(
+    path: str | Path, options: dict[str, Any] | None = None, work_dir: str | Path | None = None, launcher: str = "none"
+) -> Config:
+    cfg = config_of(path)
+    cfg.launcher = launcher
+    cfg.merge_from_dict(options or {})
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(path).stem)
+    return cfg
+
+
+def first_on_machine() -> bool:
+    """Whether this is the one rank of its machine that looks at the disk and prints."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+
+def require_checkpoint(name: str, path: str) -> None:
+    """End here if a checkpoint that the user named is not on disk. Addresses are left to mm."""
+    if "://" not in path and not Path(path).is_file() and first_on_machine():
+        refuse(f"{name} {path}: there is no such file (in {Path.cwd()})")
+
+
+def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> None:
+    """End here if the config cannot run on this machine. Only one rank per machine reads the disk to find out."""
+    if not first_on_machine():
+        return
+    for note in downloads(cfg) if "train" in phases else ():
+        print(f"note: {note}", file=sys.stderr)
+    try:
+        check(cfg, phases)
+    except PreflightError as error:
+        refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(find_config(config_file).resolve())}")
+
+
+def _mini_run(config_file: Path) -> str:
+    """How to run the nearest config that needs no downloads: the same method on a drawn set, else WRS on that task."""
+    folder, stem = CONFIGS / "mini", config_file.stem
+    task = "resnet18" if config_file.parent.name == "classification" else stem.split("_")[0]
+    method = next((m for m in ("wrs_ic", "wrs", "aws", "pgd", "adamp", "wd") if f"_{m}" in stem), "wrs")
+    minis = (folder / config_file.name, folder / f"{task}_{method}.py", folder / "yolov3_wrs.py")
+    mini = next((path for path in minis if path.is_file()), None)
+    if mini is None or mini == config_file:
+        return ""
+    kinds = sorted(set(re.findall(r"data/mini/(\w+)", str(config_of(mini)))))
+    commands = [f"{DRAW} {kind}" for kind in kinds]
+    if "crowd" in kinds:
+        commands.append(PREPARE_MINI_CROWD)
+    commands.append(f"normreg train mini/{mini.name}")
+    return f"\nThis runs at once, on a small drawn data set:\n  {' && '.join(commands)}"
+
+
+def build_runner(cfg: Config) -> Runner:
+    _use_gloo_without_gpus(cfg)
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def _use_gloo_without_gpus(cfg: Config) -> None:
+    """Prepare for several ranks on CPUs, where mm would ask for one GPU per rank."""
+    if cfg.launcher == "pytorch" and not torch.cuda.is_available():
+        dist.init_process_group("gloo")
+        cfg.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel"})
+        cfg.model_wrapper_cfg.device_ids = None
+        if cfg.get("sync_bn") and first_on_machine():
+            print("The ranks run on CPUs, where torch cannot synchronize batch norm: each rank normalizes by itself.")
+        cfg.sync_bn = None
+
+
+def leave_together() -> None:
+    """End all ranks at the same time and skip Python's teardown, in which gloo's threads sometimes abort."""
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

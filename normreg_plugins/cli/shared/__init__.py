@@ -1,1 +1,0 @@
-"""Libraries that several rooms of tools/ use."""

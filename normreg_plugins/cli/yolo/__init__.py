@@ -1,1 +1,0 @@
-"""Commands that train and predict with ultralytics, and their libraries."""

@@ -1,0 +1,105 @@
+"""`normreg NAME`: every command starts, every script in tools/ is one, and errors of the user are one line."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from normreg_plugins.cli import main as table
+from normreg_plugins.cli.main import COMMANDS, Command, main
+from normreg_plugins.core.errors import NormRegError
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = {str(path.relative_to(ROOT)): path for path in sorted((ROOT / "tools").rglob("*.py"))}
+HOSTS = {"mm": "mmdet", "ultralytics": "ultralytics"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_how_it_is_used(name, capsys):
+    if host := HOSTS.get(COMMANDS[name].extra):
+        pytest.importorskip(host)
+    try:
+        code = main([name, "--help"])
+    except SystemExit as end:
+        code = end.code
+    assert code == 0
+    assert len(capsys.readouterr().out) > 200
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_is_a_command(script):
+    text = SCRIPTS[script].read_text()
+    (name,) = re.findall(r'main\(\["([\w-]+)", \*sys\.argv\[1:\]\]\)', text)
+    assert name in COMMANDS
+    assert COMMANDS[name].target.partition(":")[0].split(".")[-1] in (Path(script).stem, "checkpoints")
+
+
+def test_a_script_runs_in_a_copy_of_tools_and_from_any_folder(tmp_path):
+    """A wheel has its scripts in a folder `.mim`."""
+    copy = tmp_path / ".mim" / "tools" / "plot_norms.py"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(SCRIPTS["tools/plot_norms.py"].read_text())
+    command = [sys.executable, str(copy), "nowhere"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("normreg plot-norms: nowhere")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 0, "eval-map "),
+        (("--help",), 0, "train-ultralytics "),
+        (("trian",), 2, "there is no command trian; did you mean train?"),
+        (("eval_mae",), 2, "did you mean eval-mae"),
+        (("x",), 2, "normreg --help lists all commands"),
+    ],
+)
+def test_the_list_of_commands_and_names_that_are_near(arguments, code, words, capsys):
+    assert main(arguments) == code
+    assert words in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (NormRegError("interval=0 must be 1 or more"), "normreg train: interval=0 must be 1 or more\n"),
+        (
+            ModuleNotFoundError(name="mmcv.ops"),
+            "normreg train needs mmcv, which is not installed: pip install 'normreg",
+        ),
+    ],
+)
+def test_an_error_that_the_user_can_mend_is_one_line(error, said, monkeypatch, capsys):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(table, "load", lambda _: fail)
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_other_errors_keep_their_traceback(monkeypatch):
+    def fail(_):
+        raise ModuleNotFoundError(name="my_module")
+
+    monkeypatch.setattr(table, "load", lambda _: fail)
+    with pytest.raises(ModuleNotFoundError):
+        main(["train"])
+    monkeypatch.setitem(COMMANDS, "train", Command("", "", "mm"))
+    monkeypatch.setattr(table, "load", lambda _: lambda _: [][0])
+    with pytest.raises(IndexError):
+        main(["train"])
+
+
+def test_every_script_that_is_mentioned_exists():
+    pages = [ROOT / "Makefile", ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    for room in ("configs", "docs", "normreg_plugins", "tools"):
+        pages += [path for path in (ROOT / room).rglob("*") if path.suffix in (".md", ".py", ".sh", ".yaml")]
+    found = {(path, name) for path in pages for name in re.findall(r"\btools/[\w/]+\.(?:py|sh)\b", path.read_text())}
+    assert [(str(path), name) for path, name in sorted(found) if not (ROOT / name).is_file()] == []
