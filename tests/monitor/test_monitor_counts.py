@@ -7,15 +7,23 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from helpers.no_waiting import NoWaiting
 from helpers.optimizers import FUSED_ON_CPU
 from helpers.training import loss_on, tiny_net, train
 from torch.optim import SGD, AdamW, RMSprop
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.monitor import Monitor
 
 ETA = 0.05
+
+
+class NoWaiting(TorchDispatchMode):
+    """Raises where a value is read from a tensor, which on a GPU makes the host wait."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert "_local_scalar_dense" not in str(func), "the host reads a value"
+        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("make", [partial(SGD, momentum=0.9), partial(RMSprop, foreach=True)], ids=["SGD", "RMSprop"])
