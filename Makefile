@@ -11,8 +11,8 @@ MAX_JOBS       ?= 2
 ARGS           ?=
 export MAX_JOBS
 
-EXTRAS         := mm,mmpretrain,ultralytics,crowd,analysis,research,dev,docs
-CLASSIC_EXTRAS := mm-classic,mmpretrain-classic,crowd,analysis,research,test
+EXTRAS         := mm,mmpretrain,ultralytics,crowd,monitor,evaluation,research,dev,docs
+CLASSIC_EXTRAS := mm-classic,mmpretrain-classic,crowd,monitor,evaluation,research,test
 
 BIN    := .venv/bin
 MINI_YOLO := configs/ultralytics/mini_detection.yaml
@@ -78,32 +78,18 @@ clean: ## remove build outputs and caches (the environments stay)
 	rm -rf build dist site *.egg-info .*_cache .hypothesis work_dirs runs
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
+BUILD := requirements/build_env.sh
+
 .venv/.ready: requirements/maintained.txt pyproject.toml
-	$(call build_env,.venv,$(PYTHON),onedl-mmcv,$(EXTRAS))
+	@$(BUILD) .venv $(PYTHON) $< onedl-mmcv $(EXTRAS)
+	@touch $@
 
 .venv-classic/.ready: requirements/classic.txt pyproject.toml
-	$(call build_env,.venv-classic,$(CLASSIC_PYTHON),mmcv,$(CLASSIC_EXTRAS))
+	@$(BUILD) .venv-classic $(CLASSIC_PYTHON) $< mmcv $(CLASSIC_EXTRAS)
+	@touch $@
 
 # A folder beside .venv and not in it, because mmpretrain and Hugging Face's transformers do not go together.
 .trainers/.ready: requirements/trainers.txt .venv/.ready
 	rm -rf .trainers
 	$(BIN)/python -m pip install --no-deps --target .trainers -r $<
 	@touch $@
-
-# build_env: folder, python, distribution of mmcv, extras. The order matters: mmcv compiles against
-# the torch already there, and of the two builds of OpenCV the headless one must be unpacked last,
-# so that cv2 needs no libGL. An mmcv that pip had cached for another torch is compiled again.
-define build_env
-	@echo "== $(1): the first build takes about 12 minutes, nearly all of it compiling mmcv;"
-	@echo "== 2 to 3 minutes once pip has mmcv in its cache, seconds when nothing has changed."
-	$(2) -m venv $(1)
-	$(1)/bin/python -m pip install -c $< pip setuptools wheel ninja packaging
-	$(1)/bin/python -m pip install -c $< torch torchvision opencv-python
-	$(1)/bin/python -m pip install -c $< opencv-python-headless
-	MMCV_WITH_OPS=1 $(1)/bin/python -m pip install --no-build-isolation -c $< $(3)
-	$(1)/bin/python -c 'import mmcv.ops' || MMCV_WITH_OPS=1 $(1)/bin/python -m pip install \
-		--no-build-isolation --no-cache-dir --force-reinstall --no-deps -c $< $(3)
-	$(1)/bin/python -m pip install --no-build-isolation -c $< -e '.[$(4)]'
-	$(1)/bin/python -c 'import mmcv.ops, mmpretrain, normreg_plugins'
-	@touch $@
-endef
