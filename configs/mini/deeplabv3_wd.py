@@ -11,7 +11,7 @@ custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    regularizer=dict(type="WD"),  # on kernels and gammas, as in the paper
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=2e-4),
 )
 work_dir = "work_dirs/mini/deeplabv3_wd"  # configs/deeplabv3_wd.py writes to work_dirs/deeplabv3_wd

@@ -90,5 +90,5 @@ def main(argv: list[str] | None = None) -> int:
     except (LayoutError, KeyError) as error:
         print(error, file=sys.stderr)
         return 2
-    print("train with: python tools/train.py configs/classification/resnet18_tinyimagenet_wrs.py")
+    print("train with: python tools/train.py configs/classification/resnet18_wrs_tinyimagenet.py")
     return 0

@@ -70,7 +70,7 @@ def test_mmpretrain_reads_tiny_imagenet_by_the_configs_settings(archive, tmp_pat
         assert prepare_tinyimagenet.main([str(archive), str(target), "--any-counts"]) == 0
     assert "4 training and 2 validation images of 2 classes" in capsys.readouterr().out
     assert (target / "contact_sheet.png").read_bytes().startswith(b"\x89PNG")
-    cfg = load("classification/resnet18_tinyimagenet_wd")
+    cfg = load("classification/resnet18_wd_tinyimagenet")
     for phase, labels in (("train", [0, 0, 1, 1]), ("val", [1, 0])):
         settings = cfg[f"{phase}_dataloader"]["dataset"]
         settings = {key: settings[key] for key in ("data_prefix", "ann_file")}

@@ -70,7 +70,7 @@ def test_a_list_is_read(folders, text, message):
 def test_cifar_is_fetched_by_the_user_and_its_checksums_are_checked(name, folder, tmp_path, monkeypatch):
     from mmpretrain import datasets
 
-    cfg = Config(load(f"classification/resnet18_{name}_wrs"))
+    cfg = Config(load(f"classification/resnet18_wrs_{name}"))
     monkeypatch.chdir(tmp_path)
     (problem,) = problems_of(cfg)
     assert problem.what.startswith(f"data/{name} does not exist")
