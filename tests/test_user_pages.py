@@ -9,7 +9,7 @@ import pytest
 from test_readme import run_page
 
 from normreg_plugins import Hyperball, WeightRescaling
-from normreg_plugins.hosts import method_names
+from normreg_plugins.hosts import methods
 
 ROOT = Path(__file__).parents[1]
 RUNNABLE = ["docs/fine_tuning.md", "docs/own_method.md", "docs/methods/hyperball.md"]
@@ -18,10 +18,10 @@ RUNNABLE = ["docs/fine_tuning.md", "docs/own_method.md", "docs/methods/hyperball
 @pytest.mark.parametrize("page", RUNNABLE)
 def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    before = dict(method_names.METHODS)
+    before = dict(methods.METHODS)
     run_page(page)
-    method_names.METHODS.clear()
-    method_names.METHODS.update(before)
+    methods.METHODS.clear()
+    methods.METHODS.update(before)
 
 
 def test_the_card_of_hyperball_tells_every_setting_and_its_default() -> None:
@@ -50,11 +50,11 @@ def test_the_mm_config_for_fine_tuning_is_one(tmp_path) -> None:
 @pytest.mark.ultralytics
 def test_the_ultralytics_command_for_fine_tuning_is_one() -> None:
     pytest.importorskip("ultralytics")
-    from normreg_plugins.cli.yolo.key_values import parse
-    from normreg_plugins.hosts.ultralytics.method_keys import take_method
+    from normreg_plugins.cli.train_ultralytics import parse
+    from normreg_plugins.hosts.methods import take_method
 
     page = (ROOT / "docs/fine_tuning.md").read_text().replace("\\\n", " ")
-    (words,) = re.findall(r"train_ultralytics\.py (.*)$", page, re.MULTILINE)
+    (words,) = re.findall(r"normreg train-ultralytics (.*)$", page, re.MULTILINE)
     settings = parse(words.split())
     assert take_method(settings) == WeightRescaling(interval=10, radius="initial")
     assert (settings["optimizer"], settings["lr0"], settings["model"]) == ("SGD", 0.01, "yolo11n.pt")
