@@ -113,7 +113,7 @@ def test_commands_name_what_there_is(page) -> None:
             assert found.with_suffix(".py").is_file() or (found / "__main__.py").is_file(), f"{page}: {module}"
         for command in re.findall(r"\bnormreg ([a-z][a-z0-9-]*)", line):
             assert command in COMMANDS, f"{page}: normreg {command}"
-        for option in re.findall(r"\s(--[a-z][\w-]*)", line) if "tools/" in line or "normreg " in line else ():
+        for option in re.findall(r"\s(--[a-z][\w-]*)", line) if re.search(r"tools/|normreg [a-z]", line) else ():
             assert f'"{option}"' in sources or f"[{option}" in sources, f"{page}: {option}"
 
 

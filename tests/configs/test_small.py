@@ -5,7 +5,7 @@ from importlib import import_module
 import pytest
 import torch
 from helpers import config_keys
-from helpers import public_layouts as drawn
+from helpers import layouts as drawn
 
 pytestmark = pytest.mark.mm
 CONFIGS = config_keys.CONFIGS / "small"
@@ -45,7 +45,7 @@ def test_a_missing_set_is_named_with_the_command_that_prepares_it(net, tmp_path,
     with pytest.raises(PreflightError) as refused:
         check(config(net, "wd"), ("train", "val", "test"))
     name = SETS[net]
-    assert f"python tools/data/prepare_{name}.py" in str(refused.value)
+    assert f"normreg prepare-{name}" in str(refused.value)
     assert f"data/{name}" in str(refused.value)
 
 
@@ -74,7 +74,7 @@ def overrides(name, data):
 
 @pytest.mark.parametrize(("net", "method"), [("yolov3", "pgd"), ("deeplabv3", "wrs"), ("csrnet", "aws")])
 def test_it_trains_validates_and_tests(tmp_path, net, method):
-    from normreg_plugins.cli.shared.mm_runs import build_runner, check_or_refuse, read_config
+    from normreg_plugins.cli.mm_runs import build_runner, check_or_refuse, read_config
 
     name = SETS[net]
     options = overrides(name, prepared(tmp_path, name)) | {"visualizer.name": tmp_path.name}
