@@ -1,11 +1,12 @@
 """What the configs build: the hosts' own models, and optimizers whose method acts on the right weights."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 import torch
-from helpers.config_keys import config
+from helpers.config_keys import CONFIGS, config
 
 pytestmark = pytest.mark.mm
 MMPRETRAIN = pytest.mark.mmpretrain
@@ -204,3 +205,23 @@ def test_a_loss_times_8_with_rate_over_8_and_decay_times_8_is_the_same_training(
             sgd.step()
         ends.append(weight.detach())
     assert torch.allclose(ends[0], ends[1], rtol=1e-9) == same
+
+
+PAGE = (CONFIGS.parent / "docs" / "classification.md").read_text()
+ROWS = re.findall(r"^\| ([^|]+) \| ([^|]*`(?:model|optim_wrapper)\.[^|]*) \|$", PAGE, re.MULTILINE)
+BASES = {"AWS": "resnet50_aws_imagenet", "ResN": "resnet50_wd_imagenet", "the published": "wrn28_10_wd_cifar10"}
+
+
+@pytest.mark.mmpretrain
+@pytest.mark.parametrize(("row", "cell"), ROWS)
+def test_the_options_of_the_classification_page_build(row, cell):
+    """Methods, optimizers and layers that have no config of their own."""
+    from mmengine.config import DictAction
+    from mmengine.optim import build_optim_wrapper
+
+    base = next((name for start, name in BASES.items() if row.startswith(start)), "resnet18_wrs_cifar10")
+    for code in re.findall(r"`([^`]+)`", cell):
+        settings = config(f"classification/{base}")
+        pairs = re.findall(r"((?:model|optim_wrapper)[\w.]+)=(\S+)", code)
+        settings.merge_from_dict({key: DictAction._parse_iterable(value) for key, value in pairs})
+        assert build_optim_wrapper(build(settings, device="cpu"), settings.optim_wrapper).optimizer.param_groups
