@@ -1,4 +1,4 @@
-# csrnet_wd.py on ShanghaiTech part A (tools/data/prepare_shanghaitech.py). Not in the paper. Heads are assumed to be smaller
+# csrnet_wd.py on ShanghaiTech part A (normreg prepare-shanghaitech). Not in the paper. Heads are assumed to be smaller
 # than in QNRF, and a person who is at least half in the crop counts as one.
 _base_ = "./csrnet_wd.py"
 

@@ -1,4 +1,4 @@
-# CSRNet with weight decay on the drawn crowds of `python tools/data/make_mini_data.py crowd`, from random weights.
+# CSRNet with weight decay on the drawn crowds of `normreg make-mini-data crowd`, from random weights.
 _base_ = [
     "../_base_/models/mini_csrnet.py",
     "../_base_/datasets/mini_crowd.py",

@@ -1,4 +1,4 @@
-# DeepLabv3 with weight decay on the drawn set of `python tools/data/make_mini_data.py segmentation`, from random
+# DeepLabv3 with weight decay on the drawn set of `normreg make-mini-data segmentation`, from random
 # weights.
 _base_ = [
     "../_base_/models/mini_deeplabv3_r101.py",

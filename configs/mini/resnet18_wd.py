@@ -1,4 +1,4 @@
-# A small ResNet-18 with weight decay on the digits of `python tools/data/make_mini_data.py classification`.
+# A small ResNet-18 with weight decay on the digits of `normreg make-mini-data classification`.
 _base_ = [
     "../_base_/models/mini_resnet18.py",
     "../_base_/datasets/mini_classification.py",

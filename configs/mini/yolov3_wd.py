@@ -1,4 +1,4 @@
-# YOLOv3 with weight decay on the drawn set of `python tools/data/make_mini_data.py detection`, from random weights.
+# YOLOv3 with weight decay on the drawn set of `normreg make-mini-data detection`, from random weights.
 _base_ = [
     "../_base_/models/mini_yolov3_d53.py",
     "../_base_/datasets/mini_detection.py",

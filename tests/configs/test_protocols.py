@@ -156,6 +156,9 @@ def test_aws_would_shrink_filters_by_a_tenth_or_more(net):
     alpha, rates = settings.optim_wrapper.regularizer.alpha, sum_of_rates(settings, IMAGES[net])
     assert alpha * rates * STD > 0.1
     assert settings.optim_wrapper.optimizer.lr * alpha * 0.25 < 0.5  # the largest std at initialization
+    if not net.startswith("mini"):
+        page = (CONFIGS.parent / "docs" / "protocols.md").read_text()
+        assert any(f"| {rates:,.{digits}f} |" in page for digits in (0, 2))
 
 
 def test_the_table_of_the_readme_names_every_protocol_config():

@@ -72,6 +72,19 @@ def overrides(name, data):
     )
 
 
+@pytest.mark.parametrize("method", ["wrs", "wrs_ic", "aws", "pgd", "adamp"])
+def test_the_full_yolov3_on_bccd_takes_any_method_by_its_first_line(method, tmp_path):
+    from mmengine.config import Config
+
+    text = (CONFIGS / "yolov3_d53_wd_bccd.py").read_text()
+    base = CONFIGS.parent / f"yolov3_{method}.py"
+    (tmp_path / "mine.py").write_text(text.replace('_base_ = "../yolov3_wd.py"', f'_base_ = "{base}"'))
+    mine, coco = Config.fromfile(tmp_path / "mine.py"), Config.fromfile(base)
+    assert mine.optim_wrapper == coco.optim_wrapper
+    assert mine.train_dataloader.dataset.pipeline == coco.train_dataloader.dataset.pipeline
+    assert (mine.model.bbox_head.num_classes, mine.test_dataloader.dataset.data_root) == (3, "data/bccd/")
+
+
 @pytest.mark.parametrize(("net", "method"), [("yolov3", "pgd"), ("deeplabv3", "wrs"), ("csrnet", "aws")])
 def test_it_trains_validates_and_tests(tmp_path, net, method):
     from normreg_plugins.cli.mm_runs import build_runner, check_or_refuse, read_config

@@ -1,4 +1,4 @@
-# UCF-QNRF as tools/data/prepare_qnrf.py prepares it. Training takes crops of 512 px in batches of 32; counting takes
+# UCF-QNRF as normreg prepare-qnrf prepares it. Training takes crops of 512 px in batches of 32; counting takes
 # full pictures.
 data_root = "data/qnrf/"
 crop = 512
