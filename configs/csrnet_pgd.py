@@ -1,6 +1,5 @@
-# CSRNet on UCF-QNRF with constrained weights (PGD): scale, bias and noise in place of batch norm. The paper does not
-# try counting. PGD keeps only the directions of VGG16's filters, so the weights are those of vgg16 without norm layers.
-# Weight decay stays the task's 1e-4, not the paper's 1e-3 for SGD: Adam normalizes it together with the gradient.
+# CSRNet on UCF-QNRF with constrained weights (PGD): scale, bias and noise instead of batch norm. PGD uses only the
+# directions of VGG16's filters, so it starts from vgg16 without norm layers. Weight decay stays the task's 1e-4.
 _base_ = "./csrnet_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

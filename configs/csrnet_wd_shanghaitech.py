@@ -1,5 +1,5 @@
-# csrnet_wd.py on ShanghaiTech part A as tools/data/prepare_shanghaitech.py prepares it. Not in the paper. Heads are
-# assumed to be smaller than in QNRF, and each person who is at least half in the crop counts as one.
+# csrnet_wd.py on ShanghaiTech part A (normreg prepare-shanghaitech). Not in the paper. Heads are assumed to be smaller
+# than in QNRF, and a person who is at least half in the crop counts as one.
 _base_ = "./csrnet_wd.py"
 
 data_root = "data/shanghaitech_a/"

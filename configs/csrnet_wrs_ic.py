@@ -1,4 +1,4 @@
-# CSRNet on UCF-QNRF with WRS(IC), weight rescaling with one norm for each kernel position, after every update.
+# CSRNet on UCF-QNRF with WRS(IC), one norm per kernel position, after every update.
 _base_ = "./csrnet_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

@@ -1,4 +1,4 @@
-# CSRNet on ShanghaiTech part A with weight rescaling (WRS) after every update: see csrnet_wd_shanghaitech.py.
+# CSRNet on ShanghaiTech part A with weight rescaling (WRS) after every update.
 _base_ = "./csrnet_wd_shanghaitech.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

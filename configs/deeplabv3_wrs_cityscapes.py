@@ -1,5 +1,4 @@
-# DeepLabv3 on Cityscapes with weight rescaling (WRS) every 10 updates: see deeplabv3_wd_cityscapes.py. About weight
-# decay and the classifier: see deeplabv3_wrs.py.
+# DeepLabv3 on Cityscapes with weight rescaling (WRS) every 10 updates.
 _base_ = "./deeplabv3_wd_cityscapes.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

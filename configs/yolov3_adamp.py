@@ -1,6 +1,5 @@
-# YOLOv3 on COCO 2017 with AdamP (Heo et al. 2021) from timm, the other baseline of the WRS paper, which uses it for
-# classification only. The scale of a loss does not matter to Adam, so the factor 8 of yolov3_wd.py is not needed. The
-# decay of one update is that of SGD: 1e-4 * 5e-2 = 0.01 * 5e-4.
+# YOLOv3 on COCO 2017 with AdamP (Heo et al. 2021), the other baseline of the WRS paper. Adam ignores the scale of the
+# loss, so rate and decay need no factor of 8. The decay of one update is that of SGD: 1e-4 * 5e-2 = 0.01 * 5e-4.
 _base_ = "./yolov3_wd.py"
 
 optim_wrapper = dict(

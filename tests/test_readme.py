@@ -14,10 +14,14 @@ import torch
 
 import normreg_plugins
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling
+from normreg_plugins.cli.main import COMMANDS
 from normreg_plugins.core.training import handle_of
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")))
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in (*ROOT.glob("*.md"), ROOT / "configs/README.md", *(ROOT / "docs").rglob("*.md"))
+)
 CARDS = {"wrs": WeightRescaling, "aws": AdaptiveWeightShrink, "pgd": SphereDescent}
 RUNNABLE = ("README.md", "docs/verdicts.md", *(f"docs/methods/{name}.md" for name in CARDS))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -98,12 +102,19 @@ def test_commands_name_what_there_is(page) -> None:
     targets = re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE)
     for target in re.findall(r"\bmake ([a-z-]+)", code):
         assert target in targets, f"{page}: make {target}"
-    tools = "".join(path.read_text() for path in (ROOT / "tools").rglob("*") if path.suffix in (".py", ".sh"))
+    sources = "".join(
+        path.read_text() for room in ("normreg_plugins/cli", "tools") for path in (ROOT / room).rglob("*.[ps][yh]")
+    )
     for line in code.replace("\\\n", " ").splitlines():
         for path in re.findall(r"\b(?:tools|configs)/[\w/]+\.(?:py|sh)\b", line):
             assert (ROOT / path).is_file(), f"{page}: {path}"
-        for option in re.findall(r"\s(--[a-z][\w-]*)", line) if "tools/" in line else ():
-            assert f'"{option}"' in tools or f"[{option}" in tools, f"{page}: {option}"
+        for module in re.findall(r"python -m (research[\w.]*\w)", line):
+            found = ROOT / module.replace(".", "/")
+            assert found.with_suffix(".py").is_file() or (found / "__main__.py").is_file(), f"{page}: {module}"
+        for command in re.findall(r"\bnormreg ([a-z][a-z0-9-]*)", line):
+            assert command in COMMANDS, f"{page}: normreg {command}"
+        for option in re.findall(r"\s(--[a-z][\w-]*)", line) if re.search(r"tools/|normreg [a-z]", line) else ():
+            assert f'"{option}"' in sources or f"[{option}" in sources, f"{page}: {option}"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -16,7 +16,7 @@ from normreg_plugins.core.training import handle_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 HAS_FSDP2 = hasattr(torch.distributed.fsdp, "fully_shard")
-CONFIGS = ("detection", "faults", "layers", "mmengine", "multi_gpu", "segmentation", "watching")
+CONFIGS = ("detection", "layers", "mmengine", "monitor", "multi_gpu", "segmentation")
 
 
 def blocks(page: str) -> list[str]:
@@ -40,7 +40,7 @@ def test_the_start_page() -> None:
 
 def test_the_monitor_of_a_plain_loop(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (code,) = (block for block in blocks("watching") if "with Monitor" in block)
+    (code,) = (block for block in blocks("monitor") if "with Monitor" in block)
     names = trained()
 
     def train() -> None:
@@ -114,7 +114,7 @@ def test_lines_of_configs_name_what_there_is(page) -> None:
 
 @pytest.mark.ultralytics
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["ultralytics", "watching"])
+@pytest.mark.parametrize("page", ["ultralytics", "monitor"])
 def test_lines_for_ultralytics_train(page, tmp_path) -> None:
     """The network, the set and the length are small ones; the lines are the page's."""
     from ultralytics import YOLO

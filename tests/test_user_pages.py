@@ -51,10 +51,10 @@ def test_the_mm_config_for_fine_tuning_is_one(tmp_path) -> None:
 def test_the_ultralytics_command_for_fine_tuning_is_one() -> None:
     pytest.importorskip("ultralytics")
     from normreg_plugins.cli.train_ultralytics import parse
-    from normreg_plugins.hosts.ultralytics import take_method
+    from normreg_plugins.hosts.methods import take_method
 
     page = (ROOT / "docs/fine_tuning.md").read_text().replace("\\\n", " ")
-    (words,) = re.findall(r"train_ultralytics\.py (.*)$", page, re.MULTILINE)
+    (words,) = re.findall(r"normreg train-ultralytics (.*)$", page, re.MULTILINE)
     settings = parse(words.split())
     assert take_method(settings) == WeightRescaling(interval=10, radius="initial")
     assert (settings["optimizer"], settings["lr0"], settings["model"]) == ("SGD", 0.01, "yolo11n.pt")

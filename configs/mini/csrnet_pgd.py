@@ -1,4 +1,4 @@
-# CSRNet with constrained weights (PGD) and scale-bias layers in place of batch norm, on the drawn crowds, from random
+# CSRNet with constrained weights (PGD) and scale-bias layers instead of batch norm, on the drawn crowds, from random
 # weights.
 _base_ = "./csrnet_wd.py"
 

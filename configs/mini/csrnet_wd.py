@@ -1,4 +1,4 @@
-# CSRNet with weight decay on the drawn crowds of `python tools/data/make_mini_data.py crowd`, from random weights.
+# CSRNet with weight decay on the drawn crowds of `normreg make-mini-data crowd`, from random weights.
 _base_ = [
     "../_base_/models/mini_csrnet.py",
     "../_base_/datasets/mini_crowd.py",
@@ -10,6 +10,6 @@ custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    regularizer=dict(type="WD"),  # on kernels and gammas, as in the paper
     optimizer=dict(type="Adam", lr=1e-3, weight_decay=1e-4),
 )

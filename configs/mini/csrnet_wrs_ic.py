@@ -1,4 +1,4 @@
-# CSRNet with WRS(IC), one norm for each kernel position, on the drawn crowds, from random weights.
+# CSRNet with WRS(IC), one norm per kernel position, on the drawn crowds, from random weights.
 _base_ = "./csrnet_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

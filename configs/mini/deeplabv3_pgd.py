@@ -1,4 +1,4 @@
-# DeepLabv3 with constrained weights (PGD) and scale-bias layers in place of batch norm, on the drawn set, from random
+# DeepLabv3 with constrained weights (PGD) and scale-bias layers instead of batch norm, on the drawn set, from random
 # weights.
 _base_ = "./deeplabv3_wd.py"
 

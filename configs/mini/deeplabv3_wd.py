@@ -1,4 +1,4 @@
-# DeepLabv3 with weight decay on the drawn set of `python tools/data/make_mini_data.py segmentation`, from random
+# DeepLabv3 with weight decay on the drawn set of `normreg make-mini-data segmentation`, from random
 # weights.
 _base_ = [
     "../_base_/models/mini_deeplabv3_r101.py",
@@ -11,7 +11,7 @@ custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    regularizer=dict(type="WD"),  # on kernels and gammas, as in the paper
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=2e-4),
 )
 work_dir = "work_dirs/mini/deeplabv3_wd"  # configs/deeplabv3_wd.py writes to work_dirs/deeplabv3_wd

@@ -1,4 +1,4 @@
-# A small ResNet-18 with constrained weights (PGD) and scale-bias layers in place of batch norm, on the digits.
+# A small ResNet-18 with constrained weights (PGD) and scale-bias layers instead of batch norm, on the digits.
 _base_ = "./resnet18_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

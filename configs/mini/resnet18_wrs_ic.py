@@ -1,4 +1,4 @@
-# A small ResNet-18 with WRS(IC), one norm for each kernel position, on the digits.
+# A small ResNet-18 with WRS(IC), one norm per kernel position, on the digits.
 _base_ = "./resnet18_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

@@ -1,4 +1,4 @@
-# YOLOv3 with constrained weights (PGD) and scale-bias layers in place of batch norm, on the drawn set, from random
+# YOLOv3 with constrained weights (PGD) and scale-bias layers instead of batch norm, on the drawn set, from random
 # weights.
 _base_ = "./yolov3_wd.py"
 

@@ -1,4 +1,4 @@
-# YOLOv3 with weight decay on the drawn set of `python tools/data/make_mini_data.py detection`, from random weights.
+# YOLOv3 with weight decay on the drawn set of `normreg make-mini-data detection`, from random weights.
 _base_ = [
     "../_base_/models/mini_yolov3_d53.py",
     "../_base_/datasets/mini_detection.py",
@@ -10,7 +10,7 @@ custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    regularizer=dict(type="WD"),  # on kernels and gammas, as in the paper
     optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=35, norm_type=2),
 )

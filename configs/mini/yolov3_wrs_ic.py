@@ -1,4 +1,4 @@
-# YOLOv3 with WRS(IC), one norm for each kernel position, on the drawn set, from random weights.
+# YOLOv3 with WRS(IC), one norm per kernel position, on the drawn set, from random weights.
 _base_ = "./yolov3_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

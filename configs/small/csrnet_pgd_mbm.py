@@ -1,4 +1,4 @@
-# CSRNet with constrained weights (PGD) and scale-bias layers in place of batch norm, on MBM, small, from random weights.
+# CSRNet with constrained weights (PGD) and scale-bias layers instead of batch norm, on MBM, small, from random weights.
 _base_ = "./csrnet_wd_mbm.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

@@ -10,6 +10,6 @@ custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    regularizer=dict(type="WD"),  # on kernels and gammas, as in the paper
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=2e-4),
 )

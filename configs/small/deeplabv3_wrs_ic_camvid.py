@@ -1,4 +1,4 @@
-# DeepLabv3 with WRS(IC), one norm for each kernel position, on CamVid, small, from random weights.
+# DeepLabv3 with WRS(IC), one norm per kernel position, on CamVid, small, from random weights.
 _base_ = "./deeplabv3_wd_camvid.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

@@ -1,4 +1,4 @@
-# YOLOv3 with constrained weights (PGD) and scale-bias layers in place of batch norm, on BCCD, small, from random weights.
+# YOLOv3 with constrained weights (PGD) and scale-bias layers instead of batch norm, on BCCD, small, from random weights.
 _base_ = "./yolov3_wd_bccd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

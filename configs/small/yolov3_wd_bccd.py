@@ -10,7 +10,7 @@ custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WD"),  # decays what the paper's baseline decays
+    regularizer=dict(type="WD"),  # on kernels and gammas, as in the paper
     optimizer=dict(type="SGD", lr=4e-3, momentum=0.9, weight_decay=5e-4),
     clip_grad=dict(max_norm=35, norm_type=2),
 )

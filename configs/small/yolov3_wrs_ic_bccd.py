@@ -1,4 +1,4 @@
-# YOLOv3 with WRS(IC), one norm for each kernel position, on BCCD, small, from random weights.
+# YOLOv3 with WRS(IC), one norm per kernel position, on BCCD, small, from random weights.
 _base_ = "./yolov3_wd_bccd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

@@ -55,7 +55,7 @@ def test_it_trains_tests_and_draws(run_tool, small, tmp_path):
 
 def test_what_is_missing_is_said_with_the_mini_run(tool, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    done = tool("train.py", ROOT / "configs" / "classification" / "vgg16bn_cifar10_wrs.py")
+    done = tool("train.py", ROOT / "configs" / "classification" / "resnet18_wrs_cifar10.py")
     assert done.returncode == 2
     assert "data/cifar10/ does not exist" in done.stderr
     assert "cifar-10-python.tar.gz" in done.stderr

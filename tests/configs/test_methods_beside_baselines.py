@@ -1,4 +1,4 @@
-"""A method's config is the baseline of its task plus the method, and nothing else of the protocol changes."""
+"""A method's config is a child of its baseline that changes what the method needs, and nothing else."""
 
 import ast
 from pathlib import Path
@@ -8,19 +8,19 @@ from helpers.config_keys import CONFIGS, changed_keys, load
 
 pytestmark = pytest.mark.mm
 
-METHOD = {"optim_wrapper.regularizer.type"}
-DECAY_ON = "optim_wrapper.regularizer.decay_on"
-INTERVAL, PER = "optim_wrapper.regularizer.interval", "optim_wrapper.regularizer.per"
-RATE = "optim_wrapper.optimizer.lr"
-DECAY = "optim_wrapper.optimizer.weight_decay"
-NO_FLAT_DECAY = "optim_wrapper.paramwise_cfg.flat_decay_mult"
-NO_BIAS_DECAY = "optim_wrapper.paramwise_cfg.bias_decay_mult"
-WRS = {*METHOD, INTERVAL, DECAY_ON}
-AWS = {*METHOD, "optim_wrapper.regularizer.alpha", NO_BIAS_DECAY}
-PGD = {*METHOD, NO_FLAT_DECAY}
-ADAMP = {*(f"optim_wrapper.optimizer.{key}" for key in ("type", "lr", "weight_decay", "momentum"))} | {
-    f"optim_wrapper.clip_grad{key}" for key in ("", ".max_norm", ".norm_type")
-}
+
+def keys(prefix: str, *names: str) -> set[str]:
+    return {f"{prefix}.{name}" for name in names}
+
+
+REGULARIZER, OPTIMIZER = "optim_wrapper.regularizer", "optim_wrapper.optimizer"
+RATE, DECAY = f"{OPTIMIZER}.lr", f"{OPTIMIZER}.weight_decay"
+PER, OUTPUT = f"{REGULARIZER}.per", f"{REGULARIZER}.output_layers"
+WRS = keys(REGULARIZER, "type", "interval", "decay_on")
+AWS = keys(REGULARIZER, "type", "alpha") | {"optim_wrapper.paramwise_cfg.bias_decay_mult"}
+PGD = {f"{REGULARIZER}.type", "optim_wrapper.paramwise_cfg.flat_decay_mult"}
+ADAM = keys(OPTIMIZER, "type", "lr", "weight_decay", "momentum")
+CLIP = {"optim_wrapper.clip_grad", *keys("optim_wrapper.clip_grad", "max_norm", "norm_type")}
 
 
 def converted(kind: str, *parts: str) -> set[str]:
@@ -28,53 +28,63 @@ def converted(kind: str, *parts: str) -> set[str]:
     return {f"model.{part}.{kind}_cfg.type" for part in parts}
 
 
-YOLOV3 = ("backbone", "neck", "bbox_head")
-DEEPLABV3 = ("backbone", "decode_head")
-STANDARDIZED, SCALE_BIAS = "weight_standardized.type", "scale_bias.type"
-CHANGED = {
-    "yolov3_wrs": WRS,
-    "yolov3_wrs_ic": WRS | {PER},
-    "yolov3_aws": AWS | converted("conv", *YOLOV3) | {STANDARDIZED},
-    "yolov3_pgd": PGD | {DECAY} | converted("norm", *YOLOV3) | {SCALE_BIAS, "custom_hooks"},
-    "yolov3_adamp": ADAMP,
-    "deeplabv3_wrs": WRS,
-    "deeplabv3_wrs_ic": WRS | {PER},
-    "deeplabv3_aws": AWS | converted("conv", *DEEPLABV3) | {STANDARDIZED},
-    "deeplabv3_pgd": PGD | converted("norm", *DEEPLABV3) | {SCALE_BIAS, "custom_hooks"},
-    "deeplabv3_wrs_cityscapes": WRS,
-    "csrnet_wrs": WRS,
-    "csrnet_wrs_ic": WRS | {PER},
-    "csrnet_aws": AWS | converted("conv", "backbone"),
-    "csrnet_pgd": PGD | converted("norm", "backbone") | {"model.backbone.norm_cfg.sigma", "model.pretrained"},
-    "csrnet_wrs_shanghaitech": WRS,
+def methods(*parts: str) -> dict[str, set[str]]:
+    """What each method changes in a model with these parts."""
+    named = len(parts) > 1  # then the config gives the layer a name
+    return {
+        "wrs": WRS,
+        "wrs_ic": WRS | {PER},
+        "aws": AWS | converted("conv", *parts) | ({"weight_standardized.type"} if named else set()),
+        "pgd": PGD | converted("norm", *parts) | ({"scale_bias.type", "custom_hooks"} if named else set()),
+    }
+
+
+NOISE = "model.backbone.norm_cfg.sigma"
+BY_NET = {
+    "yolov3": methods("backbone", "neck", "bbox_head") | {"adamp": ADAM | CLIP},
+    "deeplabv3": methods("backbone", "decode_head"),
+    "csrnet": methods("backbone"),
 }
-METHODS = ("wrs_ic", "wrs", "aws", "pgd", "adamp")
-YOLOV3_METHODS = tuple(f"yolov3_{method}" for method in METHODS)
-SPLIT = {f"{name}_coco2014": keys for name, keys in CHANGED.items() if name.startswith("yolov3")}
-MINI = {f"mini/{name}": keys for name, keys in CHANGED.items() if name.endswith(METHODS)}
-for name in MINI:
-    MINI[name] = MINI[name] | (set() if "csrnet" in name else {"work_dir"})  # else both would write to one folder
-MINI["mini/yolov3_wrs"] |= {RATE}
-MINI["mini/csrnet_pgd"] = MINI["mini/csrnet_pgd"] - {"model.pretrained"} | {RATE}
-OTHERS = {
-    "real/yolov3_adamp_bccd": ADAMP,
-    "real/deeplabv3_adamp_camvid": {"optim_wrapper.optimizer.type"},
-    "real/csrnet_adamp_mbm": {"optim_wrapper.optimizer.type"},
-    "real/csrnet_pgd_mbm": MINI["mini/csrnet_pgd"],
+BY_NET["yolov3"]["pgd"] |= {DECAY}
+BY_NET["csrnet"]["pgd"] |= {NOISE, "model.pretrained"}
+TOP = {f"{net}_{method}": found for net, each in BY_NET.items() for method, found in each.items()}
+CHANGED = dict(TOP) | {"deeplabv3_wrs_cityscapes": WRS, "csrnet_wrs_shanghaitech": WRS}
+
+CHANGED |= {f"mini/{name}": found | (set() if "csrnet" in name else {"work_dir"}) for name, found in TOP.items()}
+CHANGED["mini/yolov3_wrs"] |= {RATE}
+CHANGED["mini/csrnet_pgd"] = TOP["csrnet_pgd"] - {"model.pretrained"} | {RATE}
+CONV, NORM = converted("conv", "backbone"), converted("norm", "backbone")
+CLASSIFIER_PGD = PGD | NORM | {DECAY, "custom_hooks"}
+RESNET = {
+    "wrs": WRS | {OUTPUT},
+    "wrs_ic": WRS | {OUTPUT, PER},
+    "aws": AWS | CONV,
+    "pgd": CLASSIFIER_PGD,
+    "adamp": ADAM,
+    "ws": CONV,
+    "bwn": CONV | NORM,
 }
-REAL_SETS = {"yolov3": "bccd", "deeplabv3": "camvid", "csrnet": "mbm"}
-REAL = {
-    f"real/{net}_{method}_{name}": CHANGED[f"{net}_{method}"]
-    for net, name in REAL_SETS.items()
-    for method in ("wrs", "wrs_ic", "aws", "pgd")
-} | OTHERS
-FULL = {f"real/{name}_bccd_full": keys for name, keys in CHANGED.items() if name in YOLOV3_METHODS}
-CHANGED |= MINI | SPLIT | REAL | FULL
+CHANGED |= {f"mini/resnet18_{method}": found | {"work_dir"} for method, found in RESNET.items()}
+
+SETS = {"yolov3": "bccd", "deeplabv3": "camvid", "csrnet": "mbm"}
+for net, data in SETS.items():
+    CHANGED |= {f"small/{net}_{method}_{data}": found for method, found in BY_NET[net].items()}
+CHANGED["small/csrnet_pgd_mbm"] = CHANGED["mini/csrnet_pgd"]
+CHANGED |= {f"small/{net}_adamp_{SETS[net]}": {f"{OPTIMIZER}.type"} for net in ("deeplabv3", "csrnet")}
+
+for data in ("cifar10", "cifar100", "tinyimagenet"):
+    CHANGED[f"classification/resnet18_wrs_{data}"] = RESNET["wrs"]
+for data in ("cifar10", "cifar100"):
+    for net in ("resnet110", "wrn28_10_cosine"):
+        CHANGED[f"classification/{net}_pgd_{data}"] = CLASSIFIER_PGD | {RATE}
+CHANGED["classification/resnet50_aws_imagenet"] = RESNET["aws"]
+CHANGED["classification/resnet50_pgd_imagenet"] = CLASSIFIER_PGD
+SPLIT = ("wd", *BY_NET["yolov3"])  # the methods on the paper's split of COCO 2014
 
 
 def baseline_of(name: str) -> str:
     """deeplabv3_wrs_cityscapes -> deeplabv3_wd_cityscapes"""
-    method = next(method for method in METHODS if f"_{method}" in name)
+    method = next(m for m in ("wrs_ic", "wrs", "aws", "pgd", "adamp", "ws", "bwn") if f"_{m}" in name)
     return name.replace(f"_{method}", "_wd")
 
 
@@ -83,43 +93,38 @@ def test_a_method_is_its_baseline_and_these_keys(name):
     assert changed_keys(name, baseline_of(name)) == CHANGED[name]
 
 
-@pytest.mark.parametrize("name", [name for name in CHANGED if name not in SPLIT | FULL])
+@pytest.mark.parametrize("name", CHANGED)
 def test_the_file_of_a_method_is_a_child_of_its_baseline(name):
     statements = ast.parse((CONFIGS / f"{name}.py").read_text()).body
     written = {ast.unparse(statement.targets[0]): statement.value for statement in statements}
     assert ast.literal_eval(written.pop("_base_")) == f"./{Path(baseline_of(name)).name}.py"
     assert set(written) <= {key.split(".")[0] for key in CHANGED[name]} | {"custom_imports"}
-    if "_adamp" not in name:  # the two lines that the README asks of users
+    if f"{REGULARIZER}.type" in CHANGED[name]:  # the two lines that the README asks of users
         assert ast.unparse(written["custom_imports"]) == "dict(imports=['normreg_plugins'])"
         assert {"constructor", "regularizer"} <= {keyword.arg for keyword in written["optim_wrapper"].keywords}
 
 
-@pytest.mark.parametrize("method", ["wd", *METHODS])
-@pytest.mark.parametrize(
-    ("name", "folder", "base", "settings"),
-    [
-        ("yolov3_{}_coco2014", "./", "coco2014_split", "coco2014"),
-        ("real/yolov3_{}_bccd_full", "../", "bccd_full", "bccd"),
-    ],
-)
-def test_another_set_is_two_lines_on_top_of_any_method(method, name, folder, base, settings):
-    bases, taken = ast.parse((CONFIGS / f"{name.format(method)}.py").read_text()).body
-    assert ast.literal_eval(bases.value) == [f"{folder}yolov3_{method}.py", f"{folder}_base_/datasets/{base}.py"]
-    mine, theirs = load(name.format(method)), load(f"yolov3_{method}")
-    changed = {key for key in mine if mine[key] != theirs.get(key)}
-    assert changed - {settings} == {name.id for name in taken.targets[0].elts}
-    assert changed >= {"train_dataloader", "val_dataloader", "test_dataloader", "val_evaluator", "test_evaluator"}
+@pytest.mark.parametrize("name", [name for name in CHANGED if "custom_hooks" in CHANGED[name]])
+def test_hooks_are_added_and_none_is_lost(name):
+    hooks = load(name)["custom_hooks"]
+    assert all(hook in hooks for hook in load(baseline_of(name)).get("custom_hooks", []))
 
 
-def test_every_config_of_a_method_is_held_here():
+@pytest.mark.parametrize("method", SPLIT)
+def test_the_papers_split_of_coco_is_two_lines_on_top_of_any_method(method):
+    name = f"yolov3_{method}_coco2014"
+    bases, taken = ast.parse((CONFIGS / f"{name}.py").read_text()).body
+    assert ast.literal_eval(bases.value) == [f"./yolov3_{method}.py", "./_base_/datasets/coco2014_split.py"]
+    mine, theirs = load(name), load(f"yolov3_{method}")
+    assert {key for key in mine if mine[key] != theirs.get(key)} - {"coco2014"} == {e.id for e in taken.targets[0].elts}
+    for phase, images in (("train", "trainvalno5k"), ("val", "5k"), ("test", "5k")):
+        dataset = mine[f"{phase}_dataloader"]["dataset"]
+        assert dataset["ann_file"] == f"annotations/instances_{images}.json"
+        assert dataset["pipeline"] == theirs[f"{phase}_dataloader"]["dataset"]["pipeline"]
+
+
+def test_every_config_of_a_method_is_named_here():
     names = {str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.py")}
-    elsewhere = ("_base_", "comparisons/", "classification", "mini/resnet18")  # test_classification.py has the last two
-    named = {name for name in names if not name.startswith(elsewhere) and "_wd" not in name}
-    assert named - set(CHANGED) == {"yolov3_wrs_stock", "deeplabv3_wrs_stock"}  # children of mm's own configs
-
-
-def test_hooks_are_added_and_none_is_lost():
-    for name, keys in CHANGED.items():
-        if "custom_hooks" in keys:
-            hooks = load(name)["custom_hooks"]
-            assert all(hook in hooks for hook in load(baseline_of(name)).get("custom_hooks", []))
+    of_methods = {name for name in names if not name.startswith("_base_") and "_wd" not in name}
+    stock = {"yolov3_wrs_stock", "deeplabv3_wrs_stock"}  # children of the hosts' own configs
+    assert of_methods - set(CHANGED) - {f"yolov3_{method}_coco2014" for method in SPLIT} == stock

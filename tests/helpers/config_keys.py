@@ -1,17 +1,31 @@
-"""The settings of a config file, as one level of dotted keys."""
+"""The settings of a config file, by dotted keys."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
+def config(name: str) -> Config:
+    return pytest.importorskip("mmengine.config").Config.fromfile(CONFIGS / f"{name}.py")
+
+
 def load(name: str) -> dict[str, Any]:
-    return pytest.importorskip("mmengine.config").Config.fromfile(CONFIGS / f"{name}.py").to_dict()
+    return config(name).to_dict()
+
+
+def at(settings: Any, key: str) -> Any:
+    """The value at 'param_scheduler.0.type'."""
+    for part in key.split("."):
+        settings = settings[int(part)] if part.lstrip("-").isdigit() else settings[part]
+    return settings
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-# BCCD as tools/data/prepare_bccd.py prepares it, 205 + 87 + 72 images, in the size that one CPU core can train: 192 x
+# BCCD as normreg prepare-bccd prepares it, 205 + 87 + 72 images, in the size that one CPU core can train: 192 x
 # 144 px. The best checkpoint is chosen on the validation images and tested on the test images.
 _base_ = "./mini_detection.py"
 

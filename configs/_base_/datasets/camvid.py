@@ -1,4 +1,4 @@
-# CamVid as tools/data/prepare_camvid.py prepares it, 367 + 101 + 233 images, in the size that one CPU core can train:
+# CamVid as normreg prepare-camvid prepares it, 367 + 101 + 233 images, in the size that one CPU core can train:
 # 192 x 144 px. Scores are on the masks of 480 x 360 px. Void pixels (255) do not count. The best checkpoint is chosen on
 # the validation images and tested on the test images.
 _base_ = "./mini_segmentation.py"

@@ -1,4 +1,4 @@
-# The WRS paper's own split of COCO 2014: 117,263 training and 5,000 validation images. tools/data/prepare_coco2014.py
+# The WRS paper's own split of COCO 2014: 117,263 training and 5,000 validation images. normreg prepare-coco2014
 # makes it. Its file names contain the folder (train2014/..., val2014/...). A config takes all six settings:
 #   data_root, train_dataloader, val_dataloader, test_dataloader, val_evaluator, test_evaluator = _base_.coco2014
 root = "data/coco2014/"

@@ -29,7 +29,7 @@ test_pipeline = [
     ),
 ]
 
-# The paper's batch of 8 images. See yolov3_wd.py for gradient accumulation.
+# The paper's batch of 8 images. Gradient accumulation: docs/protocols.md.
 train_dataloader = dict(
     batch_size=8,
     num_workers=4,
@@ -64,7 +64,7 @@ test_dataloader = val_dataloader
 
 val_evaluator = [
     dict(type="CocoMetric", ann_file=data_root + "annotations/instances_val2017.json", metric="bbox"),
-    # Precision, recall and F1 at each validation, for Fig. 9 of the paper: research/plot_training.py draws them.
+    # Precision, recall and F1 at each validation, for Fig. 9 of the paper: research.plot_training draws them.
     dict(type="NormRegPrecisionRecallMetric", ann_file=data_root + "annotations/instances_val2017.json"),
 ]
 test_evaluator = val_evaluator

@@ -1,5 +1,5 @@
 # MBM, 15 + 14 + 15 pictures, prepared in the size that one CPU core can train:
-#   python tools/data/prepare_mbm.py RAW data/mbm --sides 300 300
+#   normreg prepare-mbm RAW data/mbm --sides 300 300
 # Each nucleus that is at least half in the crop counts as one.
 _base_ = "./mini_crowd.py"
 

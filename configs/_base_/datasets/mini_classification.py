@@ -1,4 +1,4 @@
-# The digits of `python tools/data/make_mini_data.py classification`: 400 images to learn from, 1,397 to validate on.
+# The digits of `normreg make-mini-data classification`: 400 images to learn from, 1,397 to validate on.
 data_root = "data/mini/classification/"
 train_dataloader = dict(
     batch_size=25,

@@ -1,6 +1,6 @@
-# The drawn crowds of tools/data/make_mini_data.py, prepared by tools/data/prepare_qnrf.py. Heads are 4 to 9 pixels
+# The drawn crowds of normreg make-mini-data, prepared by normreg prepare-qnrf. Heads are 4 to 9 pixels
 # wide, so everything that is measured in pixels is smaller than for QNRF. A crop is as high as the smallest picture.
-# With smaller crops the statistics of batch norm contain more padding, and the counts of whole pictures are less exact.
+# With smaller crops the statistics of batch norm contain more padding, and the counts of full pictures are less exact.
 _base_ = "./qnrf_crowd.py"
 
 data_root = "data/mini/crowd/prepared/"

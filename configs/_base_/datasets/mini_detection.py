@@ -1,4 +1,4 @@
-# The drawn set of `python tools/data/make_mini_data.py detection`: 400 + 100 images of 160 px with three shapes. Only
+# The drawn set of `normreg make-mini-data detection`: 400 + 100 images of 160 px with three shapes. Only
 # the order and a flip are random, and nothing is slow, so two CPU cores are enough.
 dataset_type = "CocoDataset"
 data_root = "data/mini/detection/"
@@ -56,7 +56,7 @@ test_dataloader = val_dataloader
 
 val_evaluator = [
     dict(type="CocoMetric", ann_file=data_root + "annotations/val.json", metric="bbox"),
-    # Precision, recall and F1 at each validation, for Fig. 9 of the paper: research/plot_training.py draws them.
+    # Precision, recall and F1 at each validation, for Fig. 9 of the paper: research.plot_training draws them.
     dict(type="NormRegPrecisionRecallMetric", ann_file=data_root + "annotations/val.json"),
 ]
 test_evaluator = val_evaluator

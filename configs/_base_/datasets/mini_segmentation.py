@@ -1,4 +1,4 @@
-# The drawn set of `python tools/data/make_mini_data.py segmentation`, in the layout of VOC: 160 + 40 images of 96 px
+# The drawn set of `normreg make-mini-data segmentation`, in the layout of VOC: 160 + 40 images of 96 px
 # with three shapes and a background. Only the order and a flip are random.
 dataset_type = "BaseSegDataset"
 data_root = "data/mini/segmentation"

@@ -1,5 +1,5 @@
-# UCF-QNRF as tools/data/prepare_qnrf.py prepares it. Training takes crops of 512 px in batches of 32; counting takes
-# whole pictures.
+# UCF-QNRF as normreg prepare-qnrf prepares it. Training takes crops of 512 px in batches of 32; counting takes
+# full pictures.
 data_root = "data/qnrf/"
 crop = 512
 train_pipeline = [

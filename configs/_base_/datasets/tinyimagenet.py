@@ -1,6 +1,6 @@
 # Tiny ImageNet as the WRS paper has it (section VI-A): crops from images that are padded from 64 to 72 px, flips, and
 # random brightness, contrast, hue and saturation, whose strengths the paper does not give. The two lists come from
-# tools/data/prepare_tinyimagenet.py. The test set has no public labels, so the validation images are what one reports.
+# normreg prepare-tinyimagenet. The test set has no public labels, so the validation images are what one reports.
 data_root = "data/tinyimagenet/"
 train_dataloader = dict(
     batch_size=100,

@@ -1,5 +1,5 @@
 # PASCAL VOC 2012, augmented: 1,464 training images of VOC, 9,118 of SBD, and 1,449 validation images. The masks of SBD
-# are made by tools/data/prepare_voc_aug.py. The paper gives a batch of 10, no crop and no augmentation. Crop,
+# are made by normreg prepare-voc-aug. The paper gives a batch of 10, no crop and no augmentation. Crop,
 # augmentation and everything else are those of mmseg.
 dataset_type = "PascalVOCDataset"
 data_root = "data/VOCdevkit/VOC2012"

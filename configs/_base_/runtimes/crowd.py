@@ -10,7 +10,7 @@ default_hooks = dict(
         save_best="count/MAE",
         rule="less",
         # After training, the best checkpoint is saved again with its weights and config only.
-        # tools/crowd/infer_crowd.py can read this small file safely.
+        # `normreg count` can read this small file safely.
         published_keys=["meta", "state_dict"],
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),

@@ -22,6 +22,8 @@ from normreg_plugins.hosts.mmengine.cifar_resnet import NormRegCifarResNet, Shor
 
 pytestmark = pytest.mark.mmpretrain
 NARROW = {"stem_channels": 8, "base_channels": 8}
+WS, BWN = ({"conv_cfg": {"type": f"NormReg{kind}Conv2d"}} for kind in ("WS", "BWN"))
+MEAN_ONLY = {"norm_cfg": {"type": "NormRegMeanOnlyBN"}}
 
 
 @dataclass
@@ -39,26 +41,26 @@ class Case:
 
 
 CASES = {
-    "vgg16bn": Case("vgg16bn_cifar10_wd", 13),
-    "resnet18": Case("resnet18_cifar10_wd", 20, NARROW, {"in_channels": 64}),
-    "resnet18_ws": Case("resnet18_cifar10_ws", 20, NARROW, {"in_channels": 64}),
-    "resnet18_bwn": Case("resnet18_cifar10_bwn", 0, NARROW, {"in_channels": 64}, numbers="invariant"),
-    "resnet18_bwn_mean_only": Case("resnet18_cifar10_bwn_mean_only", 0, NARROW, {"in_channels": 64}),
-    "wrn": Case("wrn28_10_cifar10_wd", 16, {"depth": 16, "width": 2}, {"in_channels": 128}),
+    "vgg16bn": Case("vgg16bn_wd_cifar10", 13),
+    "resnet18": Case("resnet18_wd_cifar10", 20, NARROW, {"in_channels": 64}),
+    "resnet18_ws": Case("resnet18_wd_cifar10", 20, NARROW | WS, {"in_channels": 64}),
+    "resnet18_bwn": Case("resnet18_wd_cifar10", 0, NARROW | BWN, {"in_channels": 64}, numbers="invariant"),
+    "resnet18_bwn_mean_only": Case("resnet18_wd_cifar10", 0, NARROW | BWN | MEAN_ONLY, {"in_channels": 64}),
+    "wrn": Case("wrn28_10_wd_cifar10", 16, {"depth": 16, "width": 2}, {"in_channels": 128}),
     "wrn_preactivated": Case(
-        "wrn28_10_tinyimagenet_adamw",
+        "wrn28_10_wd_tinyimagenet",
         7,
-        {"depth": 16, "width": 2},
+        {"depth": 16, "width": 2, "block": "preactivated"},
         {"in_channels": 128},
         missed=("backbone.conv1.weight",),
     ),
-    "resnet110": Case("resnet110_cifar10_wd", 19, {"depth": 20}),
-    "resnet50": Case("resnet50_imagenet_wd", 53, {"stem_channels": 16, "base_channels": 8}, {"in_channels": 256}, 64),
+    "resnet110": Case("resnet110_wd_cifar10", 19, {"depth": 20}),
+    "resnet50": Case("resnet50_wd_imagenet", 53, {"stem_channels": 16, "base_channels": 8}, {"in_channels": 256}, 64),
     "resnext50": Case(
-        "resnet50_imagenet_wd", 53, {"type": "ResNeXt", "groups": 4, "width_per_group": 4, "base_channels": 64}, {}, 64
+        "resnet50_wd_imagenet", 53, {"type": "ResNeXt", "groups": 4, "width_per_group": 4, "base_channels": 64}, {}, 64
     ),
     "se_resnet50": Case(
-        "resnet50_imagenet_wd", 53, {"type": "SEResNet", "se_ratio": 4, "base_channels": 8}, {"in_channels": 256}, 64
+        "resnet50_wd_imagenet", 53, {"type": "SEResNet", "se_ratio": 4, "base_channels": 8}, {"in_channels": 256}, 64
     ),
 }
 
@@ -141,7 +143,7 @@ def evaluated(model, size):
 @pytest.mark.parametrize("options", [{}, {"block": "preactivated"}])
 def test_pgd_takes_every_convolution_of_the_wide_net(options):
     """In the net as it was published, sums hide the scale-bias layers from most convolutions, so they are named."""
-    case = Case("wrn28_10_cosine_cifar10_pgd", 0, {"depth": 16, "width": 2, **options}, {"in_channels": 128})
+    case = Case("wrn28_10_cosine_pgd_cifar10", 0, {"depth": 16, "width": 2, **options}, {"in_channels": 128})
     config, model = build(case)
     if options:
         config.optim_wrapper.regularizer.select = "backbone.*"

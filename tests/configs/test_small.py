@@ -1,0 +1,106 @@
+"""configs/small: small nets that build, and train on drawn pictures in the layout of the real sets."""
+
+from importlib import import_module
+
+import pytest
+import torch
+from helpers import config_keys
+from helpers import layouts as drawn
+
+pytestmark = pytest.mark.mm
+CONFIGS = config_keys.CONFIGS / "small"
+SETS = {"yolov3": "bccd", "deeplabv3": "camvid", "csrnet": "mbm"}
+PREPARED = {"bccd": drawn.bccd, "camvid": drawn.camvid, "mbm": drawn.mbm}
+OPTIONS = {"mbm": ("--sides", 72, 72, "--val", 2, "--workers", 1)}
+ONE_UPDATE = {
+    "bccd": {"train_cfg.max_epochs": 1, "train_cfg.val_interval": 1, "train_dataloader.dataset.filter_cfg": None},
+    "camvid": {"train_cfg.max_iters": 1, "train_cfg.val_interval": 1},
+    "mbm": {"train_cfg.max_epochs": 1, "train_dataloader.dataset.times": 1},
+}
+SCORES = {"bccd": "coco/bbox_mAP_50", "camvid": "mIoU", "mbm": "count/MAE"}
+
+
+def config(net, method):
+    return pytest.importorskip("mmengine.config").Config.fromfile(CONFIGS / f"{net}_{method}_{SETS[net]}.py")
+
+
+@pytest.mark.parametrize("net", SETS)
+def test_the_net_is_small_and_begins_at_random(net):
+    from mmengine.registry import MODELS, init_default_scope
+
+    cfg = config(net, "wd")
+    init_default_scope(cfg.default_scope)
+    with torch.device("meta"):
+        model = MODELS.build(cfg.model)
+    assert sum(each.numel() for each in model.parameters()) < 1_300_000
+    assert "Pretrained" not in str(cfg.model)
+    assert cfg.model.get("pretrained") is None
+
+
+@pytest.mark.parametrize("net", SETS)
+def test_a_missing_set_is_named_with_the_command_that_prepares_it(net, tmp_path, monkeypatch):
+    from normreg_plugins.cli.preflight.check import PreflightError, check
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PreflightError) as refused:
+        check(config(net, "wd"), ("train", "val", "test"))
+    name = SETS[net]
+    assert f"normreg prepare-{name}" in str(refused.value)
+    assert f"data/{name}" in str(refused.value)
+
+
+def prepared(tmp_path, name):
+    arguments = (PREPARED[name](tmp_path / "raw"), tmp_path / "data", "--any-counts", *OPTIONS.get(name, ()))
+    assert import_module(f"normreg_plugins.cli.data.prepare_{name}").main([*map(str, arguments)]) == 0
+    return tmp_path / "data"
+
+
+def overrides(name, data):
+    """The set in another folder, and one update."""
+    inner = "train_dataloader.dataset" + (".dataset" if name == "mbm" else "")
+    roots = (inner, "val_dataloader.dataset", "test_dataloader.dataset")
+    settings = {f"{root}.data_root": str(data) for root in roots}
+    if name == "bccd":
+        for split in ("val", "test"):
+            for index in range(2):
+                settings[f"{split}_evaluator.{index}.ann_file"] = f"{data}/annotations/{split}.json"
+        settings |= {"model.test_cfg.score_thr": 0.0, "model.test_cfg.conf_thr": 0.0}  # boxes of an untrained net
+    if name == "camvid":  # drawn pictures are PNG
+        settings |= {f"{root}.img_suffix": ".png" for root in roots}
+    return (
+        settings | ONE_UPDATE[name] | {"default_hooks.checkpoint.save_best": None, "default_hooks.logger.interval": 1}
+    )
+
+
+@pytest.mark.parametrize("method", ["wrs", "wrs_ic", "aws", "pgd", "adamp"])
+def test_the_full_yolov3_on_bccd_takes_any_method_by_its_first_line(method, tmp_path):
+    from mmengine.config import Config
+
+    text = (CONFIGS / "yolov3_d53_wd_bccd.py").read_text()
+    base = CONFIGS.parent / f"yolov3_{method}.py"
+    (tmp_path / "mine.py").write_text(text.replace('_base_ = "../yolov3_wd.py"', f'_base_ = "{base}"'))
+    mine, coco = Config.fromfile(tmp_path / "mine.py"), Config.fromfile(base)
+    assert mine.optim_wrapper == coco.optim_wrapper
+    assert mine.train_dataloader.dataset.pipeline == coco.train_dataloader.dataset.pipeline
+    assert (mine.model.bbox_head.num_classes, mine.test_dataloader.dataset.data_root) == (3, "data/bccd/")
+
+
+@pytest.mark.parametrize(("net", "method"), [("yolov3", "pgd"), ("deeplabv3", "wrs"), ("csrnet", "aws")])
+def test_it_trains_validates_and_tests(tmp_path, net, method):
+    from normreg_plugins.cli.mm_runs import build_runner, check_or_refuse, read_config
+
+    name = SETS[net]
+    options = overrides(name, prepared(tmp_path, name)) | {"visualizer.name": tmp_path.name}
+    if method == "wrs":
+        options["optim_wrapper.regularizer.interval"] = 1
+    path = CONFIGS / f"{net}_{method}_{name}.py"
+    cfg = read_config(path, options, tmp_path / "work")
+    check_or_refuse(cfg, str(path), ("train", "val", "test"))
+    runner = build_runner(cfg)
+    before = {key: value.clone() for key, value in runner.model.state_dict().items() if key.endswith("conv1.weight")}
+    runner.train()
+    assert all((runner.model.state_dict()[key] != value).any() for key, value in before.items())
+    assert SCORES[name] in runner.test()
+    if method == "wrs":
+        norms = runner.model.backbone.layer1[0].conv1.weight.flatten(1).norm(dim=1)
+        assert torch.allclose(norms, torch.ones_like(norms), atol=1e-5)
