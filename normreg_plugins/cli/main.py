@@ -34,7 +34,7 @@ COMMANDS = {
     "train": Command("train any mm config", "train:main", "mm"),
     "test": Command("evaluate a checkpoint of an mm config", "test:main", "mm"),
     "inspect": Command("what would a method do to this model?", "inspect_model:main", "mm"),
-    "plot-norms": Command("draw norms, rates, loss and score of runs", "plot_norms:main", "analysis", FILES),
+    "plot-norms": Command("draw norms, rates, loss and score of runs", "plot_norms:main", "monitor", FILES),
     "eval-map": Command("score saved detections", "eval_map:main", "evaluation", FILES),
     "eval-miou": Command("score saved segmentations", "eval_miou:main", "mm", FILES),
     "eval-mae": Command("score saved counts", "eval_mae:main", "evaluation", FILES),
