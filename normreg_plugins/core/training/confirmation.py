@@ -95,6 +95,12 @@ def compare(
         The targets that this forward left out, as stochastic depth may, or hid, as a compiled part does.
     """
     found = {report.layer.name: report for report in traced}
+    for target in targets:
+        if target.name not in found or found[target.name].layer.not_scalable != target.layer.not_scalable:
+            raise StructureMismatchError(
+                f"{target.name}: the layer was changed after attach (parametrized, tied or replaced). Change layers "
+                "first, then attach; or detach() and attach again."
+            )
     unseen = [target for target in targets if not found[target.name].traced]
     for target in targets:
         promise, report = target.report, found[target.name]
@@ -123,6 +129,7 @@ def _warn_of_missed(promised: Sequence[WeightReport], found: dict[str, WeightRep
         report.layer.name
         for report in promised
         if report.kind not in SCALE_BLIND
+        and report.layer.name in found
         and found[report.layer.name].kind in SCALE_BLIND
         and report.layer.not_scalable is None
     ]

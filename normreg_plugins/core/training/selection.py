@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -84,9 +85,11 @@ def _require_one_usable(pattern: str, found: list[tuple[WeightReport, str]]) -> 
 
 
 def _nothing_selected(reports: Sequence[WeightReport], method: Method, why_not: dict[WeightReport, str]) -> str:
-    obstacles = dict.fromkeys(filter(None, why_not.values()))
-    reasons = list(obstacles) or list(dict.fromkeys(f"{f.kind}: {f.reason}" for f in reports))
+    reasons = [*filter(None, why_not.values()), *(f"{r.kind}: {r.reason}" for r in reports if r not in why_not)]
+    listed = "; ".join(f"{count} x {reason}" for reason, count in Counter(reasons).most_common(3))
+    forward = "Name weights with select=, or pass forward= to trace a forward."
+    frozen = "Unfreeze some of the weights that it could take before you attach, or name others with select=."
     return (
-        f"{method!r} finds no weight to act on among {len(reports)} conv/linear weights ({'; '.join(reasons[:3])}). "
-        "Name weights with select=, or pass forward= to trace a forward."
+        f"{method!r} finds no weight to act on among {len(reports)} conv/linear weights ({listed}). "
+        f"{frozen if any(why_not.values()) else forward}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch.optim import Optimizer
 from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.methods import DecayOn
 from normreg_plugins.core.model import is_norm_layer, is_scale_bias, layers_of
+
+logger = logging.getLogger("normreg_plugins")
 
 
 def named_by(decay_on: DecayOn, model: nn.Module) -> list[Tensor]:
@@ -78,6 +81,12 @@ class WeightDecayOff:
         for scheduler in self._schedulers:
             _grow(scheduler, place, len(self._optimizer.param_groups))
         self._optimizer.param_groups.append(added)
+        logger.info(
+            "parameter group %d was split: those of its parameters that have no weight decay now are group %d. Code "
+            "that sets learning rates by hand must set them for every group.",
+            place,
+            len(self._optimizer.param_groups) - 1,
+        )
         self._split.append(place)
 
     def _enforce(self, optimizer: Optimizer) -> None:

@@ -115,6 +115,16 @@ def test_whoever_ignores_that_error_meets_it_again() -> None:
     assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before))
 
 
+@pytest.mark.parametrize("way", [torch.nn.utils.parametrizations.spectral_norm, torch.nn.utils.weight_norm])
+def test_a_layer_that_changes_after_attach_is_named(way) -> None:
+    net = Net(lambda n, x: n.bn(n.conv(x)), conv=conv(), bn=bn())
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, EVERY_UPDATE)
+    way(net.conv)
+    with pytest.raises(StructureMismatchError, match=r"conv\.weight: the layer was changed after attach"):
+        step(net, optimizer)
+
+
 def test_looking_first_avoids_that_error() -> None:
     net = wrongly_promised()
     net.norm = bn()

@@ -160,3 +160,11 @@ def test_filters_of_one_statistic_are_one_part(groups: int) -> None:
     attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(at_start=True, select="0.weight"))
     squares = net[0].weight.detach().reshape(groups, -1).square().sum(1)
     assert torch.allclose(squares, torch.full((groups,), 6.0 / groups))
+
+
+def test_a_frozen_model_is_told_to_unfreeze() -> None:
+    net = tiny_net()
+    net[0].weight.requires_grad_(False)
+    net[3].weight.requires_grad_(False)
+    with pytest.raises(SelectionError, match=r"2 x frozen.*1 x free.*Unfreeze some of the weights"):
+        attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling())

@@ -284,3 +284,11 @@ def test_an_optimizer_without_weight_decay_is_fine() -> None:
     attach(optimizer, net, WeightRescaling(interval=1), forward=see_batch)
     train(net, optimizer, 2)
     assert torch.allclose(lengths(net), torch.ones(6))
+
+
+def test_a_split_group_is_logged_for_code_that_sets_rates_by_hand(caplog) -> None:
+    net = tiny_net()
+    with caplog.at_level("INFO", logger="normreg_plugins"):
+        attach(SGD(net.parameters(), lr=0.1, weight_decay=1e-3), net, WeightRescaling())
+    assert "parameter group 0 was split" in caplog.text
+    assert "must set them for every group" in caplog.text
