@@ -1,8 +1,7 @@
 """What a weight normalization costs beside the fastest known one, without the convolution.
 
 Ours beside timm's StdConv2d and mmcv's ConvWS2d (weight standardization) and torch's own weight norm, on filters as
-large as those of YOLOv3's backbone. "saved" is the memory that a layer saves for its backward, besides its parameters
-and the weight that it convolves with, divided by the memory of its weights.
+large as those of YOLOv3's backbone.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from normreg_plugins.layers import BWNConv2d, CWNConv2d, WNConv2d, WSConv2d
 from research.benchmarks.timing import at_least, interleaved, ratios
 
 TIMM, TORCH = "timm's StdConv2d", "torch's weight_norm"
+ROUNDS = 20
 Convolution = Callable[..., nn.Module]
 
 
@@ -70,25 +70,10 @@ class Normalizations:
     def backward(self) -> None:
         torch.autograd.backward(self.weights, self.gradients)
 
-    def saved(self) -> float:
-        """Bytes saved for backward, divided by the weights' own."""
-        storages: dict[int, int] = {}
-
-        def note(tensor: Tensor) -> Tensor:
-            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            self.forward()
-        there_anyway = {tensor.untyped_storage().data_ptr() for tensor in (*self.parameters, *self.weights)}
-        saved = sum(size for storage, size in storages.items() if storage not in there_anyway)
-        return saved / sum(weight.untyped_storage().nbytes() for weight in self.weights)
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     widths = [64, 128, 256, 512, 1024]
     parser.add_argument("--widths", type=at_least(2), nargs="+", default=widths, help="output channels of the stages")
-    parser.add_argument("--rounds", type=at_least(1), default=20)
 
 
 def tables(args: argparse.Namespace) -> Iterator[Table]:
@@ -98,8 +83,8 @@ def tables(args: argparse.Namespace) -> Iterator[Table]:
     times = interleaved(work, args.rounds)
     for name in compared:
         times[name, "both"] = [sum(pair) for pair in zip(times[name, "forward"], times[name, "backward"])]
-    shown = Table("normalization", "beside", "forward", "backward", "both", "saved")
+    shown = Table("normalization", "beside", "forward", "backward", "both")
     for name, (_, base) in compared.items():
         found = [ratios(times[name, way], times[base, way]) for way in ("forward", "backward", "both")]
-        shown.add_row(name, base, *(f"{statistics.median(each):.2f}" for each in found), f"{layers[name].saved():.2f}")
+        shown.add_row(name, base, *(f"{statistics.median(each):.2f}" for each in found))
     yield shown
