@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from research.compare.cells import Cell, Result, Results, chosen_rate
-from research.compare.description import Comparison, ComparisonError, comparison_of
+from research.compare.description import Comparison, ComparisonError
 from research.compare.scores import (
     NOT_RUN,
     Paired,
@@ -31,14 +31,12 @@ def content_of(comparison: Comparison, found: Results, command: str) -> dict[str
 
 def read_content(path: Path) -> tuple[Comparison, Results, str]:
     content = json.loads(path.read_text())
-    if lost := {"comparison", "command", "cells"} - set(content):
-        raise ComparisonError(f"{path} is not the JSON of a comparison: it lacks {sorted(lost)[0]!r}")
     names = ("method", "column", "rate", "seed")
     found = {
         Cell(**{name: cell[name] for name in names}): Result(**{k: v for k, v in cell.items() if k not in names})
         for cell in content["cells"]
     }
-    return comparison_of(content["comparison"], str(path)), found, content["command"]
+    return Comparison(**content["comparison"]), found, content["command"]
 
 
 def markdown(comparison: Comparison, found: Results, command: str) -> str:
