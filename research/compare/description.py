@@ -82,6 +82,11 @@ class Comparison:
         return tuple(itertools.product(self.columns, self.methods))
 
     @property
+    def first_score(self) -> str:
+        """Its name in the results. This one is tested and drawn."""
+        return next(iter(self.scores.values()))
+
+    @property
     def compared_with(self) -> str:
         return self.baseline or next(iter(self.methods))
 

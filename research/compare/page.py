@@ -17,9 +17,8 @@ from research.compare.scores import (
     against_baseline,
     paired,
     paired_scores,
-    scores_at,
+    scores_of,
     shown,
-    test_scores,
 )
 
 
@@ -67,7 +66,7 @@ def _score_table(comparison: Comparison, found: Results, title: str, name: str) 
     for method in comparison.methods:
         cells = []
         for column in comparison.columns:
-            scores = test_scores(comparison, found, column, method, name)
+            scores = scores_of(comparison, found, column, method, name)
             rates = chosen_rate(comparison, found, column, method)
             rate = f" (rate {rates[0]:g})" if scores and rates and rates[0] is not None else ""
             cells.append(shown(scores, len(comparison.seeds), comparison.digits) + rate)
@@ -94,8 +93,10 @@ def _rate_table(comparison: Comparison, found: Results, column: str) -> str:
     """The test scores at every rate, of the methods that ran them all. Nothing was chosen here."""
     first, *others = comparison.every_rate[column]
     rates = comparison.rates_for(first)
+    name = comparison.first_score
     scores = {
-        method: [scores_at(comparison, found, column, method, rate) for rate in rates] for method in (first, *others)
+        method: [scores_of(comparison, found, column, method, name, rate) for rate in rates]
+        for method in (first, *others)
     }
     rows = [
         [method, *(shown(cell, len(comparison.seeds), comparison.digits) for cell in cells)]
