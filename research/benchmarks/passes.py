@@ -107,7 +107,7 @@ def passes(net: Net) -> tuple[dict[str, Callable[[], Any]], list[nn.Parameter]]:
 
 def training(net: Net) -> dict[str, Callable[[], Any]]:
     """The parts of a training step, without a method."""
-    settings: dict[str, float] = {"lr": 1e-6, "momentum": 0.9, "weight_decay": 5e-4}
+    settings: Any = {"lr": 1e-6, "momentum": 0.9, "weight_decay": 5e-4}
     sgd, sgdp, reported = (kind(net.model.parameters(), **settings) for kind in (SGD, SGDP, SGD))
     unreported = Idle(net.model)
     Monitor(reported, net.model, every=1)

@@ -68,11 +68,12 @@ def targets(marker: Path) -> Iterator[Target]:
     entries = ODD | st.fixed_dictionaries({"updates": ODD}, optional={"kept": radii | ODD})
     yield Target("saved state of a method", entries, load_entry)
 
-    arrays = [np.ones((5, 3), np.float32), np.ones(3), np.array(["a"]), np.array([{}])]
+    arrays: list[np.ndarray] = [np.ones((5, 3), np.float32), np.ones(3), np.array(["a"]), np.array([{}])]
     yield Target("point files", damaged([npy(a) for a in arrays]), lambda p: read_numbers(p, columns=3), ".npy")
     box = json.dumps([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]).encode()
     yield Target("detections", damaged([box, b"[" * 50_000]), lambda p: load_predictions(p, [1]), ".json")
-    results = [pickle.dumps(content) for content in ([sample()], [1], {}, Touch(marker), [Touch(marker)])]
+    contents: list[Any] = [[sample()], [1], {}, Touch(marker), [Touch(marker)]]
+    results = [pickle.dumps(content) for content in contents]
     yield Target("result pickles", damaged(results), lambda p: load_predictions(p, [1]), ".pkl")
     images = [picture(mode, kind) for mode, kind in (("L", "PNG"), ("RGBA", "PNG"), ("RGB", "JPEG"), ("P", "GIF"))]
     yield Target("pictures", damaged(images), read_rgb, ".jpg")

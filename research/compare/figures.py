@@ -13,7 +13,7 @@ from research.compare.cells import Results, cells_to_choose_from
 from research.compare.description import Comparison
 from research.compare.scores import scores_of
 
-Methods = Mapping[str, list[Any]]
+Methods = dict[str, list[Any]]
 """Of one panel, by method: its scores, or its points (x, y)."""
 
 
@@ -21,8 +21,8 @@ def draw(comparison: Comparison, found: Results, folder: Path) -> list[Path]:
     """Write the pictures that there are results for, and return their paths."""
     columns = {column: _scores(comparison, found, column, comparison.first_score) for column in comparison.columns}
     dots = {f"{next(iter(comparison.scores))}, {column}".strip(", "): methods for column, methods in columns.items()}
-    if len(columns) == 1:  # there is room for every score
-        dots = {title: _scores(comparison, found, *columns, name) for title, name in comparison.scores.items()}
+    if [*columns] == [""]:  # there is room for every score
+        dots = {title: _scores(comparison, found, "", name) for title, name in comparison.scores.items()}
     pictures: dict[str, tuple[Callable[..., Any], dict[str, Methods]]] = {"scores": (_draw_dots, dots)}
     if len(comparison.rates) > 1:
         curves = {column: _curves(comparison, found, column) for column in comparison.columns}
@@ -37,15 +37,15 @@ def draw(comparison: Comparison, found: Results, folder: Path) -> list[Path]:
     return made
 
 
-def _scores(comparison: Comparison, found: Results, column: str, name: str) -> dict[str, list[float]]:
+def _scores(comparison: Comparison, found: Results, column: str, name: str) -> Methods:
     """By method, the test scores of the seeds that have one."""
     scores = {method: scores_of(comparison, found, column, method, name) for method in comparison.drawn}
     return {method: [score for score in each.values() if score is not None] for method, each in scores.items()}
 
 
-def _curves(comparison: Comparison, found: Results, column: str) -> dict[str, list[tuple[float, float]]]:
+def _curves(comparison: Comparison, found: Results, column: str) -> Methods:
     """By method: each rate and its mean validation score. A rate at which training diverged has no point."""
-    curves: dict[str, list[tuple[float, float]]] = {method: [] for method in comparison.drawn}
+    curves: Methods = {method: [] for method in comparison.drawn}
     for method, points in curves.items():
         for rate, cells in cells_to_choose_from(comparison, column, method).items():
             scores = [found[cell].validation for cell in cells if cell in found]
