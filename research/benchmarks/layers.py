@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 from unittest import mock
 
 import torch
@@ -19,7 +18,7 @@ from timm.layers import StdConv2d
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from normreg_plugins.layers import BWNConv2d, CWNConv2d, WNConv2d, WSConv2d
+from normreg_plugins.layers import CWNConv2d, WNConv2d, WSConv2d
 from research.benchmarks.timing import at_least, interleaved, ratios
 
 TIMM, TORCH = "timm's StdConv2d", "torch's weight_norm"
@@ -31,21 +30,14 @@ def torch_weight_norm(inputs: int, outputs: int, size: int, bias: bool) -> nn.Mo
     return weight_norm(nn.Conv2d(inputs, outputs, size, bias=bias))
 
 
-def rivals() -> dict[str, tuple[Convolution, str]]:
-    """Every layer by name, and the name of the one that it is compared with."""
-    found: dict[str, tuple[Convolution, str]] = {
-        TIMM: (StdConv2d, TIMM),
-        "WS": (WSConv2d, TIMM),
-        "CWN": (CWNConv2d, TIMM),
-        TORCH: (torch_weight_norm, TORCH),
-        "WN": (WNConv2d, TORCH),
-        "BWN": (BWNConv2d, TORCH),
-    }
-    if find_spec("mmcv"):
-        from mmcv.cnn.bricks.conv_ws import ConvWS2d
-
-        found["mmcv's ConvWS2d"] = (ConvWS2d, TIMM)
-    return found
+RIVALS: dict[str, tuple[Convolution, str]] = {
+    TIMM: (StdConv2d, TIMM),
+    "WS": (WSConv2d, TIMM),
+    "CWN": (CWNConv2d, TIMM),
+    TORCH: (torch_weight_norm, TORCH),
+    "WN": (WNConv2d, TORCH),
+}
+"""Every layer by name, and the name of the one that it is compared with."""
 
 
 class Normalizations:
@@ -77,14 +69,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def tables(args: argparse.Namespace) -> Iterator[Table]:
-    compared = rivals()
-    layers = {name: Normalizations(kind, args.widths) for name, (kind, _) in compared.items()}
+    layers = {name: Normalizations(kind, args.widths) for name, (kind, _) in RIVALS.items()}
     work = {(name, way): getattr(each, way) for name, each in layers.items() for way in ("forward", "backward")}
     times = interleaved(work, args.rounds)
-    for name in compared:
+    for name in RIVALS:
         times[name, "both"] = [sum(pair) for pair in zip(times[name, "forward"], times[name, "backward"])]
     shown = Table("normalization", "beside", "forward", "backward", "both")
-    for name, (_, base) in compared.items():
+    for name, (_, base) in RIVALS.items():
         found = [ratios(times[name, way], times[base, way]) for way in ("forward", "backward", "both")]
         shown.add_row(name, base, *(f"{statistics.median(each):.2f}" for each in found))
     yield shown

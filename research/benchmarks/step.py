@@ -1,7 +1,7 @@
 """What the methods, layers and losses cost, as ratios of times measured side by side in one run.
 
 python -m research.benchmarks.step passes             # one pass, its share of a step, the monitor's share
-python -m research.benchmarks.step layers             # WN, CWN, WS, BWN beside timm's and torch's layers
+python -m research.benchmarks.step layers             # WN, CWN, WS beside timm's and torch's layers
 python -m research.benchmarks.step bayesian_loss      # beside the published dense form
 python -m research.benchmarks.step training configs/mini/yolov3_wd.py configs/mini/yolov3_wrs.py
 """

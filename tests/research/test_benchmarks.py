@@ -1,7 +1,5 @@
 """The benchmarks run on small sizes, and their tables say what was measured."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -87,7 +85,7 @@ def test_shares_are_parts_of_the_step_they_belong_to() -> None:
 def test_layers_prints_a_row_for_each(capsys) -> None:
     assert step.main(["layers", "--widths", "8", "--rounds", "2"]) == 0
     rows = rows_of(capsys.readouterr().out)
-    assert set(rows) == set(layers.rivals())
+    assert set(rows) == set(layers.RIVALS)
     assert rows[layers.TIMM][1:] == rows[layers.TORCH][1:] == ["1.00"] * 3
 
 
@@ -121,19 +119,15 @@ def test_what_cannot_be_measured_is_refused(arguments: list[str]) -> None:
 @pytest.mark.slow
 def test_training_compares_configs_with_the_first(tmp_path, monkeypatch, capsys) -> None:
     """The mini CSRNet under weight decay and under WRS, on a few drawn crowds."""
-    for command in (
-        ("data/make_mini_data.py", "crowd", "--train", 8, "--val", 2, "--out", tmp_path / "raw"),
-        ("data/prepare_qnrf.py", "--any-counts", tmp_path / "raw", tmp_path / "data", "--sides", 96, 128, "--val", 2),
-    ):
-        tool, *options = map(str, command)
-        subprocess.run(
-            [sys.executable, str(ROOT / "tools" / tool), *options], cwd=ROOT, check=True, capture_output=True
-        )
+    from normreg_plugins.cli.data import make_mini_data, prepare_qnrf
+
     monkeypatch.chdir(tmp_path)
+    make_mini_data.main(["crowd", "--train", "8", "--val", "2", "--out", "raw"])
+    prepare_qnrf.main(["--any-counts", "raw", "data", "--sides", "96", "128", "--val", "2"])
     for method in ("wd", "wrs"):
         base = ROOT / "configs" / "mini" / f"csrnet_{method}.py"
-        data = f"train_dataloader = dict(batch_size=2, dataset=dict(data_root={str(tmp_path / 'data')!r}))\n"
-        (tmp_path / f"{method}.py").write_text(f"_base_ = {str(base)!r}\n{data}")
+        data = "train_dataloader = dict(batch_size=2, dataset=dict(data_root='data'))\n"
+        Path(f"{method}.py").write_text(f"_base_ = {str(base)!r}\n{data}")
     assert step.main(["training", "wd.py", "wrs.py", "--rounds", "2"]) == 0
     rows = rows_of(capsys.readouterr().out)
     assert rows["wd"][0] == "1.00"
