@@ -29,7 +29,6 @@ from PIL import Image
 from torch.optim import SGD
 
 from normreg_plugins import WeightRescaling, attach
-from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.crowd.data import read_rgb
 from normreg_plugins.evaluation import load_predictions
 from normreg_plugins.files import read_numbers
@@ -155,12 +154,12 @@ def fault(target: Target, value: Any, folder: Path, marker: Path) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             target.give(value if path is None else path)
-    except (NormRegError, FileNotFoundError) as error:
+    except Exception as error:
+        if not (type(error).__module__.startswith("normreg_plugins.") or isinstance(error, FileNotFoundError)):
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            return f"{type(error).__name__}: {str(error)[:80]} ({Path(frame.filename).name}:{frame.name})"
         if path is not None and path.name not in str(error):
             return f"{type(error).__name__} does not name the file: {error}"
-    except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        return f"{type(error).__name__}: {str(error)[:80]} ({Path(frame.filename).name}:{frame.name})"
     if marker.exists():
         marker.unlink()
         return "code of the file was run"
