@@ -254,12 +254,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     parser.add_argument("--runs", nargs="+", choices=VICTIMS, default=list(VICTIMS), help="which kinds")
     args = parser.parse_args()
-    found = []
+    found = 0
     for name in args.runs:
         campaign = run(name, args.kills, args.seed)
         print(f"{name}: ended by {dict(campaign.ends)}; {campaign.finished} reached the end", flush=True)
-        found += [f"  FOUND by {name}: {fault}" for fault in campaign.found]
-    print(*found, sep="\n")
+        for fault in campaign.found:
+            print(f"  FOUND {fault}", flush=True)
+        found += len(campaign.found)
     return int(bool(found))
 
 
