@@ -19,6 +19,7 @@ from torch import Tensor
 from normreg_plugins.crowd.losses import BayesianLoss
 from research.benchmarks.timing import at_least, interleaved, peak_memory, ratios
 
+ROUNDS = 9
 SIDE, STRIDE, SIGMA, MARGIN = 512, 8, 8.0, 0.15
 CELLS = SIDE // STRIDE
 Loss = Callable[[Tensor, list[Tensor]], Tensor]
@@ -71,15 +72,13 @@ def step(loss: Loss, density: Tensor, points: list[Tensor]) -> tuple[float, Tens
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--points", type=at_least(1), nargs="+", default=[100, 1000, 5000])
-    parser.add_argument("--rounds", type=at_least(1), default=9)
-    parser.add_argument("--images", type=at_least(1), default=1, help="crops of a batch (default: 1)")
     parser.add_argument("--background", choices=["none", "margin"], nargs="+", default=["none", "margin"])
 
 
 def compare(layout: str, count: int, background: str | None, args: argparse.Namespace) -> Iterator[str]:
     """The numbers of one row."""
-    points = [LAYOUTS[layout](count) for _ in range(args.images)]
-    density = torch.rand(args.images, CELLS, CELLS) * 2 * count / CELLS**2
+    points = [LAYOUTS[layout](count)]
+    density = torch.rand(1, CELLS, CELLS) * 2 * count / CELLS**2
     losses = {"dense": dense_loss(background), "ours": BayesianLoss(SIGMA, STRIDE, background)}
     work = {name: lambda loss=loss: step(loss, density, points) for name, loss in losses.items()}
     times = interleaved(work, args.rounds, time.thread_time)

@@ -1,11 +1,10 @@
-"""How costs grow with the number of weights: `python -m research.benchmarks.growth --plot growth.png`.
+"""How costs grow with the number of weights and of ranks: `python -m research.benchmarks.growth --ranks 1 2 4`.
 
 It times each part on chains of small convolutions with batch norms: to find the weights by structure, to trace a
 forward, to prove them by numbers, to attach a method, one pass of WRS, one report of the monitor. The unit is a
-training step of the same chain. Its convolutions are so small that such a step is nothing but handling. The exponent
-is the slope of the times on log-log axes: 1 is linear. Then it finds and proves the weights of large nets (timm's), in
-units of one of their own training steps, and measures how long the import of this package takes beside torch's.
-Only the processor time of each process is counted, so that a busy machine matters little.
+training step of the same chain, whose convolutions are so small that it is nothing but handling. The exponent is the
+slope of the times on log-log axes: 1 is linear. With --ranks, processes train together under DDP and FSDP2. Only the
+processor time of each process is counted, so that a busy machine and waiting for other ranks matter little.
 """
 
 from __future__ import annotations
@@ -17,32 +16,47 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import timm
 import torch
-from rich.console import Console
-from rich.progress import track
+import torch.distributed as dist
+import torch.distributed.fsdp
 from rich.table import Table
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD
 
-from normreg_plugins import find_scale_invariant, prove_scale_invariant
+from normreg_plugins import WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.cli.console import wide_console
-from normreg_plugins.plots import MARKERS, OKABE_ITO, log_scale, new_figure, save
-from research.benchmarks.ranks import Parts, chain, loss, seconds, training_parts
+from normreg_plugins.files import write_json
+from normreg_plugins.monitor import Monitor
 from research.benchmarks.timing import at_least
 
-IMPORTS = """
-from time import process_time as now
-begun = now(); import torch
-torch_there = now(); import normreg_plugins
-print(torch_there - begun, now() - torch_there)
-"""
-
-
 STEP = "training step"
+Parts = dict[str, float]
+"""Seconds by the name of the part."""
+WAYS: dict[str, Callable[..., Any]] = {"DDP": DistributedDataParallel}
+if hasattr(torch.distributed.fsdp, "fully_shard"):  # torch >= 2.6
+    WAYS["FSDP2"] = torch.distributed.fsdp.fully_shard
+
+
+def chain(weights: int, width: int = 4) -> nn.Sequential:
+    pairs = [(nn.Conv2d(width if i else 3, width, 3, padding=1), nn.BatchNorm2d(width)) for i in range(weights)]
+    return nn.Sequential(*(layer for pair in pairs for layer in pair))
+
+
+def loss(images: Tensor, model: nn.Module) -> Tensor:
+    return model(images).square().mean()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def parts_of(weights: int) -> Iterator[tuple[str, float]]:
@@ -63,15 +77,35 @@ def parts_of(weights: int) -> Iterator[tuple[str, float]]:
     yield from training_parts(net, forward)
 
 
-def growth(counts: Sequence[int], rounds: int) -> dict[int, Parts]:
-    """The median seconds of each part, by the number of weights."""
-    times: dict[int, dict[str, list[float]]] = {count: {} for count in counts}
+def training_parts(net: nn.Module, forward: Callable[[nn.Module], Tensor]) -> Iterator[tuple[str, float]]:
+    """Seconds of a plain step, to attach a method, of a step with a pass of WRS, and of one with a report too."""
+    optimizer = SGD(net.parameters(), lr=1e-3)
+    forward(net).backward()
+    optimizer.step()
+    yield "step of SGD alone", min(seconds(optimizer.step) for _ in range(3))
+    wrs = WeightRescaling(interval=1)
+    yield "attach", seconds(lambda: attach(optimizer, net, wrs, proof=find_scale_invariant(net)))
+    forward(net).backward()
+    optimizer.step()
+    yield "step and pass of WRS", min(seconds(optimizer.step) for _ in range(3))
+    with Monitor(optimizer, net, every=1):
+        optimizer.step()
+        yield "the same with a report of the monitor", min(seconds(optimizer.step) for _ in range(3))
+
+
+def growth_table(counts: Sequence[int], rounds: int) -> Table:
+    """The median time of each part, by the number of weights."""
     dict(parts_of(counts[0]))  # warms up
-    for _ in track(range(rounds), "measuring", console=Console(stderr=True)):
-        for count, own in times.items():
-            for part, found in parts_of(count):
-                own.setdefault(part, []).append(found)
-    return {count: {part: statistics.median(found) for part, found in own.items()} for count, own in times.items()}
+    found = {count: medians([dict(parts_of(count)) for _ in range(rounds)]) for count in counts}
+    shown = Table("in training steps of the chain", *(f"{count} weights" for count in found), "exponent")
+    for part in next(iter(found.values())):
+        steps = (f"{parts[part] / parts[STEP]:.3g}" for parts in found.values())
+        shown.add_row(part, *steps, f"{exponent({count: parts[part] for count, parts in found.items()}):.2f}")
+    return shown
+
+
+def medians(rounds: Sequence[Parts]) -> Parts:
+    return {part: statistics.median(times[part] for times in rounds) for part in rounds[0]}
 
 
 def exponent(by_count: dict[int, float]) -> float:
@@ -80,56 +114,27 @@ def exponent(by_count: dict[int, float]) -> float:
     return statistics.linear_regression(x, y).slope
 
 
-def growth_table(found: dict[int, Parts]) -> Table:
-    shown = Table("in training steps of the chain", *(f"{count} weights" for count in found), "exponent")
-    for part in next(iter(found.values())):
-        steps = (f"{parts[part] / parts[STEP]:.3g}" for parts in found.values())
-        shown.add_row(part, *steps, f"{exponent({count: parts[part] for count, parts in found.items()}):.2f}")
-    return shown
+def work_of_a_rank(out: Path, rounds: int, weights: int = 32, width: int = 64) -> None:
+    """Each rank wraps the network, trains it, and writes the time of each part to a file of its own."""
+    dist.init_process_group("gloo")
+    forward = partial(loss, torch.randn(2, 3, 6, 6))
 
+    def parts(length: int) -> Parts:
+        ways = {name: training_parts(wrap(chain(length, width)), forward) for name, wrap in WAYS.items()}
+        return {f"{name}: {part}": spent for name, found in ways.items() for part, spent in found}
 
-def plot(found: dict[int, Parts], path: Path) -> None:
-    """Each part in training steps of the chain, over the number of weights: a flat line grows as the step does."""
-    figure = new_figure(7, 4.5)
-    ax = figure.subplots()
-    curves = {part: [p[part] / p[STEP] for p in found.values()] for part in next(iter(found.values())) if part != STEP}
-    for index, (part, steps) in enumerate(curves.items()):
-        ax.plot(list(found), steps, color=OKABE_ITO[index], marker=MARKERS[index], label=part)
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(list(found), [str(count) for count in found])
-    ax.set_yscale("log")
-    log_scale(ax.yaxis, min(map(min, curves.values())), max(map(max, curves.values())))
-    ax.set_xlabel("conv weights of the net")
-    ax.set_ylabel("training steps of the same net")
-    ax.grid(alpha=0.25)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncol=2)
-    save(figure, path)
-
-
-def large_net(name: str, size: int) -> list[str]:
-    """A row: its weights, and the time to find and to prove them, in training steps of forward and backward."""
-    torch.manual_seed(0)
-    net, forward = timm.create_model(name).train(), partial(loss, torch.randn(2, 3, size, size))
-    forward(net).backward()
-    step = statistics.median(seconds(lambda: forward(net).backward()) for _ in range(3))
-    verdicts = find_scale_invariant(net)
-    parts = [
-        seconds(lambda: find_scale_invariant(net)),
-        seconds(lambda: find_scale_invariant(net, forward)),
-        seconds(lambda: prove_scale_invariant(net, forward)),
-    ]
-    return [name, str(len(verdicts)), *(f"{part / step:.2f}" for part in parts)]
+    parts(4)  # warms up
+    write_json(out / f"{dist.get_rank()}.json", [parts(weights) for _ in range(rounds)])
+    dist.destroy_process_group()
 
 
 def costs_of_a_rank(ranks: int, rounds: int) -> Parts:
     """The median seconds that each part takes one rank of so many."""
     with tempfile.TemporaryDirectory() as folder:
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-        command = [*torchrun, "-m", "research.benchmarks.ranks", folder, f"--rounds={rounds}"]
+        command = [*torchrun, "-m", "research.benchmarks.growth", "--rank-into", folder, f"--rounds={rounds}"]
         subprocess.run(command, check=True, capture_output=True)
-        found = [times for file in Path(folder).iterdir() for times in json.loads(file.read_text())]
-    return {part: statistics.median(times[part] for times in found) for part in found[0]}
+        return medians([times for file in Path(folder).iterdir() for times in json.loads(file.read_text())])
 
 
 def ranks_table(found: dict[int, Parts]) -> Table:
@@ -140,56 +145,24 @@ def ranks_table(found: dict[int, Parts]) -> Table:
     return shown
 
 
-def import_seconds(rounds: int) -> tuple[float, float]:
-    """Medians of the processor time that a fresh Python takes to import torch, and then this package."""
-    runs = [subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True) for _ in range(rounds)]
-    torch_times, our_times = zip(*(map(float, run.stdout.split()) for run in runs), strict=True)
-    return statistics.median(torch_times), statistics.median(our_times)
-
-
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--weights", type=at_least(1), nargs="+", default=[32, 64, 128, 256, 512], help="lengths of the chains")
     add("--rounds", type=at_least(1), default=3)
-    add("--nets", nargs="*", default=["resnet50", "nasnetalarge"], help="names of timm's")
-    add("--size", type=int, default=128, help="side of the images that the nets of --nets see")
-    add(
-        "--ranks",
-        type=at_least(1),
-        nargs="*",
-        default=[],
-        help="numbers of processes that train together, such as 1 2 4",
-    )
-    add("--plot", type=Path, help="picture to write, .png or .svg")
+    add("--ranks", type=at_least(1), nargs="*", default=[], help="numbers of processes, such as 1 2 4")
+    add("--rank-into", type=Path, help=argparse.SUPPRESS)  # how the program starts itself under torchrun
     args = parser.parse_args(argv)
     if len(set(args.weights)) < 2:
         parser.error(f"--weights {args.weights}: give two lengths or more")
-    if unknown := set(args.nets) - set(timm.list_models()):
-        parser.error(f"--nets {', '.join(sorted(unknown))}: not among timm's models")
-    return args
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
     torch.set_num_threads(1)
+    if args.rank_into:
+        work_of_a_rank(args.rank_into, args.rounds)
+        return 0
     console = wide_console()
-    found = growth(sorted(set(args.weights)), args.rounds)
-    console.print(growth_table(found))
-    nets = Table("net", "weights", "find by structure", "trace a forward", "prove")
-    for name in args.nets:
-        nets.add_row(*large_net(name, args.size))
-    if args.nets:
-        console.print(f"\nin training steps (forward and backward) of two images of {args.size} px")
-        console.print(nets)
+    console.print(growth_table(sorted(set(args.weights)), args.rounds))
     if args.ranks:
-        console.print()
         console.print(ranks_table({ranks: costs_of_a_rank(ranks, args.rounds) for ranks in sorted(set(args.ranks))}))
-    theirs, ours = import_seconds(args.rounds)
-    console.print(f"\nimport normreg_plugins: {100 * ours / theirs:.1f} % of the time of import torch")
-    if args.plot is not None:
-        plot(found, args.plot)
-        console.print(f"picture: {args.plot}")
     return 0
 
 

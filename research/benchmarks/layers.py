@@ -1,8 +1,7 @@
 """What a weight normalization costs beside the fastest known one, without the convolution.
 
 Ours beside timm's StdConv2d and mmcv's ConvWS2d (weight standardization) and torch's own weight norm, on filters as
-large as those of YOLOv3's backbone. "saved" is the memory that a layer saves for its backward, besides its parameters
-and the weight that it convolves with, divided by the memory of its weights.
+large as those of YOLOv3's backbone.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 from unittest import mock
 
 import torch
@@ -20,10 +18,11 @@ from timm.layers import StdConv2d
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from normreg_plugins.layers import BWNConv2d, CWNConv2d, WNConv2d, WSConv2d
+from normreg_plugins.layers import CWNConv2d, WNConv2d, WSConv2d
 from research.benchmarks.timing import at_least, interleaved, ratios
 
 TIMM, TORCH = "timm's StdConv2d", "torch's weight_norm"
+ROUNDS = 20
 Convolution = Callable[..., nn.Module]
 
 
@@ -31,21 +30,14 @@ def torch_weight_norm(inputs: int, outputs: int, size: int, bias: bool) -> nn.Mo
     return weight_norm(nn.Conv2d(inputs, outputs, size, bias=bias))
 
 
-def rivals() -> dict[str, tuple[Convolution, str]]:
-    """Every layer by name, and the name of the one that it is compared with."""
-    found: dict[str, tuple[Convolution, str]] = {
-        TIMM: (StdConv2d, TIMM),
-        "WS": (WSConv2d, TIMM),
-        "CWN": (CWNConv2d, TIMM),
-        TORCH: (torch_weight_norm, TORCH),
-        "WN": (WNConv2d, TORCH),
-        "BWN": (BWNConv2d, TORCH),
-    }
-    if find_spec("mmcv"):
-        from mmcv.cnn.bricks.conv_ws import ConvWS2d
-
-        found["mmcv's ConvWS2d"] = (ConvWS2d, TIMM)
-    return found
+RIVALS: dict[str, tuple[Convolution, str]] = {
+    TIMM: (StdConv2d, TIMM),
+    "WS": (WSConv2d, TIMM),
+    "CWN": (CWNConv2d, TIMM),
+    TORCH: (torch_weight_norm, TORCH),
+    "WN": (WNConv2d, TORCH),
+}
+"""Every layer by name, and the name of the one that it is compared with."""
 
 
 class Normalizations:
@@ -70,36 +62,20 @@ class Normalizations:
     def backward(self) -> None:
         torch.autograd.backward(self.weights, self.gradients)
 
-    def saved(self) -> float:
-        """Bytes saved for backward, divided by the weights' own."""
-        storages: dict[int, int] = {}
-
-        def note(tensor: Tensor) -> Tensor:
-            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            self.forward()
-        there_anyway = {tensor.untyped_storage().data_ptr() for tensor in (*self.parameters, *self.weights)}
-        saved = sum(size for storage, size in storages.items() if storage not in there_anyway)
-        return saved / sum(weight.untyped_storage().nbytes() for weight in self.weights)
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     widths = [64, 128, 256, 512, 1024]
     parser.add_argument("--widths", type=at_least(2), nargs="+", default=widths, help="output channels of the stages")
-    parser.add_argument("--rounds", type=at_least(1), default=20)
 
 
 def tables(args: argparse.Namespace) -> Iterator[Table]:
-    compared = rivals()
-    layers = {name: Normalizations(kind, args.widths) for name, (kind, _) in compared.items()}
+    layers = {name: Normalizations(kind, args.widths) for name, (kind, _) in RIVALS.items()}
     work = {(name, way): getattr(each, way) for name, each in layers.items() for way in ("forward", "backward")}
     times = interleaved(work, args.rounds)
-    for name in compared:
+    for name in RIVALS:
         times[name, "both"] = [sum(pair) for pair in zip(times[name, "forward"], times[name, "backward"])]
-    shown = Table("normalization", "beside", "forward", "backward", "both", "saved")
-    for name, (_, base) in compared.items():
+    shown = Table("normalization", "beside", "forward", "backward", "both")
+    for name, (_, base) in RIVALS.items():
         found = [ratios(times[name, way], times[base, way]) for way in ("forward", "backward", "both")]
-        shown.add_row(name, base, *(f"{statistics.median(each):.2f}" for each in found), f"{layers[name].saved():.2f}")
+        shown.add_row(name, base, *(f"{statistics.median(each):.2f}" for each in found))
     yield shown

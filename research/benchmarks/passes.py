@@ -17,10 +17,10 @@ from typing import Any
 import torch
 import torchvision
 from rich.table import Table
-from timm.optim.adamp import AdamP, projection
+from timm.optim.adamp import projection
 from timm.optim.sgdp import SGDP
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Optimizer
 from torch.utils._pytree import tree_flatten
 
 from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
@@ -35,7 +35,7 @@ METHODS = {
     "PGD": SphereDescent(),
     "Hyperball": Hyperball(),
 }
-REPORTS_EVERY = 50
+ROUNDS, REPORTS_EVERY = 10, 50
 FORWARD_BACKWARD, REPORTED, UNREPORTED = "forward and backward", "SGD, with a report", "hooks of the monitor"
 
 
@@ -107,33 +107,30 @@ def passes(net: Net) -> tuple[dict[str, Callable[[], Any]], list[nn.Parameter]]:
 
 def training(net: Net) -> dict[str, Callable[[], Any]]:
     """The parts of a training step, without a method."""
-    made: list[Optimizer] = [
-        kind(net.model.parameters(), lr=1e-6, momentum=0.9, weight_decay=5e-4) for kind in (SGD, SGDP)
-    ]
-    made += [kind(net.model.parameters(), lr=1e-6, weight_decay=5e-4) for kind in (AdamW, AdamP)]
-    parts = {type(optimizer).__name__: optimizer.step for optimizer in made}
-    reported, unreported = SGD(net.model.parameters(), lr=1e-6, momentum=0.9, weight_decay=5e-4), Idle(net.model)
+    settings: Any = {"lr": 1e-6, "momentum": 0.9, "weight_decay": 5e-4}
+    sgd, sgdp, reported = (kind(net.model.parameters(), **settings) for kind in (SGD, SGDP, SGD))
+    unreported = Idle(net.model)
     Monitor(reported, net.model, every=1)
     Monitor(unreported, net.model, every=10**9)
-    return {FORWARD_BACKWARD: net.forward_backward, **parts, REPORTED: reported.step, UNREPORTED: unreported.step}
+    steps = {"SGD": sgd.step, "SGDP": sgdp.step, REPORTED: reported.step, UNREPORTED: unreported.step}
+    return {FORWARD_BACKWARD: net.forward_backward, **steps}
 
 
 def shares(times: Times) -> dict[str, float]:
     """Which share of a training step each method takes, the projection in SGDP and AdamP, and the monitor."""
 
-    def of_a_step(extra: list[float], optimizer: str, *, every: int = 1) -> float:
-        parts = zip(extra, times[optimizer], times[FORWARD_BACKWARD], strict=True)
+    def of_a_step(extra: list[float], every: int = 1) -> float:
+        parts = zip(extra, times["SGD"], times[FORWARD_BACKWARD], strict=True)
         return statistics.median(more / every / (more / every + step + rest) for more, step, rest in parts)
 
-    def more_than(name: str, base: str) -> list[float]:
-        return [mine - theirs for mine, theirs in zip(times[name], times[base], strict=True)]
+    def more_than_sgd(name: str) -> list[float]:
+        return [mine - sgd for mine, sgd in zip(times[name], times["SGD"], strict=True)]
 
-    found = {f"{name}, every update": of_a_step(times[name], "SGD") for name in METHODS}
-    found["WRS, every 10 updates"] = of_a_step(times["WRS"], "SGD", every=10)
-    for projected, base in (("SGDP", "SGD"), ("AdamP", "AdamW")):
-        found[f"{projected} instead of {base}"] = of_a_step(more_than(projected, base), base)
-    report = of_a_step(more_than(REPORTED, "SGD"), "SGD", every=REPORTS_EVERY)
-    found[f"monitor, a report every {REPORTS_EVERY} updates"] = report + of_a_step(times[UNREPORTED], "SGD")
+    found = {f"{name}, every update": of_a_step(times[name]) for name in METHODS}
+    found["WRS, every 10 updates"] = of_a_step(times["WRS"], every=10)
+    found["the projection of SGDP"] = of_a_step(more_than_sgd("SGDP"))
+    report = of_a_step(more_than_sgd(REPORTED), every=REPORTS_EVERY)
+    found[f"monitor, a report every {REPORTS_EVERY} updates"] = report + of_a_step(times[UNREPORTED])
     return found
 
 
@@ -143,7 +140,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--model", default="yolov3" if find_spec("mmdet") else "resnet101", choices=names, metavar="NAME")
     add("--batch", type=at_least(2), default=8)
     add("--size", type=at_least(32), default=160, help="side of the images")
-    add("--rounds", type=at_least(2), default=10)
     add("--device", default="cpu")
 
 
@@ -159,7 +155,7 @@ def tables(args: argparse.Namespace) -> Iterator[str | Table]:
         memory = peak_memory(work[name]) / (4 * entries)
         shown.add_row(name, *spread(ratios(times[name], times[LIMIT])), f"{memory:.2f}")
     yield shown
-    shown = Table(f"of a training step ({args.batch} images of {args.size} px, SGD if nothing else is said)", "share")
+    shown = Table(f"of a training step ({args.batch} images of {args.size} px, SGD)", "share")
     for name, share in shares(times).items():
         shown.add_row(name, f"{100 * share:.2f} %")
     yield shown

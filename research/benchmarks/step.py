@@ -1,10 +1,9 @@
 """What the methods, layers and losses cost, as ratios of times measured side by side in one run.
 
 python -m research.benchmarks.step passes             # one pass, its share of a step, the monitor's share
-python -m research.benchmarks.step layers             # WN, CWN, WS, BWN beside timm's and torch's layers
+python -m research.benchmarks.step layers             # WN, CWN, WS beside timm's and torch's layers
 python -m research.benchmarks.step bayesian_loss      # beside the published dense form
 python -m research.benchmarks.step training configs/mini/yolov3_wd.py configs/mini/yolov3_wrs.py
-python -m research.benchmarks.step ultralytics data=data/mini/yolo/data.yaml
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from collections.abc import Sequence
 import torch
 
 from normreg_plugins.cli.console import wide_console
+from research.benchmarks.timing import at_least
 
-PARTS = ("passes", "layers", "bayesian_loss", "training", "ultralytics")
+PARTS = ("passes", "layers", "bayesian_loss", "training")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,10 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("part", choices=PARTS, help="`PART --help` lists its options")
     part = importlib.import_module(f"research.benchmarks.{command.parse_args(arguments[:1]).part}")
-    parser = argparse.ArgumentParser(
-        prog=f"step {arguments[0]}", description=part.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--threads", type=int, default=1, help="(default: %(default)s)")
+    parser = argparse.ArgumentParser(prog=f"step {arguments[0]}", description=part.__doc__)
+    parser.add_argument("--threads", type=at_least(1), default=1, help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=at_least(2), default=part.ROUNDS, help="(default: %(default)s)")
     part.add_options(parser)
     args = parser.parse_args(arguments[1:])
     torch.set_num_threads(args.threads)

@@ -15,12 +15,13 @@ from rich.table import Table
 
 from normreg_plugins.cli.mm_runs import build_runner, check_or_refuse, read_config
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
-from research.benchmarks.timing import Times, at_least, interleaved, ratios, spread
+from research.benchmarks.timing import Times, interleaved, ratios, spread
+
+ROUNDS = 3
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("configs", type=Path, nargs="+", help="configs of one task, the baseline first")
-    parser.add_argument("--rounds", type=at_least(1), default=3)
 
 
 def ready_step(config: Path, batch: Any = None) -> tuple[Callable[[], Any], Any, int]:

@@ -2,8 +2,7 @@
 
 description.py   what is compared: a short file in descriptions/
 cells.py         one training of the table and its result; which cells are wanted next
-work.py          trains wanted cells, all of them or one part of several
-train_cell.py    trains one cell, by the kind of the task
+train_cell.py    trains the wanted cells, all of them or one part of several
 scores.py        the scores of a table, and the paired test
 page.py          the table as Markdown and as JSON
 figures.py       the pictures

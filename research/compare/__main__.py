@@ -22,12 +22,11 @@ from typing import Any
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.files import write_json, write_text
-from research.compare.cells import Cell, Results, results_so_far
+from research.compare.cells import Results, results_so_far
 from research.compare.description import Comparison, described, read_comparison
 from research.compare.figures import draw
 from research.compare.page import content_of, markdown, read_content, with_tables
-from research.compare.train_cell import train_cell
-from research.compare.work import part_of, work
+from research.compare.train_cell import part_of, train_cell, work
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -37,8 +36,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("comparison", help=f"one of {', '.join(described())}, a description (.py) or results (.json)")
     add("--part", metavar="i/n", help="train only the i-th of n parts, and write no page")
-    add("--methods", nargs="+", metavar="METHOD", help="train only these; the table shows all")
-    add("--columns", nargs="+", metavar="COLUMN", help="train only these; the table shows all")
     add("--seeds", type=int, nargs="+", help="instead of those of the description; the first one chooses the rates")
     add("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="settings of all cells to override")
     add("--work-dir", type=Path, help="default: work_dirs/compare_NAME")
@@ -62,26 +59,8 @@ def key_values(given: list[str]) -> dict[str, Any]:
     return settings
 
 
-def described_by(args: argparse.Namespace) -> Comparison:
-    comparison = read_comparison(args.comparison)
-    for option, known in (("methods", comparison.methods), ("columns", comparison.columns)):
-        if unknown := sorted(set(getattr(args, option) or ()) - set(known)):
-            raise NormRegError(f"--{option} {unknown[0]}: {comparison.name} has {', '.join(known)}")
-    return comparison.with_settings(key_values(args.cfg_options)).with_seeds(args.seeds)
-
-
-def train(args: argparse.Namespace, comparison: Comparison, folder: Path) -> list[Cell]:
-    """Train what the options choose, and return the cells that failed."""
-    methods, columns = args.methods or comparison.methods, args.columns or comparison.columns
-    groups = [(column, method) for column, method in comparison.groups if method in methods and column in columns]
-    failed = work(comparison, folder, train_cell, part_of(groups, args.part) if args.part else groups)
-    for cell in failed:
-        print(f"failed: {cell}; the next start tries it again", file=sys.stderr)
-    return failed
-
-
 def command_of(args: argparse.Namespace) -> str:
-    """The command that makes the whole table."""
+    """The command that makes the full table."""
     command = ["python", "-m", "research.compare", args.comparison]
     command += ["--seeds", *map(str, args.seeds)] if args.seeds else []
     command += ["--cfg-options", *args.cfg_options] if args.cfg_options else []
@@ -105,14 +84,17 @@ def run(args: argparse.Namespace) -> int:
         comparison, found, command = read_content(Path(args.comparison))
         report(comparison, found, command, args.out or Path("work_dirs") / f"compare_{comparison.name}", args.page)
         return 0
-    comparison = described_by(args)
+    comparison = read_comparison(args.comparison)
+    comparison = comparison.with_settings(key_values(args.cfg_options)).with_seeds(args.seeds)
     folder = args.work_dir or Path("work_dirs") / f"compare_{comparison.name}"
-    failed = [] if args.page_only else train(args, comparison, folder)
+    groups = part_of(comparison.groups, args.part) if args.part else comparison.groups
+    failed = [] if args.page_only else work(comparison, folder, train_cell, groups)
+    for cell in failed:
+        print(f"failed: {cell}; the next start tries it again", file=sys.stderr)
     if args.part and not args.page_only:
         print(f"part {args.part} is done; when all are, the same command without --part writes the page")
     else:
-        found = results_so_far(comparison, folder)
-        report(comparison, found, command_of(args), args.out or folder, args.page)
+        report(comparison, results_so_far(comparison, folder), command_of(args), args.out or folder, args.page)
     return 1 if failed else 0
 
 

@@ -69,11 +69,8 @@ class Comparison:
             raise ComparisonError(f"{self.name}: each method must try equally many rates, not {said}")
         if bool(self.rate) != any(budgets.values()):
             raise ComparisonError(f"{self.name}: rate={self.rate!r} and rates={list(self.rates)} belong together")
-        self._check_names()
-
-    def _check_names(self) -> None:
-        named = {*self.rates_of, *(m for some in self.every_rate.values() for m in some), self.baseline or self.first}
-        named |= {*self.not_drawn} | {method for sweep in self.sweeps.values() for method in sweep}
+        named = {*self.rates_of, *self.not_drawn, self.compared_with}
+        named |= {method for some in (*self.every_rate.values(), *self.sweeps.values()) for method in some}
         if unknown := sorted(named - set(self.methods)):
             raise ComparisonError(f"{self.name}: {unknown[0]!r} is not one of its methods: {', '.join(self.methods)}")
         if lost := sorted(set(self.selection_seeds) - set(self.seeds)):
@@ -85,12 +82,13 @@ class Comparison:
         return tuple(itertools.product(self.columns, self.methods))
 
     @property
-    def first(self) -> str:
-        return next(iter(self.methods))
+    def first_score(self) -> str:
+        """Its name in the results. This one is tested and drawn."""
+        return next(iter(self.scores.values()))
 
     @property
     def compared_with(self) -> str:
-        return self.baseline or self.first
+        return self.baseline or next(iter(self.methods))
 
     def rates_for(self, method: str) -> Sequence[float]:
         return self.rates_of.get(method, self.rates)
@@ -118,13 +116,7 @@ def read_comparison(name: str | Path) -> Comparison:
     if not path.is_file():
         raise ComparisonError(f"there is no comparison {str(name)!r}, only {', '.join(described())}")
     found = {key: value for key, value in runpy.run_path(str(path)).items() if not key.startswith("_")}
-    return comparison_of({"name": path.stem, **found}, str(path))
-
-
-def comparison_of(found: Settings, source: str) -> Comparison:
     known = {each.name for each in fields(Comparison)}
     if unknown := sorted(set(found) - known):
-        raise ComparisonError(f"{source}: {unknown[0]!r} is unknown: a comparison has {', '.join(sorted(known))}")
-    if missing := sorted({"name", "title", "kind", "methods", "scores"} - set(found)):
-        raise ComparisonError(f"{source}: {missing[0]!r} is missing")
-    return Comparison(**found)
+        raise ComparisonError(f"{path}: {unknown[0]!r} is unknown: a comparison has {', '.join(sorted(known))}")
+    return Comparison(**{"name": path.stem, **found})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -11,127 +11,99 @@ from typing import Any
 from normreg_plugins.plots import MARKERS, OKABE_ITO, log_scale, new_figure, save, style
 from research.compare.cells import Results, cells_to_choose_from
 from research.compare.description import Comparison
-from research.compare.scores import Scores, test_scores
+from research.compare.scores import scores_of
+
+Methods = dict[str, list[Any]]
+"""Of one panel, by method: its scores, or its points (x, y)."""
 
 
 def draw(comparison: Comparison, found: Results, folder: Path) -> list[Path]:
     """Write the pictures that there are results for, and return their paths."""
-    made = [_draw_dots(comparison, found, folder / f"{comparison.name}_scores.png")]
-    if comparison.rate and max(len(comparison.rates_for(method)) for method in comparison.methods) > 1:
-        made.append(_draw_rates(comparison, found, folder / f"{comparison.name}_rates.png"))
+    columns = {column: _scores(comparison, found, column, comparison.first_score) for column in comparison.columns}
+    dots = {f"{next(iter(comparison.scores))}, {column}".strip(", "): methods for column, methods in columns.items()}
+    if [*columns] == [""]:  # there is room for every score
+        dots = {title: _scores(comparison, found, "", name) for title, name in comparison.scores.items()}
+    pictures: dict[str, tuple[Callable[..., Any], dict[str, Methods]]] = {"scores": (_draw_dots, dots)}
+    if len(comparison.rates) > 1:
+        curves = {column: _curves(comparison, found, column) for column in comparison.columns}
+        pictures["rates"] = _draw_rates, curves
     if comparison.sweeps:
-        made.append(_draw_sweeps(comparison, found, folder / f"{comparison.name}_sweeps.png"))
-    return [path for path in made if path is not None]
+        pictures["sweeps"] = _draw_sweeps, columns
+    made = []
+    for name, (draw_panels, panels) in pictures.items():
+        if panels := {title: methods for title, methods in panels.items() if any(methods.values())}:
+            made.append(folder / f"{comparison.name}_{name}.png")
+            save(draw_panels(comparison, panels), made[-1])
+    return made
 
 
-def _known(scores: Scores) -> list[float]:
-    return [score for score in scores.values() if score is not None]
+def _scores(comparison: Comparison, found: Results, column: str, name: str) -> Methods:
+    """By method, the test scores of the seeds that have one."""
+    scores = {method: scores_of(comparison, found, column, method, name) for method in comparison.drawn}
+    return {method: [score for score in each.values() if score is not None] for method, each in scores.items()}
 
 
-def _draw_dots(comparison: Comparison, found: Results, path: Path) -> Path | None:
-    """The first score by column; if the table has one column, every score."""
-    name, *more = comparison.scores.values()
-    panels = {
-        f"{title}, {column}" if column else title: {
-            method: _known(test_scores(comparison, found, column, method, key)) for method in comparison.drawn
-        }
-        for title, key in comparison.scores.items()
-        for column in comparison.columns
-        if key == name or (more and len(comparison.columns) == 1)
-    }
-    panels = {title: values for title, values in panels.items() if any(values.values())}
-    if not panels:
-        return None
-    rows = len(comparison.drawn)
-    figure = new_figure(4.2 * len(panels) + 0.8, 0.42 * rows + 1.1)
+def _curves(comparison: Comparison, found: Results, column: str) -> Methods:
+    """By method: each rate and its mean validation score. A rate at which training diverged has no point."""
+    curves: Methods = {method: [] for method in comparison.drawn}
+    for method, points in curves.items():
+        for rate, cells in cells_to_choose_from(comparison, column, method).items():
+            scores = [found[cell].validation for cell in cells if cell in found]
+            known = [score for score in scores if score is not None]
+            if rate is not None and known:
+                points.append((rate, statistics.mean(known)))
+    return {method: sorted(points) for method, points in curves.items()}
+
+
+def _draw_dots(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:
+    """A row for each method: a dot for each seed and a stroke for the mean."""
+    figure = new_figure(4.2 * len(panels) + 0.8, 0.42 * len(comparison.drawn) + 1.1)
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for ax, (title, methods) in zip(axes, panels.items(), strict=True):
-        _draw_rows(ax, methods)
+        for row, values in enumerate(methods.values()):
+            looks = {"color": OKABE_ITO[row % 7], "marker": MARKERS[row % 7]}
+            ax.scatter(values, [row] * len(values), s=34, alpha=0.75, linewidth=0, **looks)
+            if values:
+                ax.plot([statistics.mean(values)] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.6)
+        ax.set_yticks(range(len(methods)), methods, fontsize=9)
+        ax.set_ylim(len(methods) - 0.5, -0.5)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(axis="x", alpha=0.25)
         ax.set_title(fill(f"{title}: each seed, and the mean", 44), fontsize=10)
-    save(figure, path)
-    return path
+    return figure
 
 
-def _draw_rows(ax: Any, methods: Mapping[str, Sequence[float]]) -> None:
-    """A row for each method: a dot for each seed and a stroke for the mean."""
-    for row, values in enumerate(methods.values()):
-        looks = {"color": OKABE_ITO[row % 7], "marker": MARKERS[row % 7]}
-        ax.scatter(values, [row] * len(values), s=34, alpha=0.75, linewidth=0, **looks)
-        if values:
-            ax.plot([statistics.mean(values)] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.6)
-    ax.set_yticks(range(len(methods)), methods, fontsize=9)
-    ax.set_ylim(len(methods) - 0.5, -0.5)
-    ax.tick_params(axis="x", labelsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis="x", alpha=0.25)
-    ax.set_axisbelow(True)
-
-
-def _draw_rates(comparison: Comparison, found: Results, path: Path) -> Path | None:
-    """Validation over the rates. A rate at which training diverged has no point."""
-    curves = {column: _curves(comparison, found, column) for column in comparison.columns}
-    curves = {column: methods for column, methods in curves.items() if methods}
-    if not curves:
-        return None
-    figure = new_figure(4.6 * len(curves) + 0.6, 3.6)
-    panels = figure.subplots(1, len(curves), squeeze=False)[0]
-    order = comparison.drawn
-    for ax, (column, methods) in zip(panels, curves.items(), strict=True):
-        for method, points in methods.items():
-            looks = {**style(order.index(method), len(points)), "markevery": 1}
-            ax.semilogx(*zip(*sorted(points), strict=True), label=method, **looks)
+def _draw_rates(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:
+    """Validation over the rates."""
+    figure = new_figure(4.6 * len(panels) + 0.6, 3.6)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (column, methods) in zip(axes, panels.items(), strict=True):
+        for index, (method, points) in enumerate(methods.items()):
+            if points:
+                ax.semilogx(*zip(*points), label=method, **{**style(index, len(points)), "markevery": 1})
         ax.set(xlabel=comparison.rate, ylabel="validation score", title=fill(column or comparison.title, 44))
         drawn = [rate for points in methods.values() for rate, _ in points]
         log_scale(ax.xaxis, min(drawn), max(drawn))
         ax.legend(fontsize=7)
         ax.grid(alpha=0.25)
-    save(figure, path)
-    return path
+    return figure
 
 
-def _curves(comparison: Comparison, found: Results, column: str) -> dict[str, list[tuple[float, float]]]:
-    """By method: each rate and its mean validation score."""
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for method in comparison.drawn:
-        for rate, cells in cells_to_choose_from(comparison, column, method).items():
-            scores = [found[cell].validation for cell in cells if cell in found]
-            known = [score for score in scores if score is not None]
-            if rate is not None and known:
-                curves.setdefault(method, []).append((rate, statistics.mean(known)))
-    return curves
-
-
-def _draw_sweeps(comparison: Comparison, found: Results, path: Path) -> Path | None:
+def _draw_sweeps(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:
     """The first score over each strength: a panel for each column, an axis for each sweep, the second one on top."""
-    name = next(iter(comparison.scores.values()))
-    swept = [method for places in comparison.sweeps.values() for method in places]
-    columns = [c for c in comparison.columns if any(test_scores(comparison, found, c, m, name) for m in swept)]
-    if not columns:
-        return None
-    figure = new_figure(5.2 * len(columns), 4.2)
-    panels = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
-    for ax, column in zip(panels, columns, strict=True):
+    figure = new_figure(5.2 * len(panels), 4.2)
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for ax, (column, methods) in zip(axes, panels.items(), strict=True):
         for index, (title, places) in enumerate(comparison.sweeps.items()):
-            side = ax if index == 0 else ax.twiny()
-            _draw_sweep(side, comparison, found, column, index, places)
+            side, color = ax.twiny() if index else ax, OKABE_ITO[index]
+            points = [(place, score) for method, place in places.items() for score in methods[method]]
+            means = [(place, statistics.mean(methods[method])) for method, place in places.items() if methods[method]]
+            if points:
+                side.scatter(*zip(*points), s=22, alpha=0.5, linewidth=0, color=color, marker=MARKERS[index])
+                side.plot(*zip(*sorted(means)), linewidth=1.4, color=color, linestyle=("-", "--")[index % 2])
             side.set_xscale("log")
             side.set_xlim(min(places.values()) / 2, max(places.values()) * 2)
-            side.set_xlabel(title, color=OKABE_ITO[index])
-        ax.set_ylabel(next(iter(comparison.scores)))
-        ax.set_title(column)
+            side.set_xlabel(title, color=color)
+        ax.set(ylabel=next(iter(comparison.scores)), title=column)
         ax.grid(alpha=0.25)
-    save(figure, path)
-    return path
-
-
-def _draw_sweep(ax: Any, comparison: Comparison, found: Results, column: str, index: int, places: Any) -> None:
-    name = next(iter(comparison.scores.values()))
-    looks = {"color": OKABE_ITO[index], "marker": MARKERS[index]}
-    means = []
-    for method, place in places.items():
-        values = _known(test_scores(comparison, found, column, method, name))
-        ax.scatter([place] * len(values), values, s=22, alpha=0.5, linewidth=0, **looks)
-        means += [(place, statistics.mean(values))] if values else []
-    if means:
-        dashes = ("-", "--")[index % 2]
-        ax.plot(*zip(*sorted(means), strict=True), linewidth=1.4, color=OKABE_ITO[index], linestyle=dashes)
+    return figure

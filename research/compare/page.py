@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from research.compare.cells import Cell, Result, Results, chosen_rate
-from research.compare.description import Comparison, ComparisonError, comparison_of
+from research.compare.description import Comparison, ComparisonError
 from research.compare.scores import (
     NOT_RUN,
     Paired,
     against_baseline,
     paired,
     paired_scores,
-    scores_at,
+    scores_of,
     shown,
-    test_scores,
 )
 
 
@@ -31,14 +30,12 @@ def content_of(comparison: Comparison, found: Results, command: str) -> dict[str
 
 def read_content(path: Path) -> tuple[Comparison, Results, str]:
     content = json.loads(path.read_text())
-    if lost := {"comparison", "command", "cells"} - set(content):
-        raise ComparisonError(f"{path} is not the JSON of a comparison: it lacks {sorted(lost)[0]!r}")
     names = ("method", "column", "rate", "seed")
     found = {
         Cell(**{name: cell[name] for name in names}): Result(**{k: v for k, v in cell.items() if k not in names})
         for cell in content["cells"]
     }
-    return comparison_of(content["comparison"], str(path)), found, content["command"]
+    return Comparison(**content["comparison"]), found, content["command"]
 
 
 def markdown(comparison: Comparison, found: Results, command: str) -> str:
@@ -69,7 +66,7 @@ def _score_table(comparison: Comparison, found: Results, title: str, name: str) 
     for method in comparison.methods:
         cells = []
         for column in comparison.columns:
-            scores = test_scores(comparison, found, column, method, name)
+            scores = scores_of(comparison, found, column, method, name)
             rates = chosen_rate(comparison, found, column, method)
             rate = f" (rate {rates[0]:g})" if scores and rates and rates[0] is not None else ""
             cells.append(shown(scores, len(comparison.seeds), comparison.digits) + rate)
@@ -96,8 +93,10 @@ def _rate_table(comparison: Comparison, found: Results, column: str) -> str:
     """The test scores at every rate, of the methods that ran them all. Nothing was chosen here."""
     first, *others = comparison.every_rate[column]
     rates = comparison.rates_for(first)
+    name = comparison.first_score
     scores = {
-        method: [scores_at(comparison, found, column, method, rate) for rate in rates] for method in (first, *others)
+        method: [scores_of(comparison, found, column, method, name, rate) for rate in rates]
+        for method in (first, *others)
     }
     rows = [
         [method, *(shown(cell, len(comparison.seeds), comparison.digits) for cell in cells)]

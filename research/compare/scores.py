@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from research.compare.cells import Cell, Result, Results, chosen_rate
+from research.compare.cells import Cell, Results, chosen_rate
 from research.compare.description import Comparison
 
 NOT_RUN = "not run"
@@ -17,22 +17,12 @@ Scores = Mapping[int, float | None]
 """By seed. None: the training diverged."""
 
 
-def cells_to_report(comparison: Comparison, found: Results, column: str, method: str) -> dict[int, Result]:
-    """By seed, the results of the chosen rate."""
-    rates = chosen_rate(comparison, found, column, method)
-    cells = {seed: Cell(method, column, rate, seed) for rate in rates for seed in comparison.seeds}
-    return {seed: found[cell] for seed, cell in cells.items() if cell in found}
-
-
-def test_scores(comparison: Comparison, found: Results, column: str, method: str, name: str) -> Scores:
-    """A test score at the chosen rate."""
-    return {seed: run.test[name] for seed, run in cells_to_report(comparison, found, column, method).items()}
-
-
-def scores_at(comparison: Comparison, found: Results, column: str, method: str, rate: float) -> Scores:
-    """The first test score at this rate, chosen or not."""
-    name = next(iter(comparison.scores.values()))
-    cells = {seed: Cell(method, column, rate, seed) for seed in comparison.seeds}
+def scores_of(
+    comparison: Comparison, found: Results, column: str, method: str, name: str, rate: float | None = None
+) -> Scores:
+    """A test score at this rate; by default at the chosen one."""
+    rates = chosen_rate(comparison, found, column, method) if rate is None else (rate,)
+    cells = {seed: Cell(method, column, each, seed) for each in rates for seed in comparison.seeds}
     return {seed: found[cell].test[name] for seed, cell in cells.items() if cell in found}
 
 
@@ -67,11 +57,11 @@ def paired_scores(mine: Scores, theirs: Scores) -> list[tuple[float, float]]:
 
 def against_baseline(comparison: Comparison, found: Results, method: str) -> Paired:
     """Over all columns and seeds in which both have the first score."""
-    name = next(iter(comparison.scores.values()))
+    name = comparison.first_score
     pairs = []
     for column in comparison.columns:
-        theirs = test_scores(comparison, found, column, comparison.compared_with, name)
-        pairs += paired_scores(test_scores(comparison, found, column, method, name), theirs)
+        theirs = scores_of(comparison, found, column, comparison.compared_with, name)
+        pairs += paired_scores(scores_of(comparison, found, column, method, name), theirs)
     return paired(pairs)
 
 

@@ -1,10 +1,15 @@
-"""Train and test one cell, by the kind of the task."""
+"""Train the wanted cells of a comparison until none is left; how one is trained depends on the kind of the task.
+
+Groups of cells (a column and a method) are independent, so processes and machines need no locks: each takes a part.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import distributions
 from pathlib import Path
@@ -12,7 +17,7 @@ from typing import Any
 
 import torch
 
-from research.compare.cells import Cell, Result, settings_of
+from research.compare.cells import Cell, Group, Result, results_so_far, save_result, settings_of, wanted_cells
 from research.compare.description import Comparison, ComparisonError
 
 NAMED = (
@@ -23,6 +28,34 @@ NAMED = (
 ROOT = Path(__file__).resolve().parents[2]
 Measured = tuple[float | None, Mapping[str, float | None], Mapping[str, Any]]
 """The validation score, the test scores by name, and what else was measured."""
+TrainCell = Callable[[Comparison, Cell, Path], Result]
+
+
+def part_of(groups: Sequence[Group], part: str) -> list[Group]:
+    """The groups of part 'i/n': every n-th, from the i-th on. Parts 1/n to n/n are disjoint and cover all groups."""
+    index, _, count = part.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise ComparisonError(f"part {part!r}: write i/n with 1 <= i <= n, such as 1/4")
+    return list(groups[int(index) - 1 :: int(count)])
+
+
+def work(comparison: Comparison, folder: Path, train: TrainCell, groups: Sequence[Group] | None = None) -> list[Cell]:
+    """Train the wanted cells of these groups (default: all) one by one, and return those that failed.
+
+    An error is printed and ends its cell only; the next start tries it again.
+    """
+    groups = comparison.groups if groups is None else groups
+    found, failed = results_so_far(comparison, folder, groups), list[Cell]()
+    while left := [c for c in wanted_cells(comparison, found, groups) if c not in found and c not in failed]:
+        print(f"{comparison.name}: {left[0]}; {len(found)} trained, {len(left)} left", file=sys.stderr)
+        try:
+            result = train(comparison, left[0], folder / left[0].folder)
+            save_result(comparison, folder, left[0], result)
+            found[left[0]] = result
+        except Exception:
+            traceback.print_exc()
+            failed.append(left[0])
+    return failed
 
 
 def train_cell(comparison: Comparison, cell: Cell, folder: Path) -> Result:
@@ -56,11 +89,7 @@ def config_of(comparison: Comparison, method: str) -> Path:
 
 def _train_mm(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
     """Train the config of a method, and test the checkpoint with the best validation score."""
-    from normreg_plugins.cli.mm_runs import (  # mm is not there for every kind
-        build_runner,
-        check_or_refuse,
-        read_config,
-    )
+    from normreg_plugins.cli.mm_runs import build_runner, check_or_refuse, read_config  # not every kind has mm
 
     settings = {key: value for key, value in settings_of(comparison, cell).items() if key != "config"}
     overrides = {

@@ -5,5 +5,3 @@ kind = "mm"
 config = "configs/mini/resnet18_{method}.py"
 methods: dict = {"wd": {}, "wrs": {}, "wrs_ic": {}, "aws": {}, "pgd": {}, "adamp": {}, "ws": {}, "bwn": {}}
 scores = {"top-1": "accuracy/top1", "top-5": "accuracy/top5"}
-higher_is_better = True
-digits = 1
