@@ -210,6 +210,6 @@ VICTIMS = {
     "ultralytics": Victim(
         ultralytics_run, tensors("end.pth"), ("*/weights/*.pt",), lambda folder: make_set(folder, "detect")
     ),
-    "preparation": Victim(preparation, files("out/contact_sheet"), make=make_crowds),
+    "preparation": Victim(preparation, files(), make=make_crowds),
     "comparison": Victim(comparison, scores, ("*/*.pth", "*/result.json"), make_config),
 }

@@ -1,4 +1,4 @@
-"""Count the people in pictures: `python tools/crowd/infer_crowd.py best-1a2b3c4d.pth photo.jpg party.png`.
+"""Count the people in pictures: `normreg count best-1a2b3c4d.pth photo.jpg party.png`.
 
 For each picture it prints the count and writes NAME_count.jpg in the folder --out: the picture with its density and its
 count. The config is read from the checkpoint. A training run leaves several checkpoints: take the published one,

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from rich.progress import track
 
-from normreg_plugins.cli.data.contact_sheets import draw_crowds
 from normreg_plugins.cli.data.prepared_folder import SetError, check_counts, raw_parser, run
 from normreg_plugins.crowd.data import SHORTER_SIDE, Points, RawImage, Record, Settings, checked_bounds, prepare
 from normreg_plugins.files import write_json
@@ -41,8 +40,7 @@ def _prepare(args: argparse.Namespace, raw: CrowdSet) -> int:
     except ValueError as error:
         raise SetError(f"--sides: {error}") from error
     all_train, test = (raw.find(args.raw, split) for split in ("train", "test"))
-    if not args.any_counts:
-        check_counts(args.raw, {"training": len(all_train), "test": len(test)}, raw.counts, raw.source)
+    check_counts(args.raw, {"training": all_train, "test": test}, raw.counts, raw.source, args.any_counts)
     train, val, how = split_images(all_train, args)
     splits = {"train": train, "val": val, "test": test}
     settings = Settings(sides, suffix=f".{args.format}", split=how)
@@ -50,7 +48,6 @@ def _prepare(args: argparse.Namespace, raw: CrowdSet) -> int:
     work = prepare(splits, args.out, settings, raw.read_points, args.workers)
     for split, record in track(work, "preparing", total=sum(map(len, splits.values()))):
         records[split].append(record)
-    draw_crowds(records, args.out)
     return report(records, args.out)
 
 

@@ -1,4 +1,4 @@
-"""Draw a small data set, in seconds: `python tools/data/make_mini_data.py detection`.
+"""Draw a small data set, in seconds: `normreg make-mini-data detection`.
 
 The set has the format of a big one. The same settings give the same pixels and labels. A set that already exists is
 left as it is.

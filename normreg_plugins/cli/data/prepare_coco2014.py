@@ -9,7 +9,7 @@ It reads, in --root:
   annotations/instances_{train,val}2014.json           the official annotations
   5k.txt                                               the list, one file name per line
 and writes annotations/instances_trainvalno5k.json and annotations/instances_5k.json beside them. Every image must be
-there; the images are not opened. Some validation images are drawn with their boxes, to contact_sheet.png.
+there; the images are not opened.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from normreg_plugins.cli.data.contact_sheets import FILE, draw_boxes
 from normreg_plugins.cli.data.prepared_folder import (
     SetError,
     add_any_counts,
@@ -43,9 +42,8 @@ def prepare(args: argparse.Namespace) -> None:
     check_paths(wanted(root))
     sets = {split: read(folder / f"instances_{split}.json") for split in ("train2014", "val2014")}
     names = held_out_names((root / "5k.txt").read_text(encoding="utf-8"))
-    found = {**{split: len(coco["images"]) for split, coco in sets.items()}, "held-out": len(names)}
-    if not args.any_counts:
-        check_counts(root, found, COUNTS, COCO_URL)
+    found = {**{split: coco["images"] for split, coco in sets.items()}, "held-out": names}
+    check_counts(root, found, COUNTS, COCO_URL, args.any_counts)
     for split, coco in sets.items():
         check_complete(root / split, [image["file_name"] for image in coco["images"]], f"{split}.zip, {COCO_URL}")
     train, val = split_off(merge(sets["train2014"], sets["val2014"]), names)
@@ -53,8 +51,7 @@ def prepare(args: argparse.Namespace) -> None:
         print(f"note: {len(train['images'])} training images have a label; the paper says {LABELLED}")
     write(folder / "instances_trainvalno5k.json", train)
     write(folder / "instances_5k.json", val)
-    draw_boxes(val, root, root / FILE)
-    print("train with: python tools/train.py configs/yolov3_wrs_coco2014.py")
+    print("train with: normreg train yolov3_wrs_coco2014.py")
 
 
 def wanted(root: Path) -> dict[Path, str]:
