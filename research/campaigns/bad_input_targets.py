@@ -21,7 +21,7 @@ from scipy.io import savemat
 from torch.optim import SGD
 
 from normreg_plugins import WeightRescaling, attach
-from normreg_plugins.cli.crowd.infer_crowd import read_checkpoint
+from normreg_plugins.cli.checkpoints import load_checkpoint
 from normreg_plugins.cli.data.prepare_voc_aug import labels_in
 from normreg_plugins.crowd import CSRNet, load_vgg16
 from normreg_plugins.crowd.data import (
@@ -114,7 +114,7 @@ def _checkpoints(marker: Path) -> Iterator[Target]:
     other = [_saved({"state_dict": tiny_net().state_dict(), "meta": {}}), _saved(tiny_net().state_dict()), _saved([1])]
     files = damaged(other) | st.sampled_from([*attacks(marker), *other])
     yield Target("weights of VGG16", files, lambda path: load_vgg16(_csrnet(), path), ".pth")
-    yield Target("checkpoints for infer_crowd", files, read_checkpoint, ".pth")
+    yield Target("checkpoints for infer_crowd", files, load_checkpoint, ".pth")
 
 
 def _csrnet() -> CSRNet:
