@@ -42,9 +42,7 @@ COMMANDS = {
     "convert-checkpoint": Command("to weight-normalized or scale-bias layers", "checkpoints:convert_main", "mm"),
     "fold-checkpoint": Command("fold norm layers into weights, for inference", "checkpoints:fold_main", "mm"),
     "train-ultralytics": Command("train any ultralytics model", "train_ultralytics:main", "ultralytics"),
-    "predict-ultralytics": Command(
-        "save its detections in COCO's form", "predict_ultralytics:main", "ultralytics", FILES
-    ),
+    "predict-ultralytics": Command("save its detections", "predict_ultralytics:main", "ultralytics", FILES),
     "make-mini-data": Command("draw a small data set", "data.make_mini_data:main", "crowd", FILES),
     **{
         f"prepare-{name.replace('_', '-')}": Command(f"prepare {title}", f"data.prepare_{name}:main", "crowd", FILES)
@@ -80,6 +78,9 @@ def run(name: str, arguments: Sequence[str]) -> int:
         print(f"normreg {name} needs {lacks}, which is not installed: {extra}", file=sys.stderr)
     except command.errors as error:
         print(f"normreg {name}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"normreg {name}: stopped", file=sys.stderr)
+        return 130
     return 2
 
 

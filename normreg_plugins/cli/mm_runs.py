@@ -16,7 +16,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from normreg_plugins.cli.console import refuse
-from normreg_plugins.cli.preflight.check import PreflightError, check, downloads
+from normreg_plugins.cli.preflight.check import PreflightError, check
 from normreg_plugins.cli.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
 from normreg_plugins.hosts import mmengine as ours  # registers our parts
 
@@ -45,13 +45,8 @@ def common_parser(description: str | None) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("config", help="config file, or the name of one of ours, such as mini/yolov3_wrs.py")
     add("--work-dir", help="folder for logs and checkpoints (default: work_dirs/NAME OF THE CONFIG)")
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="settings to override, such as optim_wrapper.optimizer.lr=0.002 or key='[1,2]'",
-    )
+    override = "settings to override, such as optim_wrapper.optimizer.lr=0.002 or key='[1,2]'"
+    add("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help=override)
     add("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     add("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser
@@ -91,8 +86,6 @@ def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> N
     """End here if the config cannot run on this machine. Only one rank per machine reads the disk to find out."""
     if not first_on_machine():
         return
-    for note in downloads(cfg) if "train" in phases else ():
-        print(f"note: {note}", file=sys.stderr)
     try:
         check(cfg, phases)
     except PreflightError as error:

@@ -37,7 +37,6 @@ from normreg_plugins.cli.data.prepared_folder import (
     picture_size,
     raw_parser,
     read_all,
-    run,
 )
 
 SOURCE = "https://github.com/Shenggan/BCCD_Dataset"
@@ -164,4 +163,5 @@ def yolo_line(label: int, box: Sequence[float], size: tuple[int, int]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return run(raw_parser(__doc__).parse_args(argv), prepare)
+    prepare(raw_parser(__doc__).parse_args(argv))
+    return 0

@@ -29,7 +29,6 @@ from normreg_plugins.cli.data.prepared_folder import (
     raw_parser,
     read_all,
     read_labels,
-    run,
 )
 from normreg_plugins.evaluation import IGNORED, save_mask
 
@@ -83,4 +82,5 @@ def write(pictures: Pictures, folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return run(raw_parser(__doc__).parse_args(argv), prepare)
+    prepare(raw_parser(__doc__).parse_args(argv))
+    return 0

@@ -26,7 +26,6 @@ from normreg_plugins.cli.data.prepared_folder import (
     check_complete,
     check_counts,
     check_paths,
-    run,
 )
 from normreg_plugins.files import read_json, write_text
 
@@ -39,7 +38,15 @@ Coco = dict[str, Any]
 
 def prepare(args: argparse.Namespace) -> None:
     root, folder = args.root, args.root / "annotations"
-    check_paths(wanted(root))
+    check_paths(
+        {
+            folder / "instances_train2014.json": f"annotations_trainval2014.zip, {COCO_URL}",
+            folder / "instances_val2014.json": f"annotations_trainval2014.zip, {COCO_URL}",
+            root / "train2014": f"train2014.zip, {COCO_URL}",
+            root / "val2014": f"val2014.zip, {COCO_URL}",
+            root / "5k.txt": f"the list of 5,000 validation images: curl -L -o {root / '5k.txt'} {LIST_URL}",
+        }
+    )
     sets = {split: read(folder / f"instances_{split}.json") for split in ("train2014", "val2014")}
     names = held_out_names((root / "5k.txt").read_text(encoding="utf-8"))
     found = {**{split: coco["images"] for split, coco in sets.items()}, "held-out": names}
@@ -52,18 +59,6 @@ def prepare(args: argparse.Namespace) -> None:
     write(folder / "instances_trainvalno5k.json", train)
     write(folder / "instances_5k.json", val)
     print("train with: normreg train yolov3_wrs_coco2014.py")
-
-
-def wanted(root: Path) -> dict[Path, str]:
-    """What to fetch, and where to put it."""
-    annotations = f"annotations_trainval2014.zip, {COCO_URL}"
-    return {
-        root / "annotations" / "instances_train2014.json": annotations,
-        root / "annotations" / "instances_val2014.json": annotations,
-        root / "train2014": f"train2014.zip, {COCO_URL}",
-        root / "val2014": f"val2014.zip, {COCO_URL}",
-        root / "5k.txt": f"the list of 5,000 validation images: curl -L -o {root / '5k.txt'} {LIST_URL}",
-    }
 
 
 def read(path: Path) -> Coco:
@@ -123,4 +118,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("data/coco2014"), help="(%(default)s)")
     add_any_counts(parser)
-    return run(parser.parse_args(argv), prepare)
+    prepare(parser.parse_args(argv))
+    return 0

@@ -36,7 +36,6 @@ from normreg_plugins.cli.data.prepared_folder import (
     check_paths,
     picture_size,
     read_labels,
-    run,
 )
 from normreg_plugins.crowd.data import map_in_processes
 from normreg_plugins.evaluation import IGNORED, save_mask
@@ -139,4 +138,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--voc", type=Path, default=Path("data/VOCdevkit/VOC2012"), help="folder of VOC 2012 (%(default)s)")
     add("--sbd", type=Path, default=Path("data/benchmark_RELEASE/dataset"), help="folder of SBD (%(default)s)")
     add_any_counts(parser)
-    return run(parser.parse_args(argv), prepare)
+    prepare(parser.parse_args(argv))
+    return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from normreg_plugins.crowd.data import UNREADABLE, PreparationError
+from normreg_plugins.crowd.data import UNREADABLE
 from normreg_plugins.evaluation import Labels, MaskError, read_mask
-from normreg_plugins.files import DamagedFileError, read_json, write_json
+from normreg_plugins.files import read_json, write_json
 
 NOTE = "prepared.json"
 SPLITS = ("train", "val", "test")
@@ -45,21 +44,8 @@ def raw_parser(description: str | None, out: str | None = None) -> argparse.Argu
 
 
 def add_any_counts(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--any-counts", action="store_true", help="accept another number of images than the official set has"
-    )
-
-
-def run(args: argparse.Namespace, prepare: Callable[[argparse.Namespace], int | None]) -> int:
-    """The exit code of a command: that of `prepare`, or 2 with a message if the set cannot be prepared."""
-    try:
-        return prepare(args) or 0
-    except (SetError, PreparationError, DamagedFileError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command to go on", file=sys.stderr)
-        return 130
+    other = "accept another number of images than the official set has"
+    parser.add_argument("--any-counts", action="store_true", help=other)
 
 
 def make_folder(out: Path, note: Mapping[str, Any], make: Callable[[Path], object]) -> str:

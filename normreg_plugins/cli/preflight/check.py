@@ -14,8 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from normreg_plugins.cli.preflight.where_to_get import where_to_get
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import STATE_KEY
@@ -178,31 +176,6 @@ def initial_weights(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         name = "checkpoint" if node.get("type") == "Pretrained" else "pretrained"
         if isinstance(node.get(name), str):
             yield f"{key}.{name}", node[name]
-
-
-def downloads(cfg: Mapping[str, Any]) -> list[str]:
-    """What mm will download when training begins, and how to put it there on a machine that is offline."""
-    urls = dict.fromkeys(filter(None, (_url_of(checkpoint) for _, checkpoint in initial_weights(cfg))))
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
-    return [
-        f"mm downloads initial weights; offline, put them there: curl --create-dirs -L -o {path} {url}"
-        for url in urls
-        if not (path := cache / url.rsplit("/", 1)[-1]).is_file()
-    ]
-
-
-def _url_of(checkpoint: str) -> str | None:
-    """The address that mm downloads such a checkpoint from, or None if it does not download it."""
-    from mmengine.runner import checkpoint as zoo
-
-    scheme, _, name = checkpoint.partition("://")
-    if scheme in ("http", "https"):
-        return checkpoint
-    if scheme in ("open-mmlab", "openmmlab"):
-        return zoo.get_external_models().get(zoo.get_deprecated_model_names().get(name, name))
-    if scheme in ("torchvision", "modelzoo"):
-        return zoo.get_torchvision_models().get(name)
-    return None
 
 
 def resume_problems(cfg: Mapping[str, Any]) -> list[Problem]:
