@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,13 @@ from normreg_plugins.hosts import mmengine as ours  # registers our parts
 PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(path for path in (PACKAGE / ".mim" / "configs", PACKAGE.parent / "configs") if path.is_dir())
 """In a wheel they are in .mim, where mm looks for them; in a clone, beside the package."""
+MINI = {
+    "mmdet": ("detection", "yolov3"),
+    "mmseg": ("segmentation", "deeplabv3"),
+    "mmpretrain": ("classification", "resnet18"),
+    "mmengine": ("crowd", "csrnet"),
+}
+"""The drawn set of each scope, and the net of its mini configs."""
 
 
 def find_config(name: str | Path) -> Path:
@@ -89,23 +95,18 @@ def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> N
     try:
         check(cfg, phases)
     except PreflightError as error:
-        refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(find_config(config_file).resolve())}")
+        refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(cfg, find_config(config_file))}")
 
 
-def _mini_run(config_file: Path) -> str:
-    """How to run the nearest config that needs no downloads: the same method on a drawn set, else WRS on that task."""
-    folder, stem = CONFIGS / "mini", config_file.stem
-    task = "resnet18" if config_file.parent.name == "classification" else stem.split("_")[0]
-    method = next((m for m in ("wrs_ic", "wrs", "aws", "pgd", "adamp", "wd") if f"_{m}" in stem), "wrs")
-    minis = (folder / config_file.name, folder / f"{task}_{method}.py", folder / "yolov3_wrs.py")
-    mini = next((path for path in minis if path.is_file()), None)
-    if mini is None or mini == config_file:
+def _mini_run(cfg: Config, config_file: Path) -> str:
+    """How to run the same task, and the same method if there is such a config, on a drawn set."""
+    kind, net = MINI.get(cfg.get("default_scope", "mmengine"), MINI["mmengine"])
+    methods = ("wrs_ic", "wrs", "aws", "pgd", "adamp", "wd")
+    named = [f"{net}_{method}.py" for method in methods if f"_{method}" in config_file.stem]
+    mini = next(name for name in (*named, f"{net}_wrs.py") if (CONFIGS / "mini" / name).is_file())
+    if (CONFIGS / "mini" / mini).samefile(config_file):
         return ""
-    kinds = sorted(set(re.findall(r"data/mini/(\w+)", str(config_of(mini)))))
-    commands = [f"{DRAW} {kind}" for kind in kinds]
-    if "crowd" in kinds:
-        commands.append(PREPARE_MINI_CROWD)
-    commands.append(f"normreg train mini/{mini.name}")
+    commands = [f"{DRAW} {kind}", *([PREPARE_MINI_CROWD] if kind == "crowd" else []), f"normreg train mini/{mini}"]
     return f"\nThis runs at once, on a small drawn data set:\n  {' && '.join(commands)}"
 
 

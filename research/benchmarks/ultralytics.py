@@ -15,7 +15,7 @@ from typing import Any
 from rich.table import Table
 
 from normreg_plugins.cli.console import refuse
-from normreg_plugins.cli.train_ultralytics import parse, provide_font
+from normreg_plugins.cli.train_ultralytics import parse
 from research.benchmarks.timing import at_least, interleaved, ratios, spread
 from research.benchmarks.training import windows
 
@@ -57,7 +57,6 @@ def ready_step(trainer_class: type, settings: dict[str, Any], name: str, batches
 
 
 def tables(args: argparse.Namespace) -> Iterator[Table]:
-    provide_font()
     from ultralytics import YOLO
 
     from normreg_plugins import WeightRescaling

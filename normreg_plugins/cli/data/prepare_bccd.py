@@ -122,16 +122,12 @@ def write(found: Mapping[str, Sequence[Annotated]], raw: Path, classes: Sequence
     for split, images in found.items():
         coco = to_coco(images, classes)
         (folder / "annotations" / f"{split}.json").write_text(json.dumps(coco), encoding="utf-8")
-        pictures, labels = folder / "images" / split, folder / "labels" / split
+        write_labels(coco, folder / "labels" / split)
+        pictures = folder / "images" / split
         pictures.mkdir(parents=True)
-        labels.mkdir(parents=True)
         for image in images:
             shutil.copyfile(raw / "JPEGImages" / f"{image.name}.jpg", pictures / f"{image.name}.jpg")
-            lines = [yolo_line(classes.index(label), box, image.size) for label, box in image.boxes]
-            (labels / f"{image.name}.txt").write_text("".join(lines), encoding="utf-8")
-    paths = "".join(f"{split}: images/{split}\n" for split in SPLITS)
-    listed = "".join(f"  {label}: {name}\n" for label, name in enumerate(classes))
-    (folder / "data.yaml").write_text(f"{paths}names:\n{listed}", encoding="utf-8")
+    write_data_yaml(folder, SPLITS, classes)
 
 
 def to_coco(found: Sequence[Annotated], classes: Sequence[str]) -> dict[str, Any]:
@@ -155,11 +151,22 @@ def coco_box(category: int, box: Sequence[float], image: int) -> dict[str, Any]:
     return {**about, "iscrowd": 0, "segmentation": []}
 
 
-def yolo_line(label: int, box: Sequence[float], size: tuple[int, int]) -> str:
-    """Class, centre and size of a box (left, top, width, height), as fractions of the image."""
-    (x, y, w, h), (width, height) = box, size
-    shares = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
-    return " ".join([str(label), *(f"{share:.6f}" for share in shares)]) + "\n"
+def write_labels(coco: Mapping[str, Any], folder: Path) -> None:
+    """ultralytics' labels: a file for each image, with a line for each box: class, centre and size, as fractions."""
+    folder.mkdir(parents=True)
+    for image in coco["images"]:
+        lines = []
+        for box in (box for box in coco["annotations"] if box["image_id"] == image["id"]):
+            (x, y, w, h), width, height = box["bbox"], image["width"], image["height"]
+            shares = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
+            lines.append(" ".join([str(box["category_id"] - 1), *(f"{share:.6f}" for share in shares)]) + "\n")
+        (folder / f"{Path(image['file_name']).stem}.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def write_data_yaml(folder: Path, splits: Sequence[str], classes: Sequence[str]) -> None:
+    paths = "".join(f"{split}: images/{split}\n" for split in splits)
+    names = "".join(f"  {label}: {name}\n" for label, name in enumerate(classes))
+    (folder / "data.yaml").write_text(f"{paths}names:\n{names}", encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,14 +72,8 @@ def _check_note(out: Path, note: Mapping[str, Any]) -> None:
     if not (out / NOTE).is_file():
         raise SetError(f"{out} has files that this command did not make; {way_out}")
     there, now = read_json(out / NOTE), json.loads(json.dumps(note))
-    if there != now:
-        keys = [key for key in now if there.get(key) != now[key]]
-        differs = (f"{key} {_short(there.get(key))} there, {_short(now[key])} asked for" for key in keys)
-        raise SetError(f"{out} was prepared with other settings or images ({'; '.join(differs)}); {way_out}")
-
-
-def _short(value: Any) -> str:
-    return textwrap.shorten(str(value), 60, placeholder=" ...")
+    if differ := [key for key in now if there.get(key) != now[key]]:
+        raise SetError(f"{out} was prepared with other settings or images ({', '.join(differ)}); {way_out}")
 
 
 def check_counts(

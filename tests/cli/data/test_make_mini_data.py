@@ -45,7 +45,7 @@ def test_the_same_settings_draw_the_same_bytes_and_a_seed_changes_them(kind, tmp
 @pytest.mark.parametrize(
     ("kind", "settings", "words"),
     [
-        ("detection", {"train": 7}, "train 6 there, 7 asked for"),
+        ("detection", {"train": 7}, "other settings or images (train)"),
         ("detection", {"val": 0}, "val must be at least 1"),
         ("detection", {"size": 10}, "at least 64 pixels, got 10"),
         ("detection", {"seed": -1}, "seed must not be negative"),
