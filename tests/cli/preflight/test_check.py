@@ -1,6 +1,5 @@
 """Every path that is missing is named once, with the way out; class counts fit; nothing else is refused."""
 
-
 import pytest
 
 pytest.importorskip("mmengine")
