@@ -72,11 +72,18 @@ def test_verdicts_proof_lengths_and_zero_filters(inspect, small, tmp_path):
     assert cells[-1] == "1"
 
 
-def test_a_crowd_counter_without_proof(inspect):
-    printed = inspect("configs/mini/csrnet_wrs.py", "--no-prove", "--size", "32")
-    assert "17 conv/linear weights: 16 invariant, 1 free" in printed
-    assert "proven" not in printed
-    assert "backbone.output.weight: free: no norm layer follows" in printed
+@pytest.mark.parametrize(
+    ("config", "options", "told"),
+    [
+        ("csrnet_wrs", ("--no-prove",), "backbone.output.weight: free: no norm layer follows"),
+        pytest.param("resnet18_wrs", (), "21 of 21 verdicts agree", marks=pytest.mark.mmpretrain),
+        pytest.param("resnet18_bwn", ("--no-prove",), "would act on 21 weights", marks=pytest.mark.mmpretrain),
+    ],
+)
+def test_nets_of_the_other_tasks(inspect, config, options, told):
+    printed = inspect(f"configs/mini/{config}.py", "--size", "32", *options)
+    assert told in printed
+    assert ("proven by numbers" in printed) == (not options)
 
 
 @pytest.mark.parametrize(
