@@ -12,18 +12,16 @@ from scipy.io import loadmat, savemat
 
 from normreg_plugins.cli.data import prepare_coco2014, prepare_mbm, prepare_voc_aug
 from normreg_plugins.cli.data.drawn_shapes import label_map
-from normreg_plugins.cli.main import main
 from normreg_plugins.evaluation import IGNORED, read_mask
 
 
 @pytest.fixture
-def prepare(tmp_path, monkeypatch, capsys):
-    """Run a command with --any-counts in the folder of the test; return its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
+def prepare(prepare):
+    """Run a command with --any-counts; its exit code, stdout and stderr."""
 
     def run(name: str, *arguments: object) -> tuple[int, str, str]:
-        code = main([f"prepare-{name.replace('_', '-')}", *map(str, arguments), "--any-counts"])
-        return code, *capsys.readouterr()
+        done = prepare(name, *arguments, "--any-counts")
+        return done.code, done.out, done.err
 
     return run
 
