@@ -42,14 +42,14 @@ def test_without_data_it_says_what_to_do_and_builds_nothing(refused, tmp_path, c
         pytest.importorskip("mmpretrain")
     said = refused("train", ROOT / "configs" / f"{config}.py")
     assert data in said
-    assert re.search(rf"normreg make-mini-data \w+.*{mini}", said)
+    assert re.search(rf"normreg make-mini-data .*{mini}", said)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ((), "--split-batch  keeps the protocol: 4 images on each of 2 GPUs"),
+        ((), "--split-batch  keeps the protocol: 4 images per GPU"),
         (("--auto-scale-lr",), "--auto-scale-lr: {config} is a paper's protocol"),
         (("--split-batch", "--cfg-options", "train_dataloader.batch_size=3"), "{config} cannot run here yet"),
         (("--grow-batch",), "{config} cannot run here yet"),  # the batch is settled, the data are missing
