@@ -34,11 +34,11 @@ COMMANDS = {
     "train": Command("train an mm config: mmdet, mmseg, mmpretrain, CSRNet", "train:main", "mm"),
     "test": Command("evaluate a checkpoint, save or draw its predictions", "test:main", "mm"),
     "inspect": Command("which weights a method would act on, with proof", "inspect_model:main", "mm"),
-    "plot-norms": Command("draw filter norms, learning rates, loss and score", "plot_norms:main", "analysis", FILES),
+    "plot-norms": Command("draw filter norms, learning rates, loss and score", "plot_norms:main", "monitor", FILES),
     "eval-map": Command("score saved detections: mAP, precision, recall, F1", "eval_map:main", "evaluation", FILES),
     "eval-miou": Command("score saved segmentations: IoU, pixel accuracy", "eval_miou:main", "mm", FILES),
     "eval-mae": Command("score saved counts: MAE, RMSE, GAME", "eval_mae:main", "evaluation", FILES),
-    "count": Command("count the people in pictures", "crowd.infer_crowd:main", "mm"),
+    "count": Command("count the people in pictures", "infer_crowd:main", "mm"),
     "convert-checkpoint": Command(
         "convert to weight-normalized or scale-bias layers", "checkpoints:convert_main", "mm"
     ),

@@ -10,6 +10,7 @@ import torch
 pytestmark = pytest.mark.mm
 ROOT = Path(__file__).resolve().parents[2]
 MINI = "mini/yolov3_wrs.py"
+CIFAR = min(f"classification/{path.stem}" for path in (ROOT / "configs/classification").glob("resnet18*wrs*"))
 
 
 @pytest.fixture
@@ -30,11 +31,7 @@ def refused(tool, monkeypatch, tmp_path):
     [
         ("yolov3_wrs", "https://cocodataset.org/#download", "detection && normreg train mini/yolov3_wrs.py"),
         ("csrnet_wrs", "normreg prepare-qnrf UCF-QNRF_ECCV18 data/qnrf", "normreg train mini/csrnet_wrs.py"),
-        (
-            "classification/vgg16bn_cifar10_wrs",
-            "cifar-10-python.tar.gz",
-            "classification && normreg train mini/resnet18",
-        ),
+        (CIFAR, "kriz/cifar-10", "classification && normreg train mini/resnet18_wrs.py"),
     ],
 )
 def test_without_data_it_says_what_to_do_and_builds_nothing(refused, tmp_path, config, data, mini):
