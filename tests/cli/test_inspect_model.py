@@ -86,23 +86,6 @@ def test_nets_of_the_other_tasks(inspect, config, options, told):
     assert ("proven by numbers" in printed) == (not options)
 
 
-@pytest.mark.parametrize(
-    ("harm", "said"),
-    [
-        ("torn", "cannot be read"),
-        ("of another model", "does not belong to the net of"),
-        ("missing", "some.pth: there is no such file"),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit(inspect, small, tmp_path, harm, said):
-    path = tmp_path / "some.pth"
-    if harm != "missing":
-        torch.save({"state_dict": torch.nn.Conv2d(3, 4, 1).state_dict()}, path)
-    if harm == "torn":
-        path.write_bytes(path.read_bytes()[:700])
-    assert said in inspect(small, path, code=2)
-
-
 def test_a_checkpoint_with_other_classes_is_inspected_without_its_last_layers(inspect, small, tmp_path) -> None:
     """As `load_from` does when a fine-tuning begins."""
     from mmengine.config import Config

@@ -108,21 +108,21 @@ def test_the_benchmark_races_both_trainers(capsys, tmp_path):
 
 
 def test_the_yolo_set_is_the_coco_set_in_another_layout(tmp_path):
-    make_mini_set("yolo", tmp_path / "yolo", train=3, val=2, size=64, seed=5)
-    make_mini_set("detection", tmp_path / "coco", train=3, val=2, size=64, seed=5)
-    for split, count in (("train", 3), ("val", 2)):
-        coco = json.loads((tmp_path / "coco" / "annotations" / f"{split}.json").read_text())
-        assert json.loads((tmp_path / "yolo" / "annotations" / f"{split}.json").read_text()) == coco
-        assert len(coco["images"]) == count
+    for kind in ("yolo", "detection"):
+        make_mini_set(kind, tmp_path / kind, train=3, val=2, size=64, seed=5)
+    for split in ("train", "val"):
+        text = (tmp_path / "detection" / "annotations" / f"{split}.json").read_text()
+        assert (tmp_path / "yolo" / "annotations" / f"{split}.json").read_text() == text
+        coco = json.loads(text)
         for image in coco["images"]:
             name = image["file_name"]
             pixels = (tmp_path / "yolo" / "images" / split / name).read_bytes()
-            assert pixels == (tmp_path / "coco" / split / name).read_bytes()
-            rows = (tmp_path / "yolo" / "labels" / split / name).with_suffix(".txt").read_text().split("\n")
+            assert pixels == (tmp_path / "detection" / split / name).read_bytes()
+            *rows, end = (tmp_path / "yolo" / "labels" / split / name).with_suffix(".txt").read_text().split("\n")
             boxes = [a for a in coco["annotations"] if a["image_id"] == image["id"]]
-            assert rows.pop() == ""
+            assert end == ""
             for row, annotation in zip(rows, boxes, strict=True):
                 label, x, y, w, h = (float(value) for value in row.split())
-                box = [64 * (x - w / 2), 64 * (y - h / 2), 64 * w, 64 * h]
                 assert label == annotation["category_id"] - 1
+                box = [64 * (x - w / 2), 64 * (y - h / 2), 64 * w, 64 * h]
                 assert box == pytest.approx(annotation["bbox"], abs=1e-3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from normreg_plugins.cli.data.drawn_shapes import SHAPES, draw_scene, label_map
 from normreg_plugins.cli.data.make_mini_data import KINDS, make_mini_set
-from normreg_plugins.cli.data.prepared_folder import SetError, make_folder
+from normreg_plugins.cli.data.prepared_folder import SetError
 from normreg_plugins.cli.main import main
 from normreg_plugins.evaluation import IGNORED
 
@@ -59,23 +57,6 @@ def test_bad_settings_are_refused_and_nothing_is_touched(kind, settings, words, 
     code, _, err = draw(capsys, kind, out, **settings)
     assert (code, words in err) == (2, True)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
-
-
-def test_a_folder_with_other_files_is_not_overwritten(tmp_path, capsys):
-    (tmp_path / "mine.txt").write_text("precious")
-    code, _, err = draw(capsys, "detection", tmp_path)
-    assert (code, "did not make" in err) == (2, True)
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
-
-
-def test_a_drawing_that_fails_leaves_nothing_behind(tmp_path):
-    def fails(folder: Path) -> None:
-        (folder / "half.png").write_bytes(b"half")
-        raise RuntimeError("out of paint")
-
-    with pytest.raises(RuntimeError, match="out of paint"):
-        make_folder(tmp_path / "set", {}, fails)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_boxes_are_those_of_the_masks_and_shapes_do_not_touch():
