@@ -6,10 +6,9 @@ import pytest
 
 pytest.importorskip("ultralytics")
 
-from helpers.tiny_yolo import OFFLINE, make_set, tiny_net
+from helpers.tiny_yolo import OFFLINE, tiny_net
 
 from normreg_plugins.cli.data.make_mini_data import make_mini_set
-from research.benchmarks import step
 
 pytestmark = pytest.mark.ultralytics
 
@@ -98,13 +97,6 @@ def test_help_lists_our_keys(tool):
     shown = tool("yolo/train_ultralytics.py", "--help").stdout
     for key in ("wrs.interval", "aws.alpha", "pgd.c", "wrs.decay_on", "https://docs.ultralytics.com/usage/cfg"):
         assert key in shown
-
-
-def test_the_benchmark_races_both_trainers(capsys, tmp_path):
-    data = make_set(tmp_path / "set", "detect")
-    settings = {"model": tiny_net(tmp_path), "data": data, "project": tmp_path, "wrs.interval": 2}
-    assert step.main(["ultralytics", *pairs(OFFLINE | settings), "--steps", "20"]) == 0
-    assert "WeightRescaling every 2" in capsys.readouterr().out
 
 
 def test_the_yolo_set_is_the_coco_set_in_another_layout(tmp_path):
