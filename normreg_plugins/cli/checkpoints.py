@@ -112,13 +112,18 @@ def load_weights(model: nn.Module, path: Path, config: str | Path, *, other_clas
     Args:
         other_classes: leave out weights of another shape, as `load_from` does in fine-tuning, and print their names.
     """
-    checkpoint = _load(path)
+    checkpoint = load_checkpoint(path)
+    put_weights(model, checkpoint["state_dict"], path, config, other_classes=other_classes)
+    return checkpoint["meta"]
+
+
+def put_weights(
+    model: nn.Module, state: dict[str, Any], path: Path, config: str | Path, *, other_classes: bool = False
+) -> None:
     try:
-        state = checkpoint.get("state_dict", checkpoint)
         model.load_state_dict(_fitting(state, model) if other_classes else state)
-    except (AttributeError, RuntimeError) as error:
+    except (AttributeError, RuntimeError, TypeError) as error:
         refuse(f"{path} does not belong to the net of {config}:\n{error}")
-    return checkpoint.get("meta") or {}
 
 
 def _fitting(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
@@ -130,8 +135,16 @@ def _fitting(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
     return {**state, **differ}
 
 
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The `state_dict` and the `meta` of a checkpoint, weights only. Other objects become `Inert`."""
+    content = _load(path)
+    if not isinstance(content, dict):
+        refuse(f"{path} does not belong to any net: it is a {type(content).__name__}")
+    return {"state_dict": content.get("state_dict", content), "meta": content.get("meta") or {}}
+
+
 def _load(path: Path) -> Any:
-    """Load weights only. Other objects in a training checkpoint become `Inert`, which needs torch 2.6."""
+    """Reading a training checkpoint, with its other objects, needs torch 2.6."""
     serialization: Any = torch.serialization
     try:
         try:

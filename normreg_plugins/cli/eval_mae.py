@@ -3,8 +3,7 @@
 The predictions are a folder that CountMetric(out_dir=...) or `normreg count --save` wrote. The annotations are the
 index of a prepared split. It prints MAE and RMSE (which crowd papers call MSE) of all images and of bands of true
 counts, and where density maps were saved the grid average mean error GAME(L): the picture is cut into 4^L equal parts
-whose errors are summed, so GAME(0) is the MAE. --out draws predicted against true counts and the error by density,
---worst and --best the pictures with the largest and the smallest errors.
+whose errors are summed, so GAME(0) is the MAE. --out draws predicted against true counts and the error by density.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from normreg_plugins.cli.scoring import PICTURES, parse_scoring, scoring_parser
 from normreg_plugins.crowd.data import read_rgb, records_in
 from normreg_plugins.evaluation import (
     CountedImage,
@@ -32,39 +32,19 @@ from normreg_plugins.evaluation import (
 from normreg_plugins.files import read_numbers
 
 LEVELS = 4
-CHOICES = {"worst": worst, "best": best}
-
-
-def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = options.add_argument
-    add("predictions", type=Path, help="folder with predictions.json")
-    add("annotations", type=Path, help="index of the prepared split, such as data/qnrf/test.json")
-    add(
-        "--bands",
-        type=float,
-        nargs="+",
-        default=[100, 500, 1000, 5000],
-        help="true counts at which a new band begins (default: 100 500 1000 5000)",
-    )
-    add(
-        "--baseline",
-        type=Path,
-        metavar="TRAIN.json",
-        help="index of the training split: print also the error of predicting its mean count for every image",
-    )
-    add("--out", type=Path, help="folder for counts.png, worst_counts.png and best_counts.png")
-    add("--worst", type=int, default=0, metavar="N", help="draw the N pictures with the largest errors, to --out")
-    add("--best", type=int, default=0, metavar="N", help="draw the N pictures with the smallest errors, to --out")
-    return options
+FILES = (COUNTS,) = ("counts.png",)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    args = (options := parser()).parse_args(argv)
-    for choice in CHOICES:
-        if (number := getattr(args, choice)) < 0 or (number and args.out is None):
-            options.error(f"--{choice} {number}: must be 0 or more, and more than 0 needs --out")
-    return args
+    options = scoring_parser(__doc__, FILES)
+    add = options.add_argument
+    add("predictions", type=Path, help="folder with predictions.json")
+    add("annotations", type=Path, help="index of the prepared split, such as data/qnrf/test.json")
+    bands = "true counts at which a new band begins (default: 100 500 1000 5000)"
+    add("--bands", type=float, nargs="+", default=[100, 500, 1000, 5000], help=bands)
+    baseline = "index of the training split: print also the error of predicting its mean count for every image"
+    add("--baseline", type=Path, metavar="TRAIN.json", help=baseline)
+    return parse_scoring(options, argv, FILES)
 
 
 def read_index(path: Path) -> list[dict[str, Any]]:
@@ -101,29 +81,18 @@ def grid_errors(predictions: Path, annotations: Path, records: list[dict[str, An
     return np.mean(errors, axis=0)
 
 
-def draw(args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray) -> None:
-    name, true = args.predictions.name, np.array([record["count"] for record in records])
-    plot_counts({name: predicted}, true, args.bands, args.out / "counts.png")
-    print(f"picture: {args.out / 'counts.png'}")
-    for choice, places in CHOICES.items():
-        if number := getattr(args, choice):
-            path = args.out / f"{choice}_counts.png"
-            draw_images(args, records, predicted, places(predicted, true, number), path)
-            print(f"picture: {path}")
-
-
-def draw_images(
-    args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray, places: list[int], path: Path
-) -> None:
-    """Draw the images at these places of the index, each with its people and its density map."""
+def draw(args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray, true: np.ndarray) -> None:
     name, images = args.predictions.name, []
-    for place in places:
+    plot_counts({name: predicted}, true, args.bands, args.out / COUNTS)
+    for place in (best if args.best else worst)(predicted, true, args.pictures):
         record, count = records[place], float(predicted[place])
         pixels = read_rgb(args.annotations.parent / record["picture"])
         density = load_map(args.predictions, record["name"])
         points = people_of(args.annotations, record)
         images.append(CountedImage(record["name"], pixels, points, {name: count}, {name: density}))
-    plot_counted_images(images, path)
+    if images:
+        plot_counted_images(images, args.out / PICTURES)
+    print(f"results: {args.out}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,5 +110,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         mean = np.mean([record["count"] for record in read_index(args.baseline)])
         print(f"always {mean:.1f}: {count_errors(np.full(len(true), mean), true)}")
     if args.out:
-        draw(args, records, predicted)
+        draw(args, records, predicted, true)
     return 0

@@ -21,6 +21,7 @@ from typing import Any
 from rich.table import Table
 
 from normreg_plugins.cli.console import wide_console
+from normreg_plugins.cli.scoring import PICTURES, add_runs, parse_scoring, scoring_parser
 from normreg_plugins.crowd.data import read_rgb
 from normreg_plugins.evaluation import (
     Curves,
@@ -43,35 +44,22 @@ from normreg_plugins.evaluation import (
 from normreg_plugins.files import write_json
 
 FILES = ("detection_metrics.json", "detection_curves.png", "detection_scores.png", "detection_confusion.png")
-PICTURES = "detection_pictures.png"
-BARS = {"mAP": "mAP", "mAP50": "mAP50", "best_f1": "best F1"}
 POINT = ("confidence", "precision", "recall", "f1")
 
 
-def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    options = scoring_parser(__doc__, FILES)
     add = options.add_argument
     add("annotations", type=Path, help="COCO annotation file")
-    add("predictions", type=Path, nargs="+", help=".json or .pkl files of detections")
-    add("--names", nargs="+", help="what to call them (default: the names of the files)")
+    add_runs(options, ".json or .pkl files of detections")
     add("--confidence", type=float, default=0.3, help="threshold to report at (%(default)s)")
     add("--classes", nargs="+", help="the classes of the model, if not all of the file")
-    add("--out", type=Path, help=f"folder for {', '.join(FILES)}")
     add("--images", type=Path, help="folder of the images, for --pictures")
-    add("--pictures", type=int, default=0, metavar="N", help=f"draw the N images with most mistakes, as {PICTURES}")
-    add("--best", action="store_true", help="draw the images with the fewest mistakes instead")
-    return options
-
-
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    args = (options := parser()).parse_args(argv)
-    args.names = args.names or [str(path) for path in args.predictions]
-    if len(set(args.names)) != len(args.predictions):
-        options.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
+    args = parse_scoring(options, argv, FILES)
     if not 0 <= args.confidence <= 1:
         options.error(f"--confidence: must lie between 0 and 1, got {args.confidence}")
-    if args.pictures < 0 or (args.pictures and not (args.out and args.images)):
-        options.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --images and --out")
+    if args.pictures and not args.images:
+        options.error("--pictures: needs --images")
     return args
 
 
@@ -121,18 +109,17 @@ def score(path: Path, coco: Any, ids: Sequence[int], confidence: float) -> Run:
 
 def write(args: argparse.Namespace, coco: Any, ids: Sequence[int], runs: dict[str, Run]) -> None:
     metrics, curves_file, scores_file, confusion_file = (args.out / name for name in FILES)
-    write_json(metrics, {name: run.metrics for name, run in runs.items()})
+    found = {name: run.metrics for name, run in runs.items()}
+    write_json(metrics, found)
     plot_curves({name: run.curves for name, run in runs.items()}, curves_file)
-    bars = {
-        name: [run.metrics["mAP"], run.metrics["mAP50"], run.metrics["best_f1"]["f1"]] for name, run in runs.items()
-    }
-    plot_bars(bars, list(BARS.values()), scores_file, label="IoU .5 to .95 for mAP, .5 for the others")
+    bars = {name: [each["mAP"], each["mAP50"], each["best_f1"]["f1"]] for name, each in found.items()}
+    plot_bars(bars, ["mAP", "mAP50", "best F1"], scores_file, label="IoU .5 to .95 for mAP, .5 for the others")
     classes = [coco.cats[each]["name"] for each in ids]
     counts = {name: detection_confusion(run.pairs, ids) for name, run in runs.items()}
     plot_confusion(counts, [*classes, "nothing there"], [*classes, "missed"], confusion_file, unit="boxes")
-    print("wrote", ", ".join(str(args.out / name) for name in FILES))
     if args.pictures:
         draw_images(args, coco, runs)
+    print(f"results: {args.out}")
 
 
 def images_to_draw(args: argparse.Namespace, ids: Sequence[int], runs: dict[str, Run]) -> list[int]:
@@ -152,14 +139,10 @@ def draw_images(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> No
         images.append(DetectedImage(Path(file).stem, read_rgb(args.images / file), pairs))
     names = {category: each["name"] for category, each in coco.cats.items()}
     plot_detected_images(images, names, args.out / PICTURES)
-    print(f"picture: {args.out / PICTURES}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    wanted = (*FILES, *([PICTURES] if args.pictures else []))
-    if there := [args.out / name for name in wanted if args.out and (args.out / name).exists()]:
-        raise PredictionsError(f"{there[0]} exists: choose another --out, or remove it")
     coco = load_annotations(args.annotations)
     ids = category_ids(coco, args.classes)
     files = zip(args.names, args.predictions, strict=True)

@@ -5,8 +5,8 @@
 
 The test set of the config has the true masks; each folder of predictions has a PNG of labels per image. For each folder
 it prints the IoU of each class, mIoU and pixel accuracy, equal to those of mmseg's IoUMetric. --out writes them as JSON
-and draws the IoU as bars and the confusion of classes. --pictures also draws predictions beside image and truth: spread
-over the set, with --worst those with the fewest correct pixels, with --best those with the most.
+and draws the IoU as bars and the confusion of classes. --pictures also draws predictions beside image and truth: those
+with the fewest correct pixels, with --best those with the most.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from rich.table import Table
 from normreg_plugins.cli.console import wide_console
 from normreg_plugins.cli.mm_runs import config_of
 from normreg_plugins.cli.preflight.check import check
+from normreg_plugins.cli.scoring import PICTURES, add_runs, parse_scoring, scoring_parser
 from normreg_plugins.evaluation import (
     Labels,
     MaskError,
@@ -39,36 +40,17 @@ from normreg_plugins.evaluation import (
     plot_rows,
     read_mask,
     scores,
-    spread,
 )
 from normreg_plugins.files import write_json
 
-METRICS, PICTURES = "segmentation_metrics.json", "segmentation_pictures.png"
-IOU, CONFUSION = "segmentation_iou.png", "segmentation_confusion.png"
-
-
-def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = options.add_argument
-    add("config", type=Path, help="the config whose test set was predicted")
-    add("predictions", type=Path, nargs="+", help="folders of predicted masks, as `normreg test --out` writes them")
-    add("--names", nargs="+", help="what to call them (default: the names of the folders)")
-    add("--out", type=Path, help=f"folder for {METRICS}, {IOU}, {CONFUSION} and {PICTURES}")
-    add("--pictures", type=int, default=0, help="how many images to draw, spread over the set (%(default)s)")
-    which = options.add_mutually_exclusive_group()
-    which.add_argument("--worst", action="store_true", help="draw the images with the fewest correct pixels")
-    which.add_argument("--best", action="store_true", help="draw the images with the most correct pixels")
-    return options
+FILES = METRICS, IOU, CONFUSION = "segmentation_metrics.json", "segmentation_iou.png", "segmentation_confusion.png"
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    args = (options := parser()).parse_args(argv)
-    args.names = args.names or [path.name for path in args.predictions]
-    if len(set(args.names)) != len(args.predictions):
-        options.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
-    if args.pictures < 0 or (args.pictures and not args.out):
-        options.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --out")
-    return args
+    options = scoring_parser(__doc__, FILES)
+    options.add_argument("config", type=Path, help="the config whose test set was predicted")
+    add_runs(options, "folders of predicted masks, as `normreg test --out` writes them")
+    return parse_scoring(options, argv, FILES)
 
 
 def truth_of(config: Path) -> Any:
@@ -141,14 +123,14 @@ def table(found: dict[str, Scores], classes: Sequence[str]) -> Table:
 def as_plain(found: Scores, classes: Sequence[str]) -> dict[str, Any]:
     """Numbers for JSON, which has no nan."""
 
-    def each(values: Any) -> dict[str, float | None]:
+    def by_class(values: Any) -> dict[str, float | None]:
         return {title: None if np.isnan(v) else float(v) for title, v in zip(classes, values, strict=True)}
 
     return {
         "mIoU": found.mean_iou,
         "pixel_accuracy": found.pixel_accuracy,
-        "IoU": each(found.iou),
-        "accuracy": each(found.accuracy),
+        "IoU": by_class(found.iou),
+        "accuracy": by_class(found.accuracy),
     }
 
 
@@ -169,19 +151,8 @@ def draw(dataset: Any, runs: dict[str, list[Path]], images: Sequence[Path], chos
     plot_rows(rows, dataset.metainfo["classes"], dataset.metainfo["palette"], path)
 
 
-def images_to_draw(args: argparse.Namespace, counted: Counted) -> list[int]:
-    """Indices in the test set of the worst images, of the best, or of some spread over the set."""
-    if not (args.worst or args.best):
-        return list(spread(len(counted.right), args.pictures))
-    order = -counted.right if args.best else counted.right
-    return np.argsort(order, kind="stable")[: args.pictures].tolist()  # NaN is last
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    wanted = [METRICS, IOU, CONFUSION, *([PICTURES] if args.pictures else [])]
-    if there := [args.out / name for name in wanted if args.out and (args.out / name).exists()]:
-        raise MaskError(f"{there[0]} exists: choose another --out, or remove it")
     dataset = truth_of(args.config)
     images = [Path(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
     folders = zip(args.names, args.predictions, strict=True)
@@ -193,7 +164,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         draw_scores(counted, classes, args.out)
         if args.pictures:
-            draw(dataset, runs, images, images_to_draw(args, counted), args.out / PICTURES)
+            order = np.argsort(-counted.right if args.best else counted.right, kind="stable")  # NaN is last
+            draw(dataset, runs, images, order[: args.pictures].tolist(), args.out / PICTURES)
         write_json(args.out / METRICS, {name: as_plain(each, classes) for name, each in found.items()})
-        print("wrote", " and ".join(str(args.out / name) for name in wanted))
+        print(f"results: {args.out}")
     return 0

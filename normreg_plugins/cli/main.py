@@ -31,21 +31,23 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "train": Command("train any mm config", "train:main", "mm"),
-    "test": Command("evaluate a checkpoint of an mm config", "test:main", "mm"),
-    "inspect": Command("what would a method do to this model?", "inspect_model:main", "mm"),
-    "plot-norms": Command("draw norms, rates, loss and score of runs", "plot_norms:main", "monitor", FILES),
-    "eval-map": Command("score saved detections", "eval_map:main", "evaluation", FILES),
-    "eval-miou": Command("score saved segmentations", "eval_miou:main", "mm", FILES),
-    "eval-mae": Command("score saved counts", "eval_mae:main", "evaluation", FILES),
-    "count": Command("count the people in pictures", "crowd.infer_crowd:main", "mm"),
-    "convert-checkpoint": Command("to weight-normalized or scale-bias layers", "checkpoints:convert_main", "mm"),
-    "fold-checkpoint": Command("fold norm layers into weights, for inference", "checkpoints:fold_main", "mm"),
-    "train-ultralytics": Command("train any ultralytics model", "train_ultralytics:main", "ultralytics"),
-    "predict-ultralytics": Command(
-        "save its detections in COCO's form", "predict_ultralytics:main", "ultralytics", FILES
+    "train": Command("train an mm config: mmdet, mmseg, mmpretrain, CSRNet", "train:main", "mm"),
+    "test": Command("evaluate a checkpoint, save or draw its predictions", "test:main", "mm"),
+    "inspect": Command("which weights a method would act on, with proof", "inspect_model:main", "mm"),
+    "plot-norms": Command("draw filter norms, learning rates, loss and score", "plot_norms:main", "monitor", FILES),
+    "eval-map": Command("score saved detections: mAP, precision, recall, F1", "eval_map:main", "evaluation", FILES),
+    "eval-miou": Command("score saved segmentations: IoU, pixel accuracy", "eval_miou:main", "mm", FILES),
+    "eval-mae": Command("score saved counts: MAE, RMSE, GAME", "eval_mae:main", "evaluation", FILES),
+    "count": Command("count the people in pictures", "infer_crowd:main", "mm"),
+    "convert-checkpoint": Command(
+        "convert to weight-normalized or scale-bias layers", "checkpoints:convert_main", "mm"
     ),
-    "make-mini-data": Command("draw a small data set", "data.make_mini_data:main", "crowd", FILES),
+    "fold-checkpoint": Command("fold norm layers into weights, for inference", "checkpoints:fold_main", "mm"),
+    "train-ultralytics": Command("train an ultralytics model", "train_ultralytics:main", "ultralytics"),
+    "predict-ultralytics": Command(
+        "save its detections for eval-map", "predict_ultralytics:main", "ultralytics", FILES
+    ),
+    "make-mini-data": Command("draw a small data set, in seconds", "data.make_mini_data:main", "crowd", FILES),
     **{
         f"prepare-{name.replace('_', '-')}": Command(f"prepare {title}", f"data.prepare_{name}:main", "crowd", FILES)
         for name, title in {
@@ -80,12 +82,15 @@ def run(name: str, arguments: Sequence[str]) -> int:
         print(f"normreg {name} needs {lacks}, which is not installed: {extra}", file=sys.stderr)
     except command.errors as error:
         print(f"normreg {name}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"normreg {name}: stopped", file=sys.stderr)
+        return 130
     return 2
 
 
 def usage() -> str:
-    rows = (f"  {name:<20} {command.says}" for name, command in COMMANDS.items())
-    return "\n".join(["usage: normreg NAME ...    (normreg NAME --help says more)", "", *rows])
+    rows = (f"  {name:<21} {command.says}" for name, command in COMMANDS.items())
+    return "\n".join(["usage: normreg COMMAND ...    (normreg COMMAND --help for its options)", "", *rows])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,3 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         sys.argv = [f"normreg {name}", *arguments[1:]]  # the name that --help shows
     return run(name, arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,20 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from normreg_plugins.cli.console import refuse
-from normreg_plugins.cli.preflight.check import PreflightError, check, downloads
+from normreg_plugins.cli.preflight.check import PreflightError, check
 from normreg_plugins.cli.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
 from normreg_plugins.hosts import mmengine as ours  # registers our parts
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(path for path in (PACKAGE / ".mim" / "configs", PACKAGE.parent / "configs") if path.is_dir())
 """In a wheel they are in .mim, where mm looks for them; in a clone, beside the package."""
+MINI = {
+    "mmdet": ("detection", "yolov3"),
+    "mmseg": ("segmentation", "deeplabv3"),
+    "mmpretrain": ("classification", "resnet18"),
+    "mmengine": ("crowd", "csrnet"),
+}
+"""The drawn set of each scope, and the net of its mini configs."""
 
 
 def find_config(name: str | Path) -> Path:
@@ -45,13 +51,8 @@ def common_parser(description: str | None) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("config", help="config file, or the name of one of ours, such as mini/yolov3_wrs.py")
     add("--work-dir", help="folder for logs and checkpoints (default: work_dirs/NAME OF THE CONFIG)")
-    add(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="settings to override, such as optim_wrapper.optimizer.lr=0.002 or key='[1,2]'",
-    )
+    override = "settings to override, such as optim_wrapper.optimizer.lr=0.002 or key='[1,2]'"
+    add("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help=override)
     add("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     add("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser
@@ -91,28 +92,21 @@ def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> N
     """End here if the config cannot run on this machine. Only one rank per machine reads the disk to find out."""
     if not first_on_machine():
         return
-    for note in downloads(cfg) if "train" in phases else ():
-        print(f"note: {note}", file=sys.stderr)
     try:
         check(cfg, phases)
     except PreflightError as error:
-        refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(find_config(config_file).resolve())}")
+        refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(cfg, find_config(config_file))}")
 
 
-def _mini_run(config_file: Path) -> str:
-    """How to run the nearest config that needs no downloads: the same method on a drawn set, else WRS on that task."""
-    folder, stem = CONFIGS / "mini", config_file.stem
-    task = "resnet18" if config_file.parent.name == "classification" else stem.split("_")[0]
-    method = next((m for m in ("wrs_ic", "wrs", "aws", "pgd", "adamp", "wd") if f"_{m}" in stem), "wrs")
-    minis = (folder / config_file.name, folder / f"{task}_{method}.py", folder / "yolov3_wrs.py")
-    mini = next((path for path in minis if path.is_file()), None)
-    if mini is None or mini == config_file:
+def _mini_run(cfg: Config, config_file: Path) -> str:
+    """How to run the same task, and the same method if there is such a config, on a drawn set."""
+    kind, net = MINI.get(cfg.get("default_scope", "mmengine"), MINI["mmengine"])
+    methods = ("wrs_ic", "wrs", "aws", "pgd", "adamp", "wd")
+    named = [f"{net}_{method}.py" for method in methods if f"_{method}" in config_file.stem]
+    mini = next(name for name in (*named, f"{net}_wrs.py") if (CONFIGS / "mini" / name).is_file())
+    if (CONFIGS / "mini" / mini).samefile(config_file):
         return ""
-    kinds = sorted(set(re.findall(r"data/mini/(\w+)", str(config_of(mini)))))
-    commands = [f"{DRAW} {kind}" for kind in kinds]
-    if "crowd" in kinds:
-        commands.append(PREPARE_MINI_CROWD)
-    commands.append(f"normreg train mini/{mini.name}")
+    commands = [f"{DRAW} {kind}", *([PREPARE_MINI_CROWD] if kind == "crowd" else []), f"normreg train mini/{mini}"]
     return f"\nThis runs at once, on a small drawn data set:\n  {' && '.join(commands)}"
 
 

@@ -18,7 +18,6 @@ from typing import Any
 from ultralytics import YOLO
 from ultralytics.utils import TQDM
 
-from normreg_plugins.cli.train_ultralytics import provide_font
 from normreg_plugins.files import write_text
 
 
@@ -93,7 +92,6 @@ def predict(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    provide_font()
     found = predict(args)
     write_text(args.out, json.dumps(found))
     print(f"{args.out}: {len(found)} detections")

@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import matplotlib
-from matplotlib.font_manager import fontManager
 from ultralytics import RTDETR, YOLO
 from ultralytics.cfg import (
     DEFAULT_CFG_DICT,
@@ -35,7 +32,6 @@ from ultralytics.utils import YAML
 from normreg_plugins.cli.console import refuse
 from normreg_plugins.cli.plot_norms import draw_run
 from normreg_plugins.cli.preflight.check import trained_with_method
-from normreg_plugins.files import atomic_path
 from normreg_plugins.hosts.monitoring import EVERY
 from normreg_plugins.hosts.ultralytics import with_method, with_monitor
 from normreg_plugins.hosts.ultralytics.method_keys import keys_of, method_names, take_method
@@ -47,7 +43,6 @@ IMPORTS = "imports="
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    provide_font()
     if not arguments or arguments[0] in HELP:
         print(f"{__doc__}\n{our_keys()}\n\nTheir keys: https://docs.ultralytics.com/usage/cfg")
     else:
@@ -140,18 +135,3 @@ def _file(path: str | None) -> dict[str, Any]:
     if not Path(path).is_file():
         refuse(f"cfg={path}: there is no such file (in {Path.cwd()})")
     return YAML.load(path)
-
-
-def provide_font() -> None:
-    """Give ultralytics a font, so that it does not download one.
-
-    When it checks a data set it looks for Arial.ttf beside its settings, then among matplotlib's fonts, and downloads
-    it if it finds none. This registers matplotlib's own font under that name.
-    """
-    if any("Arial.ttf" in font.fname for font in fontManager.ttflist):
-        return
-    font = WORK_DIR.resolve() / ".fonts" / "Arial.ttf"
-    if not font.exists():
-        with atomic_path(font) as unfinished:
-            shutil.copyfile(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", unfinished)
-    fontManager.addfont(font)

@@ -50,17 +50,9 @@ def tool(capsys):
     return run
 
 
-@pytest.fixture(scope="session")
-def draw_raw():
-    """Draw a small crowd set in raw UCF-QNRF layout."""
-
-    def draw(folder: Path, train: int = 6, test: int = 2) -> Path:
-        make_mini_set("crowd", folder, train=train, val=test, size=64)
-        return folder
-
-    return draw
-
-
 @pytest.fixture(scope="module")
-def raw(draw_raw, tmp_path_factory):
-    return draw_raw(tmp_path_factory.mktemp("raw") / "crowd")
+def raw(tmp_path_factory):
+    """A small drawn crowd set in raw UCF-QNRF layout."""
+    folder = tmp_path_factory.mktemp("raw") / "crowd"
+    make_mini_set("crowd", folder, train=6, val=2, size=64)
+    return folder

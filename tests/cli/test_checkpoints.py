@@ -165,5 +165,5 @@ def test_bad_input_is_named_and_writes_nothing(files: Files, run, tmp_path: Path
     refused("fold", files.config, tmp_path / "list.pth", files.out, match="does not belong")
     group_norms = {"norm_cfg": {"type": "GN", "num_groups": 4}}
     torch.save({"state_dict": build(group_norms).state_dict()}, tmp_path / "gn.pth")
-    refused("fold", write_config(tmp_path, group_norms), tmp_path / "gn.pth", files.out, match="GroupNorm takes")
+    refused("fold", write_config(tmp_path, group_norms), tmp_path / "gn.pth", files.out, match="GroupNorm computes")
     assert not files.out.exists()

@@ -39,29 +39,19 @@ def test_eval_mae_prints_all_errors(tool, annotated):
     assert f"always {np.mean(train):.1f}: MAE {baseline:.2f}" in done.stdout
 
 
-def test_eval_mae_draws_the_worst_and_the_best(tool, annotated, monkeypatch):
+@pytest.mark.parametrize(("flags", "number", "drawn"), [((), 1, ["far"]), (("--best",), 2, ["near", "far"])])
+def test_eval_mae_draws_the_worst_or_the_best(flags, number, drawn, tool, annotated, monkeypatch):
     folder, records = annotated
-    near, far = (record["name"] for record in records)
-    save_counts(folder / "predictions", {near: records[0]["count"] + 1, far: records[1]["count"] - 50})
-    drawn = {}
-    plot = eval_mae.plot_counted_images
-
-    def note(images, path):
-        drawn[path.name] = [image.name for image in images]
-        plot(images, path)
-
-    monkeypatch.setattr(eval_mae, "plot_counted_images", note)
-    arguments = [folder / "predictions", folder / "data/test.json", "--worst", 1, "--best", 2, "--out", folder / "eval"]
-    done = tool("eval_mae.py", *arguments)
+    names = {"near": records[0]["name"], "far": records[1]["name"]}
+    errors = {"near": records[0]["count"] + 1, "far": records[1]["count"] - 50}
+    save_counts(folder / "predictions", {names[each]: count for each, count in errors.items()})
+    images = []
+    monkeypatch.setattr(eval_mae, "plot_counted_images", lambda rows, _: images.extend(row.name for row in rows))
+    where = (folder / "predictions", folder / "data/test.json", "--out", folder / "eval")
+    done = tool("eval_mae.py", *where, "--pictures", number, *flags)
     assert done.returncode == 0, done.stderr
-    assert drawn == {"worst_counts.png": [far], "best_counts.png": [near, far]}
-    assert all((folder / "eval" / name).stat().st_size for name in drawn)
-
-
-@pytest.mark.parametrize("arguments", [("--best", "1"), ("--best", "-1", "--out", "eval"), ("--worst", "1")])
-def test_eval_mae_needs_a_place_for_pictures(tool, arguments):
-    done = tool("eval_mae.py", "predictions", "test.json", *arguments)
-    assert f"{arguments[0]} {arguments[1]}: must be 0 or more" in done.stderr
+    assert images == [names[each] for each in drawn]
+    assert (folder / "eval" / "counts.png").stat().st_size
 
 
 def test_eval_mae_wants_the_same_images(tool, annotated):

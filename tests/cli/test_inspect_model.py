@@ -72,28 +72,18 @@ def test_verdicts_proof_lengths_and_zero_filters(inspect, small, tmp_path):
     assert cells[-1] == "1"
 
 
-def test_a_crowd_counter_without_proof(inspect):
-    printed = inspect("configs/mini/csrnet_wrs.py", "--no-prove", "--size", "32")
-    assert "17 conv/linear weights: 16 invariant, 1 free" in printed
-    assert "proven" not in printed
-    assert "backbone.output.weight: free: no norm layer follows" in printed
-
-
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("config", "options", "told"),
     [
-        ("torn", "cannot be read"),
-        ("of another model", "does not belong to the net of"),
-        ("missing", "some.pth: there is no such file"),
+        ("csrnet_wrs", ("--no-prove",), "backbone.output.weight: free: no norm layer follows"),
+        pytest.param("resnet18_wrs", (), "21 of 21 verdicts agree", marks=pytest.mark.mmpretrain),
+        pytest.param("resnet18_bwn", ("--no-prove",), "would act on 21 weights", marks=pytest.mark.mmpretrain),
     ],
 )
-def test_a_checkpoint_that_does_not_fit(inspect, small, tmp_path, harm, said):
-    path = tmp_path / "some.pth"
-    if harm != "missing":
-        torch.save({"state_dict": torch.nn.Conv2d(3, 4, 1).state_dict()}, path)
-    if harm == "torn":
-        path.write_bytes(path.read_bytes()[:700])
-    assert said in inspect(small, path, code=2)
+def test_nets_of_the_other_tasks(inspect, config, options, told):
+    printed = inspect(f"configs/mini/{config}.py", "--size", "32", *options)
+    assert told in printed
+    assert ("proven by numbers" in printed) == (not options)
 
 
 def test_a_checkpoint_with_other_classes_is_inspected_without_its_last_layers(inspect, small, tmp_path) -> None:

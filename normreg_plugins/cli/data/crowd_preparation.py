@@ -9,13 +9,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from rich.progress import track
 
-from normreg_plugins.cli.data.contact_sheets import draw_crowds
-from normreg_plugins.cli.data.prepared_folder import SetError, check_counts, raw_parser, run
+from normreg_plugins.cli.data.prepared_folder import SetError, check_counts, raw_parser
 from normreg_plugins.crowd.data import SHORTER_SIDE, Points, RawImage, Record, Settings, checked_bounds, prepare
 from normreg_plugins.files import write_json
 
@@ -31,18 +29,13 @@ class CrowdSet:
 
 
 def prepare_crowd(args: argparse.Namespace, raw: CrowdSet) -> int:
-    """Prepare train, val and test. Return 0 if every image is ready, 1 if some were left out, 2 if it could not run."""
-    return run(args, partial(_prepare, raw=raw))
-
-
-def _prepare(args: argparse.Namespace, raw: CrowdSet) -> int:
+    """Prepare train, val and test. Return 0 if every image is ready, 1 if some were left out."""
     try:
         sides = checked_bounds(tuple(args.sides))
     except ValueError as error:
         raise SetError(f"--sides: {error}") from error
     all_train, test = (raw.find(args.raw, split) for split in ("train", "test"))
-    if not args.any_counts:
-        check_counts(args.raw, {"training": len(all_train), "test": len(test)}, raw.counts, raw.source)
+    check_counts(args.raw, {"training": all_train, "test": test}, raw.counts, raw.source, args.any_counts)
     train, val, how = split_images(all_train, args)
     splits = {"train": train, "val": val, "test": test}
     settings = Settings(sides, suffix=f".{args.format}", split=how)
@@ -50,30 +43,18 @@ def _prepare(args: argparse.Namespace, raw: CrowdSet) -> int:
     work = prepare(splits, args.out, settings, raw.read_points, args.workers)
     for split, record in track(work, "preparing", total=sum(map(len, splits.values()))):
         records[split].append(record)
-    draw_crowds(records, args.out)
     return report(records, args.out)
 
 
 def parser(description: str | None, val: int) -> argparse.ArgumentParser:
     parser = raw_parser(description)
     add = parser.add_argument
-    add(
-        "--sides",
-        type=int,
-        nargs=2,
-        default=SHORTER_SIDE,
-        metavar=("LEAST", "MOST"),
-        help="bounds of the shorter side in pixels (default: 512 2048)",
-    )
+    sides = "bounds of the shorter side in pixels (default: 512 2048)"
+    add("--sides", type=int, nargs=2, default=SHORTER_SIDE, metavar=("LEAST", "MOST"), help=sides)
     add("--val", type=int, default=val, help=f"training images held out for validation (default: {val})")
     add("--seed", type=int, default=0, help="which images are held out (default: 0)")
-    add(
-        "--lists",
-        type=Path,
-        nargs=2,
-        metavar=("TRAIN", "VAL"),
-        help="instead of --val: two text files that name the images of train and val, one per line",
-    )
+    lists = "instead of --val: two text files that name the images of train and val, one per line"
+    add("--lists", type=Path, nargs=2, metavar=("TRAIN", "VAL"), help=lists)
     add("--format", choices=["jpg", "png"], default="jpg", help="format of resized pictures (default: jpg)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     return parser

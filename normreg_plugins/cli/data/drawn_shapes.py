@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from normreg_plugins.cli.data.prepare_bccd import coco_box, yolo_line
+from normreg_plugins.cli.data.prepare_bccd import coco_box, write_data_yaml, write_labels
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.evaluation import IGNORED, save_mask
 
@@ -129,7 +129,7 @@ def _draw_coco_split(folder: Path, split: str, count: int, size: int, seed: int)
         for box, thing in zip(boxes, scene.things, strict=True):
             annotations.append({**box, "id": len(annotations) + 1, "area": int(thing.mask.sum())})
     coco = {
-        "info": {"description": f"drawn by tools/data/make_mini_data.py, seed {seed}"},
+        "info": {"description": f"drawn by normreg make-mini-data, seed {seed}"},
         "images": images,
         "annotations": annotations,
         "categories": [{"id": label + 1, "name": name} for label, name in enumerate(SHAPES)],
@@ -145,14 +145,8 @@ def draw_yolo(folder: Path, counts: Mapping[str, int], size: int, seed: int) -> 
     for split in SPLITS:
         (folder / split).rename(folder / "images" / split)
         coco = json.loads((folder / "annotations" / f"{split}.json").read_text())
-        (folder / "labels" / split).mkdir(parents=True)
-        for image in coco["images"]:
-            boxes = [thing for thing in coco["annotations"] if thing["image_id"] == image["id"]]
-            lines = [yolo_line(box["category_id"] - 1, box["bbox"], (size, size)) for box in boxes]
-            label_file = folder / "labels" / split / f"{Path(image['file_name']).stem}.txt"
-            label_file.write_text("".join(lines))
-    names = "".join(f"  {label}: {name}\n" for label, name in enumerate(SHAPES))
-    (folder / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames:\n{names}")
+        write_labels(coco, folder / "labels" / split)
+    write_data_yaml(folder, SPLITS, SHAPES)
     return made
 
 

@@ -1,4 +1,4 @@
-"""Prepare BCCD, blood cells with boxes, for mmdet and ultralytics: `python tools/data/prepare_bccd.py RAW data/bccd`.
+"""Prepare BCCD, blood cells with boxes, for mmdet and ultralytics: `normreg prepare-bccd RAW data/bccd`.
 
 RAW is the folder BCCD of https://github.com/Shenggan/BCCD_Dataset, in the layout of PASCAL VOC:
   ImageSets/Main/{train,val,test}.txt          the images of each split, one name per line
@@ -8,7 +8,6 @@ The command writes
   images/{train,val,test}/NAME.jpg             copies of the pictures
   annotations/{train,val,test}.json            the boxes in COCO format
   labels/{train,val,test}/NAME.txt, data.yaml  the boxes for ultralytics
-  contact_sheet.png                            some pictures with their boxes: look at it
 The splits are the official ones: 205, 87 and 72 images. --any-counts accepts another detection set in the layout of
 PASCAL VOC; its classes are sorted by name. A box is taken as the corners that LabelImg wrote: nothing is subtracted
 from them. The folder appears complete or not at all.
@@ -21,12 +20,13 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from normreg_plugins.cli.data.contact_sheets import FILE, draw_boxes
 from normreg_plugins.cli.data.prepared_folder import (
     SPLITS,
     SetError,
@@ -34,11 +34,9 @@ from normreg_plugins.cli.data.prepared_folder import (
     check_counts,
     check_paths,
     make_folder,
-    noted,
     picture_size,
     raw_parser,
-    refuse_damaged,
-    run,
+    read_all,
 )
 
 SOURCE = "https://github.com/Shenggan/BCCD_Dataset"
@@ -51,48 +49,38 @@ Box = tuple[str, tuple[float, float, float, float]]
 
 @dataclass
 class Annotated:
-    """The images of a split with their boxes."""
+    """An image with its boxes."""
 
-    images: list[tuple[str, tuple[int, int], list[Box]]] = field(default_factory=list)  # name, (width, height), boxes
-    odd: Counter[str] = field(default_factory=Counter)
-    damaged: list[str] = field(default_factory=list)
-
-    def labels(self) -> Counter[str]:
-        return Counter(name for _, _, boxes in self.images for name, _ in boxes)
+    name: str
+    size: tuple[int, int]
+    boxes: list[Box]
+    odd: Counter[str]
+    """How often something was changed or left out."""
 
 
 def prepare(args: argparse.Namespace) -> None:
     lists = {split: args.raw / "ImageSets" / "Main" / f"{split}.txt" for split in SPLITS}
     check_paths(dict.fromkeys(lists.values(), SOURCE))
     names = {split: path.read_text(encoding="utf-8").split() for split, path in lists.items()}
-    if not args.any_counts:
-        check_counts(args.raw, {split: len(some) for split, some in names.items()}, COUNTS, SOURCE)
+    check_counts(args.raw, names, COUNTS, SOURCE, args.any_counts)
     check_apart(names)
-    found = {split: read_split(args.raw, names[split]) for split in SPLITS}
-    refuse_damaged([message for some in found.values() for message in some.damaged], SOURCE)
-    seen = set().union(*(some.labels() for some in found.values()))
+    read = read_all(partial(read_image, args.raw), chain(*names.values()), SOURCE)
+    found = {split: [read[name] for name in some] for split, some in names.items()}
+    seen = {label for image in read.values() for label, _ in image.boxes}
     classes = CLASSES if seen == set(CLASSES) else tuple(sorted(seen))
     note = {"made_by": "prepare_bccd", "classes": classes, "images": names}
     made = make_folder(args.out, note, lambda folder: write(found, args.raw, classes, folder))
-    draw_boxes(to_coco(found["train"], classes), args.out / "images" / "train", args.out / FILE)
-    for split, some in found.items():
-        each = ", ".join(f"{some.labels()[name]} {name}" for name in classes)
-        print(f"{split}: {len(some.images)} images, {each}")
-        for what, number in some.odd.most_common():
-            if number:
-                print(f"odd: {split}: {number} {what}")
+    for split, images in found.items():
+        labels = Counter(label for image in images for label, _ in image.boxes)
+        print(f"{split}: {len(images)} images, {', '.join(f'{labels[name]} {name}' for name in classes)}")
+        for what, number in sum((image.odd for image in images), Counter[str]()).most_common():
+            print(f"odd: {split}: {number} {what}")
     print(made)
 
 
-def read_split(raw: Path, names: Sequence[str]) -> Annotated:
-    """Read every image and annotation file of a split. What is damaged is listed, and the rest is read anyway."""
-    found = Annotated()
-    for name in names:
-        with noted(found.damaged):
-            size = picture_size(raw / "JPEGImages" / f"{name}.jpg")
-            boxes = read_boxes(raw / "Annotations" / f"{name}.xml", size, found.odd)
-            found.images.append((name, size, boxes))
-    return found
+def read_image(raw: Path, name: str) -> Annotated:
+    size, odd = picture_size(raw / "JPEGImages" / f"{name}.jpg"), Counter[str]()
+    return Annotated(name, size, read_boxes(raw / "Annotations" / f"{name}.xml", size, odd), odd)
 
 
 def read_boxes(path: Path, size: tuple[int, int], odd: Counter[str]) -> list[Box]:
@@ -129,32 +117,29 @@ def _corners(thing: ElementTree.Element) -> tuple[str, tuple[float, ...]]:
     return name, tuple(float(thing.findtext(f"bndbox/{corner}", "")) for corner in CORNERS)
 
 
-def write(found: Mapping[str, Annotated], raw: Path, classes: Sequence[str], folder: Path) -> None:
+def write(found: Mapping[str, Sequence[Annotated]], raw: Path, classes: Sequence[str], folder: Path) -> None:
     (folder / "annotations").mkdir()
-    for split, some in found.items():
-        coco = to_coco(some, classes)
+    for split, images in found.items():
+        coco = to_coco(images, classes)
         (folder / "annotations" / f"{split}.json").write_text(json.dumps(coco), encoding="utf-8")
-        pictures, labels = folder / "images" / split, folder / "labels" / split
+        write_labels(coco, folder / "labels" / split)
+        pictures = folder / "images" / split
         pictures.mkdir(parents=True)
-        labels.mkdir(parents=True)
-        for name, size, boxes in some.images:
-            shutil.copyfile(raw / "JPEGImages" / f"{name}.jpg", pictures / f"{name}.jpg")
-            lines = [yolo_line(classes.index(label), box, size) for label, box in boxes]
-            (labels / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
-    paths = "".join(f"{split}: images/{split}\n" for split in SPLITS)
-    listed = "".join(f"  {label}: {name}\n" for label, name in enumerate(classes))
-    (folder / "data.yaml").write_text(f"{paths}names:\n{listed}", encoding="utf-8")
+        for image in images:
+            shutil.copyfile(raw / "JPEGImages" / f"{image.name}.jpg", pictures / f"{image.name}.jpg")
+    write_data_yaml(folder, SPLITS, classes)
 
 
-def to_coco(found: Annotated, classes: Sequence[str]) -> dict[str, Any]:
+def to_coco(found: Sequence[Annotated], classes: Sequence[str]) -> dict[str, Any]:
     """Image ids count from 1 in the order of the list; category ids count from 1 in the order of the classes."""
     numbers = {name: label + 1 for label, name in enumerate(classes)}
-    images, annotations = [], []
-    for index, (name, (width, height), boxes) in enumerate(found.images, start=1):
-        images.append({"id": index, "file_name": f"{name}.jpg", "width": width, "height": height})
-        annotations += [coco_box(numbers[label], box, index) for label, box in boxes]
-    for number, annotation in enumerate(annotations, start=1):
-        annotation["id"] = number
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index, image in enumerate(found, start=1):
+        width, height = image.size
+        images.append({"id": index, "file_name": f"{image.name}.jpg", "width": width, "height": height})
+        for label, box in image.boxes:
+            annotations.append({"id": len(annotations) + 1, **coco_box(numbers[label], box, index)})
     categories = [{"id": number, "name": name} for name, number in numbers.items()]
     return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
 
@@ -166,12 +151,24 @@ def coco_box(category: int, box: Sequence[float], image: int) -> dict[str, Any]:
     return {**about, "iscrowd": 0, "segmentation": []}
 
 
-def yolo_line(label: int, box: Sequence[float], size: tuple[int, int]) -> str:
-    """Class, centre and size of a box (left, top, width, height), as fractions of the image."""
-    (x, y, w, h), (width, height) = box, size
-    shares = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
-    return " ".join([str(label), *(f"{share:.6f}" for share in shares)]) + "\n"
+def write_labels(coco: Mapping[str, Any], folder: Path) -> None:
+    """ultralytics' labels: a file for each image, with a line for each box: class, centre and size, as fractions."""
+    folder.mkdir(parents=True)
+    for image in coco["images"]:
+        lines = []
+        for box in (box for box in coco["annotations"] if box["image_id"] == image["id"]):
+            (x, y, w, h), width, height = box["bbox"], image["width"], image["height"]
+            shares = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
+            lines.append(" ".join([str(box["category_id"] - 1), *(f"{share:.6f}" for share in shares)]) + "\n")
+        (folder / f"{Path(image['file_name']).stem}.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def write_data_yaml(folder: Path, splits: Sequence[str], classes: Sequence[str]) -> None:
+    paths = "".join(f"{split}: images/{split}\n" for split in splits)
+    names = "".join(f"  {label}: {name}\n" for label, name in enumerate(classes))
+    (folder / "data.yaml").write_text(f"{paths}names:\n{names}", encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return run(raw_parser(__doc__).parse_args(argv), prepare)
+    prepare(raw_parser(__doc__).parse_args(argv))
+    return 0

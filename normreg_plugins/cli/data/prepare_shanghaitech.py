@@ -1,7 +1,7 @@
-"""Prepare one part of ShanghaiTech: `python tools/data/prepare_shanghaitech.py part_A data/shanghaitech_a`.
+"""Prepare one part of ShanghaiTech: `normreg prepare-shanghaitech part_A data/shanghaitech_a`.
 
 It reads train_data/ and test_data/, each with images/IMG_X.jpg and ground_truth/GT_IMG_X.mat (or ground-truth/), and
-writes train, val and test as tools/data/prepare_qnrf.py does. There is no official validation split. By default 30 of
+writes train, val and test as prepare-qnrf does. There is no official validation split. By default 30 of
 part A's 300 training images are held out.
 """
 

@@ -1,10 +1,9 @@
-"""Prepare Tiny ImageNet for mmpretrain: `python tools/data/prepare_tinyimagenet.py RAW data/tinyimagenet`.
+"""Prepare Tiny ImageNet for mmpretrain: `normreg prepare-tinyimagenet RAW data/tinyimagenet`.
 
 RAW is the unpacked archive tiny-imagenet-200. Nothing is copied: the target gets links to its training and validation
 images, and two lists with a class for each image:
   train -> .../train            n01443537/images/n01443537_0.JPEG 0     train.txt
   val   -> .../val/images       val_0.JPEG 107                          val.txt
-  contact_sheet.png             some validation images with their classes: look at it
 The classes are numbered in the order of wnids.txt, sorted. Every image is opened once. An existing target is checked
 and written again.
 """
@@ -18,16 +17,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from normreg_plugins.cli.data.contact_sheets import FILE, draw_classes
 from normreg_plugins.cli.data.prepared_folder import (
     SetError,
     check_counts,
     check_paths,
-    noted,
     picture_size,
     raw_parser,
-    refuse_damaged,
-    run,
+    read_all,
 )
 from normreg_plugins.files import write_text
 
@@ -41,15 +37,14 @@ def prepare(args: argparse.Namespace) -> None:
     check_paths(dict.fromkeys((wnids, annotations), f"{URL}, and unpack it"))
     classes = {wnid: number for number, wnid in enumerate(sorted(_lines(wnids)))}
     lists = {"train": train_list(raw / "train", classes), "val": val_list(annotations, classes)}
-    if not args.any_counts:
-        check_counts(raw, {split: len(lines) for split, lines in lists.items()}, COUNTS, URL)
+    check_counts(raw, lists, COUNTS, URL, args.any_counts)
     folders = {"train": raw / "train", "val": raw / "val" / "images"}
-    refuse_damaged(damages([folders[split] / line.split()[0] for split in lists for line in lists[split]]), URL)
+    pictures = [folders[split] / line.split()[0] for split in lists for line in lists[split]]
+    read_all(picture_size, track(pictures, "opening every picture", console=Console(stderr=True)), URL)
     out.mkdir(parents=True, exist_ok=True)
     for split, lines in lists.items():
         link(out / split, folders[split])
         write_text(out / f"{split}.txt", "\n".join(lines) + "\n")
-    draw_classes(lists["val"], out / "val", [*classes], out / FILE)
     print(f"{out}: {len(lists['train'])} training and {len(lists['val'])} validation images of {len(classes)} classes")
 
 
@@ -66,15 +61,6 @@ def val_list(annotations: Path, classes: dict[str, int]) -> list[str]:
     return [f"{row[0]} {classes[row[1]]}" for row in rows]
 
 
-def damages(pictures: Sequence[Path]) -> list[str]:
-    """A message for each picture that is missing or cannot be opened."""
-    found: list[str] = []
-    for picture in track(pictures, "opening every picture", console=Console(stderr=True)):
-        with noted(found):
-            picture_size(picture)
-    return found
-
-
 def link(place: Path, to: Path) -> None:
     """A link at `place`; an existing one must lead to the same folder."""
     if place.is_symlink() and place.resolve() == to.resolve():
@@ -89,4 +75,5 @@ def _lines(path: Path) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return run(raw_parser(__doc__, "data/tinyimagenet").parse_args(argv), prepare)
+    prepare(raw_parser(__doc__, "data/tinyimagenet").parse_args(argv))
+    return 0

@@ -6,9 +6,8 @@ validation images are VOC's, and none of them is trained on.
 It reads
   VOC/JPEGImages/, VOC/SegmentationClass/ and VOC/ImageSets/Segmentation/{train,val}.txt
   SBD/train.txt, SBD/val.txt and SBD/cls/*.mat
-and writes VOC/SegmentationClassAug/*.png and, when all are there, VOC/ImageSets/Segmentation/aug.txt. Some of the
-masks are drawn over their images, to VOC/SegmentationClassAug.png. An interrupted run goes on where it stopped when
-the same command is run again.
+and writes VOC/SegmentationClassAug/*.png and, when all are there, VOC/ImageSets/Segmentation/aug.txt. Run an
+interrupted command again to continue.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,19 +26,19 @@ from rich.console import Console
 from rich.progress import track
 from scipy.io import loadmat
 
-from normreg_plugins.cli.data.contact_sheets import draw_masks
 from normreg_plugins.cli.data.prepared_folder import (
     SetError,
     add_any_counts,
     check_apart,
     check_complete,
     check_counts,
+    check_labels,
     check_paths,
     picture_size,
-    run,
+    read_labels,
 )
 from normreg_plugins.crowd.data import map_in_processes
-from normreg_plugins.evaluation import IGNORED, UNREADABLE, MaskError, read_mask, save_mask
+from normreg_plugins.evaluation import IGNORED, save_mask
 from normreg_plugins.files import write_text
 
 VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
@@ -47,7 +47,7 @@ SBD_URL = (
     "which has benchmark_RELEASE/dataset"
 )
 COUNTS = {"the augmented set": (1_464, 1_449, 9_118)}
-CLASSES = 21
+KNOWN = (*range(21), IGNORED)
 LISTS = Path("ImageSets") / "Segmentation"
 MASKS = "SegmentationClassAug"
 
@@ -58,8 +58,7 @@ def prepare(args: argparse.Namespace) -> None:
     from_sbd = [sbd / "cls", sbd / "train.txt", sbd / "val.txt"]
     check_paths({**dict.fromkeys(from_voc, VOC_URL), **dict.fromkeys(from_sbd, SBD_URL)})
     names = names_of(voc, sbd)
-    if not args.any_counts:
-        check_counts(voc, {split: len(some) for split, some in names.items()}, COUNTS, f"{VOC_URL} and {SBD_URL}")
+    check_counts(voc, names, COUNTS, f"{VOC_URL} and {SBD_URL}", args.any_counts)
     check_apart(names)
     own, aug = [*names["train"], *names["val"]], names["aug"]
     check_complete(voc / "JPEGImages", [f"{name}.jpg" for name in (*own, *aug)], VOC_URL)
@@ -67,14 +66,13 @@ def prepare(args: argparse.Namespace) -> None:
     check_complete(sbd / "cls", [f"{name}.mat" for name in aug], SBD_URL)
     (voc / MASKS).mkdir(exist_ok=True)
     written = sum(in_processes(partial(convert, voc, sbd), aug, "converting"))
-    sum(in_processes(partial(check_mask, voc, "SegmentationClass"), own, "checking VOC's masks"))
+    in_processes(partial(check_mask, voc, "SegmentationClass"), own, "checking VOC's masks")
     write_list(voc / LISTS / "aug.txt", aug)
-    draw_masks(aug, voc / "JPEGImages", voc / MASKS, voc / f"{MASKS}.png")
     print(f"{voc / MASKS}: {written} masks written, {len(aug) - written} were there")
     print(
         f"{len(names['train']) + len(aug)} images to train on (train.txt and aug.txt), {len(names['val'])} to validate"
     )
-    print("train with: python tools/train.py configs/deeplabv3_wrs.py")
+    print("train with: normreg train deeplabv3_wrs.py")
 
 
 def names_of(voc: Path, sbd: Path) -> Mapping[str, list[str]]:
@@ -88,7 +86,7 @@ def listed(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split()
 
 
-def in_processes(work: partial[bool], names: Sequence[str], what: str) -> list[bool]:
+def in_processes(work: partial[Any], names: Sequence[str], what: str) -> list[Any]:
     """`work` for each name, on all cores. SciPy crashes on some damaged files; such a file is named."""
     results = []
     progress = track(map_in_processes(work, names, os.cpu_count() or 1), what, len(names), console=Console(stderr=True))
@@ -104,42 +102,27 @@ def convert(voc: Path, sbd: Path, name: str) -> bool:
     if (voc / MASKS / f"{name}.png").exists():
         check_mask(voc, MASKS, name)
         return False
-    mat_file, image = sbd / "cls" / f"{name}.mat", voc / "JPEGImages" / f"{name}.jpg"
-    labels, size = labels_in(mat_file), picture_size(image)
-    if labels.shape[::-1] != size:
-        raise SetError(f"{mat_file} is for another image: {labels.shape[::-1]} pixels, {image} has {size}")
-    save_mask(labels, voc / MASKS / f"{name}.png")
+    mat_file = sbd / "cls" / f"{name}.mat"
+    labels = labels_in(mat_file)
+    check_labels(labels, mat_file, picture_size(voc / "JPEGImages" / f"{name}.jpg"), KNOWN)
+    save_mask(labels.astype(np.uint8), voc / MASKS / f"{name}.png")
     return True
 
 
-def check_mask(voc: Path, folder: str, name: str) -> bool:
-    """Raise a SetError if a mask cannot be read or does not fit its image; else return True."""
-    mask, size = voc / folder / f"{name}.png", picture_size(voc / "JPEGImages" / f"{name}.jpg")
+def check_mask(voc: Path, folder: str, name: str) -> None:
+    size = picture_size(voc / "JPEGImages" / f"{name}.jpg")
     try:
-        labels = read_mask(mask)
-    except (MaskError, *UNREADABLE) as error:
-        raise SetError(f"{mask} cannot be read ({error}); remove it, and get or make it again") from error
-    if labels.shape[::-1] != size:
-        raise SetError(f"{mask} is for an image of another size; remove it, and get or make it again")
-    check_labels(labels, mask)
-    return True
+        read_labels(voc / folder / f"{name}.png", size, KNOWN)
+    except SetError as error:
+        raise SetError(f"{error}; remove it, and get or make it again") from error
 
 
-def labels_in(mat_file: Path) -> NDArray[np.uint8]:
+def labels_in(mat_file: Path) -> NDArray[np.integer]:
     """The class of each pixel in one of SBD's files. A damaged file may kill the process."""
     try:
-        labels = loadmat(mat_file, variable_names=["GTcls"])["GTcls"][0, 0]["Segmentation"]
+        return loadmat(mat_file, variable_names=["GTcls"])["GTcls"][0, 0]["Segmentation"]
     except Exception as error:  # scipy and zlib raise many kinds for a truncated file
         raise SetError(f"{mat_file} is no class file of SBD, or was cut off: {error!r}") from error
-    check_labels(labels, mat_file)
-    return labels.astype(np.uint8)
-
-
-def check_labels(labels: NDArray[np.integer], path: Path) -> None:
-    strange = np.setdiff1d(labels, [*range(CLASSES), IGNORED])
-    if labels.ndim != 2 or strange.size:
-        what = f"labels such as {strange[0]}" if strange.size else f"shape {labels.shape}"
-        raise SetError(f"{path} has {what}; VOC's labels are 0 to {CLASSES - 1}, {IGNORED} and one per pixel")
 
 
 def write_list(path: Path, names: Sequence[str]) -> None:
@@ -155,4 +138,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--voc", type=Path, default=Path("data/VOCdevkit/VOC2012"), help="folder of VOC 2012 (%(default)s)")
     add("--sbd", type=Path, default=Path("data/benchmark_RELEASE/dataset"), help="folder of SBD (%(default)s)")
     add_any_counts(parser)
-    return run(parser.parse_args(argv), prepare)
+    prepare(parser.parse_args(argv))
+    return 0

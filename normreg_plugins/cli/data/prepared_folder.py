@@ -5,25 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
-import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image
 
-from normreg_plugins.crowd.data import UNREADABLE, PreparationError
-from normreg_plugins.files import DamagedFileError, read_json, write_json
+from normreg_plugins.crowd.data import UNREADABLE
+from normreg_plugins.evaluation import Labels, MaskError, read_mask
+from normreg_plugins.files import read_json, write_json
 
 NOTE = "prepared.json"
 SPLITS = ("train", "val", "test")
 NAMED = 10
 """How many damaged files a message names."""
 
-Names = Mapping[str, Sequence[str]]
-"""The images of each split."""
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 class SetError(ValueError):
@@ -44,21 +43,8 @@ def raw_parser(description: str | None, out: str | None = None) -> argparse.Argu
 
 
 def add_any_counts(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--any-counts", action="store_true", help="accept another number of images than the official set has"
-    )
-
-
-def run(args: argparse.Namespace, prepare: Callable[[argparse.Namespace], int | None]) -> int:
-    """The exit code of a command: that of `prepare`, or 2 with a message if the set cannot be prepared."""
-    try:
-        return prepare(args) or 0
-    except (SetError, PreparationError, DamagedFileError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command to go on", file=sys.stderr)
-        return 130
+    other = "accept another number of images than the official set has"
+    parser.add_argument("--any-counts", action="store_true", help=other)
 
 
 def make_folder(out: Path, note: Mapping[str, Any], make: Callable[[Path], object]) -> str:
@@ -86,21 +72,17 @@ def _check_note(out: Path, note: Mapping[str, Any]) -> None:
     if not (out / NOTE).is_file():
         raise SetError(f"{out} has files that this command did not make; {way_out}")
     there, now = read_json(out / NOTE), json.loads(json.dumps(note))
-    if there != now:
-        keys = [key for key in now if there.get(key) != now[key]]
-        differs = (f"{key} {_short(there.get(key))} there, {_short(now[key])} asked for" for key in keys)
-        raise SetError(f"{out} was prepared with other settings or images ({'; '.join(differs)}); {way_out}")
+    if differ := [key for key in now if there.get(key) != now[key]]:
+        raise SetError(f"{out} was prepared with other settings or images ({', '.join(differ)}); {way_out}")
 
 
-def _short(value: Any) -> str:
-    return textwrap.shorten(str(value), 60, placeholder=" ...")
-
-
-def check_counts(raw: Path, found: Mapping[str, int], official: Mapping[str, Sequence[int]], source: str) -> None:
-    """Refuse a set with other numbers of images than each of the official sets."""
-    if tuple(found.values()) in {tuple(counts) for counts in official.values()}:
+def check_counts(
+    raw: Path, found: Mapping[str, Sized], official: Mapping[str, Sequence[int]], source: str, any_counts: bool
+) -> None:
+    """Refuse a set with other numbers of images than each of the official sets, unless any are accepted."""
+    if any_counts or [*map(len, found.values())] in [[*counts] for counts in official.values()]:
         return
-    has = _listed(f"{number:,} {what}" for what, number in found.items())
+    has = _listed(f"{len(images):,} {what}" for what, images in found.items())
     should = ", ".join(f"{name} has {_listed(f'{n:,}' for n in counts)}" for name, counts in official.items())
     raise SetError(
         f"{raw} has {has} images; {should}. Get it again from {source}. If it is another set on purpose, add "
@@ -128,7 +110,7 @@ def check_complete(folder: Path, names: Sequence[str], source: str) -> None:
         )
 
 
-def check_apart(names: Names) -> None:
+def check_apart(names: Mapping[str, Sequence[str]]) -> None:
     """Refuse an image that is in two splits."""
     for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
         if both := sorted({*names.get(first, ())} & {*names.get(second, ())}):
@@ -147,21 +129,41 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise SetError(f"{path} cannot be read as a picture: {error}") from error
 
 
-@contextmanager
-def noted(damaged: list[str]) -> Iterator[None]:
-    """Append the message of a SetError to the list, and go on after the block."""
-    try:
-        yield
-    except SetError as error:
-        damaged.append(str(error))
-
-
-def refuse_damaged(damaged: Sequence[str], source: str) -> None:
-    """Name the damaged files and say what to do."""
-    if damaged:
-        more = f"\nand {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
-        named = "\n".join(damaged[:NAMED])
+def check_labels(labels: Labels, path: Path, size: tuple[int, int], known: Collection[int]) -> None:
+    """Refuse the labels of a file that do not fit its picture, or are not those of the set."""
+    if labels.shape[::-1] != size:
         raise SetError(
-            f"{named}{more}\n{len(damaged)} files are missing or damaged, and nothing was prepared. Get them again "
-            f"from {source}, and run the same command."
+            f"{path} has {' x '.join(map(str, labels.shape[::-1]))} pixels, its picture {size[0]} x {size[1]}"
         )
+    if len(strange := np.setdiff1d(labels, [*known])):
+        raise SetError(f"{path} has the label {strange[0]}; the set has {', '.join(map(str, known))}")
+
+
+def read_labels(path: Path, size: tuple[int, int], known: Collection[int]) -> Labels:
+    """The labels of a mask that fits its picture."""
+    if not path.is_file():
+        raise SetError(f"{path} is missing")
+    try:
+        labels = read_mask(path)
+    except (MaskError, *UNREADABLE) as error:
+        raise SetError(f"{path} cannot be read as a mask: {error}") from error
+    check_labels(labels, path, size, known)
+    return labels
+
+
+def read_all(read: Callable[[Item], Found], items: Iterable[Item], source: str) -> dict[Item, Found]:
+    """`read` of each item. Damaged files do not end it: one SetError names them all, and where to get them."""
+
+    def attempt(item: Item) -> Found | SetError:
+        try:
+            return read(item)
+        except SetError as error:
+            return error
+
+    found = {item: attempt(item) for item in items}
+    if damaged := [str(error) for error in found.values() if isinstance(error, SetError)]:
+        more = [f"and {len(damaged) - NAMED} more"] if len(damaged) > NAMED else []
+        way_out = f"Get them again from {source}, and run the same command."
+        last = f"{len(damaged)} files are missing or damaged, and nothing was prepared. {way_out}"
+        raise SetError("\n".join([*damaged[:NAMED], *more, last]))
+    return {item: each for item, each in found.items() if not isinstance(each, SetError)}

@@ -14,8 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from normreg_plugins.cli.preflight.where_to_get import where_to_get
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import STATE_KEY
@@ -92,20 +90,29 @@ def host_problems(cfg: Mapping[str, Any]) -> list[Problem]:
     return [Problem(f"{scope} is not installed", way_out)]
 
 
+def mappings_in(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every mapping in a part of a config, with its key in the form that --cfg-options takes."""
+    if isinstance(node, Mapping):
+        yield key, node
+    parts = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
+    for name, part in parts:
+        yield from mappings_in(part, f"{key}.{name}")
+
+
+def _name(key: str) -> str:
+    """model.heads.0 -> heads"""
+    return key.rstrip(".0123456789").rpartition(".")[2]
+
+
 # Data
 
 
-def datasets_in(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def datasets_in(loader: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The datasets that read files, with their keys, from inside wrappers such as ConcatDataset."""
-    if isinstance(node, list | tuple):
-        for index, part in enumerate(node):
-            yield from datasets_in(part, f"{key}.{index}")
-    elif isinstance(node, Mapping):
-        inner = [name for name in ("dataset", "datasets") if node.get(name)]
-        for name in inner:
-            yield from datasets_in(node[name], f"{key}.{name}")
-        if not inner and "type" in node:
-            yield key, node
+    for place, node in mappings_in(loader, key):
+        wraps = node.get("dataset") or node.get("datasets")
+        if _name(place) in ("dataset", "datasets") and "type" in node and not wraps:
+            yield place, node
 
 
 def dataset_problems(key: str, dataset: Mapping[str, Any]) -> list[Problem]:
@@ -121,27 +128,28 @@ def dataset_problems(key: str, dataset: Mapping[str, Any]) -> list[Problem]:
     return [missing(path, f"{key}.{name}") for name, path in paths.items() if not path.exists()]
 
 
-def evaluator_problems(node: Any, key: str) -> list[Problem]:
+def evaluator_problems(evaluator: Any, key: str) -> list[Problem]:
     """An evaluator such as CocoMetric reads the annotations again, from a path of its own."""
-    if isinstance(node, list | tuple):
-        return [p for i, part in enumerate(node) for p in evaluator_problems(part, f"{key}.{i}")]
-    ann_file = node.get("ann_file") if isinstance(node, Mapping) else None
-    if not ann_file or node.get("backend_args") or "://" in ann_file or Path(ann_file).exists():
-        return []
-    return [missing(ann_file, f"{key}.ann_file")]
+    nodes = mappings_in(evaluator, key)
+    files = {place: node.get("ann_file") for place, node in nodes if not node.get("backend_args")}
+    there = {place: file for place, file in files.items() if file and "://" not in file}
+    return [missing(file, f"{place}.ann_file") for place, file in there.items() if not Path(file).exists()]
 
 
 def class_problems(key: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> list[Problem]:
     """Heads whose `num_classes` is not the number of classes of the data set."""
     counts = _class_counts(dataset, cfg.get("default_scope"))
-    heads = [] if "language_model" in (cfg.get("model") or {}) else _heads(cfg.get("model"), "model")
+    model = cfg.get("model") or {}
+    if not counts or "language_model" in model:
+        return []
+    heads = {head: node.get("num_classes") for head, node in mappings_in(model, "model") if _name(head) in HEADS}
     return [
         Problem(
             f"{key} has {counts[0]} classes, but {head}.num_classes is {number}",
             f"set {head}.num_classes={counts[0]}, or name the classes: {key}.metainfo=dict(classes=(...))",
         )
-        for head, number in heads
-        if counts and number not in counts
+        for head, number in heads.items()
+        if isinstance(number, int) and number not in counts
     ]
 
 
@@ -157,17 +165,6 @@ def _class_counts(dataset: Mapping[str, Any], scope: str | None) -> list[int]:
     return [1 if isinstance(each, str) else len(each) for each in names]
 
 
-def _heads(node: Any, key: str) -> Iterator[tuple[str, int]]:
-    if isinstance(node, list | tuple):
-        for index, part in enumerate(node):
-            yield from _heads(part, f"{key}.{index}")
-    elif isinstance(node, Mapping):
-        if isinstance(node.get("num_classes"), int) and key.rstrip(".0123456789").rpartition(".")[2] in HEADS:
-            yield key, node["num_classes"]
-        for name, part in node.items():
-            yield from _heads(part, f"{key}.{name}")
-
-
 # Weights
 
 
@@ -175,45 +172,10 @@ def initial_weights(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every checkpoint that training begins with, with its key."""
     if cfg.get("load_from"):
         yield "load_from", cfg["load_from"]
-    yield from _pretrained(cfg.get("model"), "model")
-
-
-def _pretrained(node: Any, key: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, list | tuple):
-        for index, part in enumerate(node):
-            yield from _pretrained(part, f"{key}.{index}")
-    elif isinstance(node, Mapping):
+    for key, node in mappings_in(cfg.get("model"), "model"):
         name = "checkpoint" if node.get("type") == "Pretrained" else "pretrained"
-        for inner, value in node.items():
-            if inner == name and isinstance(value, str):
-                yield f"{key}.{inner}", value
-            else:
-                yield from _pretrained(value, f"{key}.{inner}")
-
-
-def downloads(cfg: Mapping[str, Any]) -> list[str]:
-    """What mm will download when training begins, and how to put it there on a machine that is offline."""
-    urls = dict.fromkeys(filter(None, (_url_of(checkpoint) for _, checkpoint in initial_weights(cfg))))
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
-    return [
-        f"mm downloads initial weights; offline, put them there: curl --create-dirs -L -o {path} {url}"
-        for url in urls
-        if not (path := cache / url.rsplit("/", 1)[-1]).is_file()
-    ]
-
-
-def _url_of(checkpoint: str) -> str | None:
-    """The address that mm downloads such a checkpoint from, or None if it does not download it."""
-    from mmengine.runner import checkpoint as zoo
-
-    scheme, _, name = checkpoint.partition("://")
-    if scheme in ("http", "https"):
-        return checkpoint
-    if scheme in ("open-mmlab", "openmmlab"):
-        return zoo.get_external_models().get(zoo.get_deprecated_model_names().get(name, name))
-    if scheme in ("torchvision", "modelzoo"):
-        return zoo.get_torchvision_models().get(name)
-    return None
+        if isinstance(node.get(name), str):
+            yield f"{key}.{name}", node[name]
 
 
 def resume_problems(cfg: Mapping[str, Any]) -> list[Problem]:

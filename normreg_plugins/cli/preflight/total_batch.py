@@ -11,12 +11,13 @@ and is not changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
 
+from normreg_plugins.cli.preflight.check import mappings_in
 from normreg_plugins.core.errors import NormRegError
 
 RANKS_IN = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}
@@ -50,22 +51,20 @@ class Batch:
         return self.iteration * self.accumulated
 
     def __str__(self) -> str:
-        parts = [f"{self.ranks} GPU{'s' * (self.ranks > 1)}", f"{self.per_rank} image{'s' * (self.per_rank > 1)} each"]
-        if self.accumulated > 1:
-            parts.append(f"{self.accumulated} accumulated iterations")
-        return f"{' x '.join(parts)} = {self.total}"
+        accumulated = f" x {self.accumulated} accumulated iterations" if self.accumulated > 1 else ""
+        return f"{_n(self.ranks, 'GPU')} x {_n(self.per_rank, 'image')} each{accumulated} = {self.total}"
+
+
+def _n(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number > 1)}"
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What the numbers of a config are written for."""
+    """What the numbers of a config are written for: images per update, and per iteration."""
 
     update: int
     iteration: int
-
-    def counts_that_split(self, accumulated: int) -> list[int]:
-        """The numbers of ranks that share the batch of an update evenly."""
-        return [ranks for ranks in range(1, self.update + 1) if self.update % (ranks * accumulated) == 0]
 
 
 def ranks_of(launcher: str, environ: Mapping[str, str]) -> int:
@@ -88,30 +87,18 @@ def refuse_other_batch(cfg: Config, name: str, ranks: int) -> None:
     protocol, batch = protocol_of(cfg), batch_of(cfg, ranks)
     if protocol is None or (ranks == 1 and (batch.total, batch.iteration) == (protocol.update, protocol.iteration)):
         return
+    try:
+        split = f"keeps the protocol: {_n(share_of(protocol, batch), 'image')} per GPU, synchronized batch norm."
+    except TotalBatchError as error:
+        split = f"is not possible here: {error}"
     raise TotalBatchError(
         f"{name} is a paper's protocol: its learning rate and its number of updates are for {protocol.update} images "
         f"per update, {protocol.iteration} per iteration on one GPU. This run has {batch}.\n"
         f"Choose one of two flags:\n"
-        f"  --split-batch  {_split_in_words(protocol, batch)}\n"
-        f"  --grow-batch   {_grow_in_words(protocol, batch)}\n"
+        f"  --split-batch  {split}\n"
+        f"  --grow-batch   changes it: {batch.total} images per update, {batch.total / protocol.update:.3g} times the "
+        "protocol's; rates and number of updates follow.\n"
         "To train something else on purpose: --cfg-options auto_scale_lr.written_for=0 changes nothing."
-    )
-
-
-def _split_in_words(protocol: Protocol, batch: Batch) -> str:
-    try:
-        share = share_of(protocol, batch)
-    except TotalBatchError as error:
-        return f"is not possible here: {error}"
-    each = f"{share} image{'s' * (share > 1)} on each of {batch.ranks} GPUs" if batch.ranks > 1 else f"{share} images"
-    return f"keeps the protocol: {each}, synchronized batch norm, the same updates."
-
-
-def _grow_in_words(protocol: Protocol, batch: Batch) -> str:
-    factor = batch.total / protocol.update
-    return (
-        f"changes it: {batch.total} images per update, {factor:.3g} times the protocol's. Learning rates grow with the "
-        "batch, and the number of updates is divided by the same factor."
     )
 
 
@@ -119,10 +106,11 @@ def share_of(protocol: Protocol, batch: Batch) -> int:
     """Images per rank if the ranks share the protocol's batch."""
     share, rest = divmod(protocol.update, batch.ranks * batch.accumulated)
     if rest:
-        counts = ", ".join(map(str, protocol.counts_that_split(batch.accumulated))) or "none"
+        counts = [str(n) for n in range(1, protocol.update + 1) if protocol.update % (n * batch.accumulated) == 0]
         times = f" in {batch.accumulated} accumulated iterations" if batch.accumulated > 1 else ""
         raise TotalBatchError(
-            f"{protocol.update} images{times} do not split over {batch.ranks} GPUs. These numbers of GPUs do: {counts}."
+            f"{protocol.update} images{times} do not split over {_n(batch.ranks, 'GPU')}. "
+            f"These numbers of GPUs do: {', '.join(counts) or 'none'}."
         )
     return share
 
@@ -173,59 +161,42 @@ def _protocol(cfg: Config) -> Protocol:
 
 def scale_summed_losses(model: Any, factor: float) -> list[str]:
     """Multiply every loss that is a sum over the images of one rank (`reduction="sum"`)."""
-    if factor == 1:
-        return []
-    losses = list(_summed_losses(model))
+    losses = list(_summed_losses(model)) if factor != 1 else []
     for loss in losses:
         loss["loss_weight"] = loss.get("loss_weight", 1.0) * factor
     return [f"{len(losses)} losses that are sums over a rank's images: weights x {factor:g}"] if losses else []
 
 
-def _summed_losses(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        if str(node.get("type", "")).endswith("Loss") and node.get("reduction") == "sum":
-            yield node
-        for part in node.values():
-            yield from _summed_losses(part)
-    elif isinstance(node, list | tuple):
-        for part in node:
-            yield from _summed_losses(part)
+def _summed_losses(node: Any) -> Iterator[Any]:
+    for _, part in mappings_in(node, "model"):
+        if str(part.get("type", "")).endswith("Loss") and part.get("reduction") == "sum":
+            yield part
 
 
 def scale_iterations(cfg: Config, factor: float) -> list[str]:
     """Lengths in iterations: of schedulers and, in a loop by iterations, its end, validations and checkpoints."""
-    if factor == 1:
-        return []
     changed: list[str] = []
     for scheduler in cfg.get("param_scheduler") or []:
-        if scheduler.get("by_epoch", True):
-            continue
-        names = [name for name in STEPS if scheduler.get(name) is not None]
-        changed += [_scaled(scheduler, name, factor, least=0) for name in names]
-        if "milestones" in scheduler:
-            scheduler["milestones"] = [round(step * factor) for step in scheduler["milestones"]]
+        if not scheduler.get("by_epoch", True):
+            changed += _scaled(scheduler, STEPS, factor, least=0)
+            if "milestones" in scheduler:
+                scheduler["milestones"] = [round(step * factor) for step in scheduler["milestones"]]
     if "max_iters" in cfg.train_cfg:
-        changed += [
-            _scaled(cfg.train_cfg, name, factor) for name in ("max_iters", "val_interval") if name in cfg.train_cfg
-        ]
+        changed += _scaled(cfg.train_cfg, ("max_iters", "val_interval"), factor)
         checkpoint = cfg.get("default_hooks", {}).get("checkpoint") or {}
         if not checkpoint.get("by_epoch", True) and checkpoint.get("interval", -1) > 0:
-            changed.append(_scaled(checkpoint, "interval", factor))
-    return [f"counts of iterations x {factor:.4g}: {', '.join(changed)}"] if changed else []
+            changed += _scaled(checkpoint, ("interval",), factor)
+    return [f"counts of iterations x {factor:.4g}: {', '.join(changed)}"] if factor != 1 and changed else []
 
 
 def scale_updates(cfg: Config, factor: float) -> list[str]:
     """Settings of a method that count updates."""
-    if factor == 1:
-        return []
-    changed = []
+    changed: list[str] = []
     for regularizer in _regularizers(cfg):
-        if "interval" in regularizer:
-            changed.append(_scaled(regularizer, "interval", factor))
-        phase = [name for name in ("begin", "end") if regularizer.get(name) is not None]
+        changed += _scaled(regularizer, ("interval",), factor)
         if regularizer.get("unit", "update") == "update":
-            changed += [_scaled(regularizer, name, factor, least=0) for name in phase]
-    return [f"the method's counts of updates x {factor:.4g}: {', '.join(changed)}"] if changed else []
+            changed += _scaled(regularizer, ("begin", "end"), factor, least=0)
+    return [f"the method's counts of updates x {factor:.4g}: {', '.join(changed)}"] if factor != 1 and changed else []
 
 
 def _regularizers(cfg: Config) -> list[dict[str, Any]]:
@@ -256,10 +227,11 @@ def scale_rates(cfg: Config, factor: float) -> list[str]:
     return [f"{'square-root' if adaptive else 'linear'} rule for {optimizer.type}: {', '.join(changed)}"]
 
 
-def _scaled(settings: dict[str, Any], name: str, factor: float, least: int = 1) -> str:
-    """Scale an integer in place, and say how it changed."""
-    old, settings[name] = settings[name], max(least, round(settings[name] * factor))
-    return f"{name} {old} -> {settings[name]}"
+def _scaled(settings: dict[str, Any], names: Iterable[str], factor: float, least: int = 1) -> list[str]:
+    """Scale those of the integers that are set, and say how each changed."""
+    old = {name: settings[name] for name in names if settings.get(name) is not None}
+    settings.update({name: max(least, round(value * factor)) for name, value in old.items()})
+    return [f"{name} {value} -> {settings[name]}" for name, value in old.items()]
 
 
 def _scaled_number(settings: dict[str, Any], name: str, factor: float) -> str:

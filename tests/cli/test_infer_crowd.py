@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.mm
@@ -56,7 +56,7 @@ def test_infer_counts_any_picture(tool, tmp_path):
             assert drawn.width >= 48
 
     for arguments, message in (
-        ((tmp_path / "none.pth", pictures[0]), "there is no checkpoint"),
+        ((tmp_path / "none.pth", pictures[0]), "there is no such file"),
         ((pictures[0], pictures[0]), "cannot be read as weights only"),
         ((tmp_path / "net.pth", pictures[0], tmp_path / "plain.jpg"), "the same name"),
         ((tmp_path / "net.pth", pictures[0], "--sides", 9, 8), "--sides: bounds"),

@@ -1,8 +1,7 @@
-"""Count the people in pictures: `python tools/crowd/infer_crowd.py best-1a2b3c4d.pth photo.jpg party.png`.
+"""Count the people in pictures: `normreg count best-1a2b3c4d.pth photo.jpg party.png`.
 
 For each picture it prints the count and writes NAME_count.jpg in the folder --out: the picture with its density and its
-count. The config is read from the checkpoint. A training run leaves several checkpoints: take the published one,
-best_count_MAE_epoch_N-xxxxxxxx.pth, which has weights only and is safe to read.
+count. The config is read from the checkpoint. Only weights are read, so that a checkpoint of unknown origin is safe.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -19,8 +17,9 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
+from normreg_plugins.cli.checkpoints import load_checkpoint, put_weights
 from normreg_plugins.cli.console import refuse
-from normreg_plugins.cli.mm_runs import config_of
+from normreg_plugins.cli.mm_runs import config_of, require_checkpoint
 from normreg_plugins.crowd.data import (
     SHORTER_SIDE,
     UnreadableImageError,
@@ -41,40 +40,21 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("images", type=Path, nargs="+", help="pictures")
     add("--config", type=Path, help="config of the network (default: the one in the checkpoint)")
     add("--out", type=Path, default=Path("crowd_counts"), help="folder for the drawn pictures")
-    add("--save", action="store_true", help="save counts and density maps there for eval_mae.py")
-    add(
-        "--sides",
-        type=int,
-        nargs=2,
-        default=SHORTER_SIDE,
-        metavar=("LEAST", "MOST"),
-        help="bounds of the shorter side, as in the training data (default: 512 2048)",
-    )
+    add("--save", action="store_true", help="save counts and density maps there for eval-mae")
+    sides = "bounds of the shorter side, as in the training data (default: 512 2048)"
+    add("--sides", type=int, nargs=2, default=SHORTER_SIDE, metavar=("LEAST", "MOST"), help=sides)
     add("--tile", type=int, default=1024, help="side in pixels of what is predicted at once, which bounds the memory")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args(argv)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        refuse(f"there is no checkpoint {path} (in {Path.cwd()})")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds of exceptions for damaged files
-        refuse(
-            f"{path} cannot be read as weights only. Use the published checkpoint of the training run, "
-            f"best_count_MAE_epoch_N-xxxxxxxx.pth.\n{error}"
-        )
-    if "state_dict" not in checkpoint:
-        refuse(f"{path} is not an mmengine checkpoint: it has no state_dict")
-    return checkpoint
-
-
-def build(checkpoint: dict[str, Any], args: argparse.Namespace) -> CrowdCounter:
+def build(args: argparse.Namespace) -> CrowdCounter:
     """The counter of the config, with the checkpoint's weights."""
+    require_checkpoint("checkpoint", str(args.checkpoint))
+    checkpoint = load_checkpoint(args.checkpoint)
     if args.config is not None:
         cfg = config_of(args.config)
-    elif "cfg" in checkpoint.get("meta", {}):
+    elif "cfg" in checkpoint["meta"]:
         cfg = Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py")
     else:
         refuse(f"{args.checkpoint} has no config; give one with --config")
@@ -82,10 +62,7 @@ def build(checkpoint: dict[str, Any], args: argparse.Namespace) -> CrowdCounter:
     model = MODELS.build(cfg.model)
     if not isinstance(model, CrowdCounter):
         refuse(f"the config builds a {type(model).__name__}; a CrowdCounter is needed")
-    try:
-        model.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        refuse(f"{args.checkpoint} does not fit this network:\n{error}")
+    put_weights(model, checkpoint["state_dict"], args.checkpoint, args.config or "its config")
     model.tile = args.tile
     return model.to(args.device).eval()
 
@@ -126,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         checked_bounds(tuple(args.sides))
     except ValueError as error:
         refuse(f"--sides: {error}")
-    model = build(read_checkpoint(args.checkpoint), args)
+    model = build(args)
     args.out.mkdir(parents=True, exist_ok=True)
     counts = {path.stem: count_or_say_why(model, path, args) for path in args.images}
     known = {name: number for name, number in counts.items() if number is not None}

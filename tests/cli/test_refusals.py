@@ -1,0 +1,110 @@
+"""`train` and `test` where something is missing: each says what to do, in one message, before anything is built."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.mm
+ROOT = Path(__file__).resolve().parents[2]
+MINI = "mini/yolov3_wrs.py"
+CIFAR = min(f"classification/{path.stem}" for path in (ROOT / "configs/classification").glob("resnet18*wrs*"))
+
+
+@pytest.fixture
+def refused(tool, monkeypatch, tmp_path):
+    """Run a command in this process, in an empty folder; it must end with code 2. What it says."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name, *args):
+        done = tool(f"{name}.py", *args)
+        assert done.returncode == 2
+        return done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("config", "data", "mini"),
+    [
+        ("yolov3_wrs", "https://cocodataset.org/#download", "detection && normreg train mini/yolov3_wrs.py"),
+        ("csrnet_wrs", "normreg prepare-qnrf UCF-QNRF_ECCV18 data/qnrf", "normreg train mini/csrnet_wrs.py"),
+        (CIFAR, "kriz/cifar-10", "classification && normreg train mini/resnet18_wrs.py"),
+    ],
+)
+def test_without_data_it_says_what_to_do_and_builds_nothing(refused, tmp_path, config, data, mini):
+    if "cifar" in config:
+        pytest.importorskip("mmpretrain")
+    said = refused("train", ROOT / "configs" / f"{config}.py")
+    assert data in said
+    assert re.search(rf"normreg make-mini-data .*{mini}", said)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ((), "--split-batch  keeps the protocol: 4 images per GPU"),
+        (("--auto-scale-lr",), "--auto-scale-lr: {config} is a paper's protocol"),
+        (("--split-batch", "--cfg-options", "train_dataloader.batch_size=3"), "{config} cannot run here yet"),
+        (("--grow-batch",), "{config} cannot run here yet"),  # the batch is settled, the data are missing
+    ],
+)
+def test_a_protocol_on_two_gpus_needs_to_know_what_to_do_with_its_batch(refused, monkeypatch, flags, words):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    config = "yolov3_wrs.py"  # named as the user named it, not by its path
+    assert words.format(config=config) in refused("train", config, "--launcher", "pytorch", *flags)
+
+
+def test_only_one_rank_says_why_training_stops(refused, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert refused("train", ROOT / "configs" / "yolov3_wrs.py", "--launcher", "pytorch") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "words"),
+    [
+        ("train", ("nowhere.py",), "there is no config nowhere.py"),
+        ("train", (MINI, "--auto-scale-lr"), "has no auto_scale_lr.base_batch_size"),
+        ("train", (MINI, "--resume", "gone.pth"), "--resume gone.pth: there is no such file"),
+        ("test", (MINI, "gone.pth"), "checkpoint gone.pth: there is no such file"),
+        ("test", (MINI, "gone.pth", "--out", "p.json"), "must end in .pkl"),
+        ("test", (MINI, "gone.pth", "--out", "there.pkl"), "there.pkl exists"),
+        ("test", ("mini/deeplabv3_wrs.py", "gone.pth", "--out", "p.pkl"), "must name a folder, for PNG masks"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(refused, tmp_path, name, args, words):
+    (tmp_path / "there.pkl").write_text("precious")
+    said = refused(name, *args)
+    assert words in said
+    assert "--cfg-options" not in said
+    assert (tmp_path / "there.pkl").read_text() == "precious"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_mixed_precision_without_a_gpu_is_refused(refused):
+    assert "needs a GPU" in refused("train", MINI, "--amp")
+
+
+def test_our_config_is_found_by_its_name_and_a_file_of_that_name_comes_first(tmp_path, monkeypatch):
+    from normreg_plugins.cli.mm_runs import config_of, find_config
+
+    monkeypatch.chdir(tmp_path)
+    assert config_of("mini/yolov3_wrs.py").optim_wrapper.regularizer.type == "WRS"
+    (tmp_path / "mini").mkdir()
+    (tmp_path / "mini/yolov3_wrs.py").write_text("")
+    assert find_config("mini/yolov3_wrs.py") == Path("mini/yolov3_wrs.py")
+
+
+def test_a_config_may_import_a_module_of_the_working_directory(tmp_path, monkeypatch):
+    from normreg_plugins.cli.mm_runs import config_of
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "my_module_beside_the_config.py").write_text("found = True")
+    (tmp_path / "mine.py").write_text('custom_imports = dict(imports=["my_module_beside_the_config"])')
+    config_of("mine.py")
+    assert sys.modules.pop("my_module_beside_the_config").found

@@ -1,0 +1,181 @@
+"""`train`, `test` and the scores as a user runs them, on a small net and a few drawn images of each task."""
+
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from normreg_plugins.cli.data.make_mini_data import make_mini_set
+from normreg_plugins.monitor import logged_scores
+
+pytestmark = [pytest.mark.mm, pytest.mark.slow]
+ROOT = Path(__file__).resolve().parents[2]
+
+HEAD = """
+_base_ = {base!r}
+root = {data!r}
+work_dir = {work!r}
+small = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=root))
+train_dataloader, val_dataloader = dict(small), dict(small)
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=1, val_interval=1)
+"""
+SMALL = {
+    "detection": """
+model = dict(
+    backbone=dict(_delete_=True, type="MobileNetV2", widen_factor=0.25, out_indices=(2, 4, 6)),
+    neck=dict(in_channels=[80, 24, 8], out_channels=[16, 16, 16]),
+    bbox_head=dict(in_channels=[16, 16, 16], out_channels=[16, 16, 16]),
+    test_cfg=dict(score_thr=0.0, conf_thr=0.0),  # the few boxes of an untrained net
+)
+train_dataloader.update(batch_size=4, dataset=dict(data_root=root, filter_cfg=None))
+val_evaluator = [
+    dict(type="CocoMetric", ann_file=root + "annotations/val.json", metric="bbox"),
+    dict(type="NormRegPrecisionRecallMetric", ann_file=root + "annotations/val.json"),
+]
+test_evaluator = val_evaluator
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type="SGD", lr=0.001), clip_grad=None, regularizer=dict(interval=2)
+)
+default_hooks = dict(monitor=dict(interval=1), checkpoint=dict(save_best=None))
+""",
+    "segmentation": """
+model = dict(
+    backbone=dict(depth=18, base_channels=8, stem_channels=8), decode_head=dict(in_channels=64, channels=16)
+)
+train_cfg = dict(max_iters=4, val_interval=4)
+default_hooks = dict(checkpoint=dict(interval=4, save_best=None), visualization=dict(interval=1))
+""",
+    "classification": """
+model = dict(backbone=dict(stem_channels=4, base_channels=4), head=dict(in_channels=32))
+default_hooks = dict(checkpoint=dict(interval=1))
+""",
+}
+BASES = {"detection": "yolov3_wrs", "segmentation": "deeplabv3_wrs", "classification": "resnet18_wrs"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The config of a small net on twelve drawn images. Made once for each task."""
+    made = {}
+
+    def make(task):
+        if task not in made:
+            folder = tmp_path_factory.mktemp(task)
+            make_mini_set(task, folder / "data", train=8, val=4, size=32 if task == "classification" else 96)
+            base = str(ROOT / "configs" / "mini" / f"{BASES[task]}.py")
+            paths = {"data": f"{folder / 'data'}/", "work": str(folder / "work")}
+            made[task] = folder / "small.py"
+            made[task].write_text(HEAD.format(base=base, **paths) + SMALL[task])
+        return made[task]
+
+    return make
+
+
+@pytest.fixture
+def user(run_tool):
+    """Run a command that must succeed; what it printed."""
+
+    def run(name, *args):
+        done = run_tool(name, *args)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    return run
+
+
+def pictures_in(said):
+    return [Path(line.removeprefix("picture: ")) for line in said.splitlines() if line.startswith("picture: ")]
+
+
+def score_in(said, name):
+    """The last score of this name that mm printed."""
+    return float(said.rsplit(f"{name}:", 1)[1].split()[0])
+
+
+def test_detection_trains_resumes_tests_and_scores(user, small, tmp_path):
+    config = small("detection")
+    work, annotations = config.parent / "work", config.parent / "data" / "annotations" / "val.json"
+    trained = user("train.py", config)
+    assert f"work dir: {work}" in trained
+    pictures = pictures_in(trained)
+    assert all(path.is_file() for path in pictures)
+    assert "norms.png" in {path.name for path in pictures}
+    assert any(path.name.startswith("val_img") for path in pictures)
+
+    resumed = user("train.py", config, "--resume", "--cfg-options", "train_cfg.max_epochs=2")
+    assert "Epoch(train) [1]" not in resumed
+    scores, _ = logged_scores(work, ["detection/best_f1"])["detection/best_f1"]
+    assert scores == [1, 2]  # each epoch, of the run and of the one that went on from it
+
+    flags = ("--out", tmp_path / "p.pkl", "--show-dir", tmp_path / "drawn", "--work-dir", tmp_path / "work")
+    tested = user("test.py", config, work / "epoch_2.pth", *flags)
+    assert len(pickle.loads((tmp_path / "p.pkl").read_bytes())) == 4
+    assert len([path for path in tmp_path.rglob("*.png") if "drawn" in path.parts]) == 4
+    assert not list(tmp_path.glob(".unfinished*"))
+    user("eval_map.py", annotations, tmp_path / "p.pkl", "--out", tmp_path / "eval")
+    (row,) = json.loads((tmp_path / "eval" / "detection_metrics.json").read_text()).values()
+    assert row["mAP50"] == pytest.approx(score_in(tested, "bbox_mAP_50"), abs=6e-4)  # mm prints three digits
+    assert row["best_f1"]["f1"] == pytest.approx(score_in(tested, "detection/best_f1"), abs=6e-4)
+
+
+def test_segmentation_predicts_into_a_folder_and_scores_as_mmseg_did(user, small, tmp_path):
+    config = small("segmentation")
+    assert pictures_in(user("train.py", config))
+    flags = ("--out", tmp_path / "wrs", "--work-dir", tmp_path / "work")
+    tested = user("test.py", config, config.parent / "work" / "iter_4.pth", *flags)
+    assert len(list((tmp_path / "wrs").glob("*.png"))) == 4
+    assert not list(tmp_path.glob(".unfinished*"))
+    user("eval_miou.py", config, tmp_path / "wrs", "--out", tmp_path / "eval", "--pictures", 2)
+    (row,) = json.loads((tmp_path / "eval" / "segmentation_metrics.json").read_text()).values()
+    assert 100 * row["mIoU"] == pytest.approx(score_in(tested, "mIoU"), abs=0.006)
+    assert (tmp_path / "eval" / "pictures.png").is_file()
+
+
+@pytest.mark.mmpretrain
+def test_classification_trains_tests_and_draws(user, small, tmp_path):
+    config = small("classification")
+    work = config.parent / "work"
+    trained = user("train.py", config)
+    assert "acts on 21 " in trained
+    assert f"best checkpoint: {work / 'best_accuracy_top1_epoch_1.pth'}" in trained
+    assert (work / "norms.png").is_file()
+    flags = ("--out", tmp_path / "p.pkl", "--show-dir", "drawn", "--work-dir", tmp_path / "work")
+    tested = user("test.py", config, work / "epoch_1.pth", *flags)
+    predictions = pickle.loads((tmp_path / "p.pkl").read_bytes())
+    right = sum(int(p["pred_label"]) == int(p["gt_label"]) for p in predictions)
+    assert (len(predictions), score_in(tested, "accuracy/top1")) == (4, 100 * right / 4)
+    assert len(list((tmp_path / "work" / "drawn").glob("*.png"))) == 4
+
+
+def test_mmdets_own_train_script_runs_our_configs(small, tmp_path):
+    import mmdet
+
+    script = Path(mmdet.__file__).parent / ".mim" / "tools" / "train.py"
+    command = [sys.executable, script, small("detection"), "--work-dir", tmp_path / "work"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*map(str, command)], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "WeightRescaling(interval=2" in done.stdout + done.stderr
+    assert (tmp_path / "work" / "epoch_1.pth").is_file()
+
+
+def test_two_ranks_on_cpus_train_and_test_through_the_launchers(small, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    env = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PORT": port, "PYTHONPATH": str(ROOT)}
+    work = tmp_path / "work"
+    for script, *args in (
+        ("dist_train.sh", small("detection"), 2, "--work-dir", work),
+        ("dist_test.sh", small("detection"), work / "epoch_1.pth", 2, "--out", tmp_path / "p.pkl"),
+    ):
+        command = [*map(str, (ROOT / "tools" / script, *args))]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert len(pickle.loads((tmp_path / "p.pkl").read_bytes())) == 4
