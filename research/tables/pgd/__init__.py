@@ -1,1 +1,5 @@
-"""Studies of the constrained paper; __main__.py lists them."""
+"""The constrained paper: the gradient of short filters (eq. 18-20), and clouds of points (Table 5)."""
+
+from research.tables.pgd import explosion, points
+
+STUDIES = {"explosion": explosion.STUDY, "points": points.STUDY}

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from rich.table import Table
 from torch import nn
 
@@ -18,7 +17,7 @@ from normreg_plugins import SphereDescent, attach
 from research.digits import batches
 from research.nets import TextbookWS, conv_weights, digits_net, filter_norms
 from research.tables import study
-from research.tables.study import Study, axis, cross_table, draw_line, grid, mean_and_error
+from research.tables.study import Study, axis, cross_table, grid, mean_and_error
 
 TEXTBOOK, PGD = "reparametrized, eq. 25", "PGD"
 KINDS = axis("kind", (TEXTBOOK, PGD))
@@ -51,7 +50,7 @@ def train(run: Run) -> Outcome:
     if run.kind == PGD:
         attach(torch.optim.SGD(model.parameters(), lr=0.1), model, SphereDescent())  # it puts them on the sphere
     found = []
-    for images, labels in batches(run.seed, 32, run.updates):
+    for images, labels in batches(run.seed, run.updates):
         model.zero_grad()
         nn.functional.cross_entropy(model(images), labels).backward()
         found += [filter_norms([weight.grad]).mean().item() for weight in weights if weight.grad is not None]
@@ -68,14 +67,4 @@ def table(results: Results) -> Table:
     return cross_table(title, results, KINDS, {"p": {}}, lambda mine: mean_and_error(exponent(mine), 3), "filters")
 
 
-def draw(results: Results, axes: Axes) -> None:
-    for index, (kind, settings) in enumerate(KINDS.items()):
-        mine = results.where(**settings)
-        points = [(s["scale"], float(np.mean(mine.where(**s).each("gradient")))) for s in SCALES.values()]
-        draw_line(axes, index, points, kind)
-    axes.set(xscale="log", yscale="log", xlabel="scale of the initial weights", ylabel="gradient norm of a filter")
-    axes.set_title("gradient explosion")
-    axes.legend(fontsize=8)
-
-
-STUDY = Study(10, grid(Run, KINDS, SCALES), train, table, draw)
+STUDY = Study(10, grid(Run, KINDS, SCALES), train, table)

@@ -1,1 +1,5 @@
-"""Studies of the WRS paper; __main__.py lists them."""
+"""The WRS paper: which strengths work (Fig. 2b), and how sparse the weights become (Fig. 4 and 5)."""
+
+from research.tables.wrs import shapes, strengths
+
+STUDIES = {"strengths": strengths.STUDY, "shapes": shapes.STUDY}
