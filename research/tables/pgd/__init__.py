@@ -1,5 +1,6 @@
 """The constrained paper: the gradient of short filters (eq. 18-20), and clouds of points (Table 5)."""
 
 from research.tables.pgd import explosion, points
+from research.tables.study import Study
 
-STUDIES = {"explosion": explosion.STUDY, "points": points.STUDY}
+STUDIES: dict[str, Study] = {"explosion": explosion.STUDY, "points": points.STUDY}
