@@ -68,7 +68,6 @@ def cnn(width: int, conv: Callable[..., nn.Conv2d] = nn.Conv2d) -> nn.Sequential
 NETS: dict[str, Callable[[], nn.Module]] = {
     "resnet20": lambda: CifarResNet(20),
     "resnet56": lambda: CifarResNet(56),
-    "resnet110": lambda: CifarResNet(110),
     "cnn8": lambda: cnn(8),
     "cnn16": lambda: cnn(16),
     "cnn32": lambda: cnn(32),

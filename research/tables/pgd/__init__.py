@@ -1,6 +1,6 @@
-"""The constrained paper: the gradient of short filters (eq. 18-20), and clouds of points (Table 5)."""
+"""The constrained paper: clouds of points (Table 5). Tables 1 to 3 are comparisons on CIFAR-10."""
 
-from research.tables.pgd import explosion, points
+from research.tables.pgd import points
 from research.tables.study import Study
 
-STUDIES: dict[str, Study] = {"explosion": explosion.STUDY, "points": points.STUDY}
+STUDIES: dict[str, Study] = {"points": points.STUDY}
