@@ -66,7 +66,7 @@ def shape_of(values: Tensor) -> float:
         beta = np.exp(log_beta)
         powers = beta * logs
         log_scale = (log_beta + powers.max() + np.log(np.exp(powers - powers.max()).mean())) / beta
-        return float(gammaln(1 / beta) - log_beta + log_scale)
+        return float(gammaln(1 / beta) - log_beta + log_scale + 1 / beta)
 
     # Coarse first: the likelihood of a mixture may have several maxima.
     grid = np.linspace(np.log(0.05), np.log(100), 16)
