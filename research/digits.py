@@ -9,8 +9,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-LEARNED = 400
-"""How many of the 1,797 pictures are learned from; all others are tested on."""
+LEARNED, BATCH = 400, 32
+"""LEARNED of the 1,797 pictures are learned from; all others are tested on."""
 
 
 @cache
@@ -27,33 +27,27 @@ def digits(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return images[learned], labels[learned], images[tested], labels[tested]
 
 
-def batches(seed: int, size: int, updates: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Random batches of the pictures to learn from, and their labels."""
-    images, labels, _, _ = digits(seed)
-    for _ in range(updates):
-        drawn = torch.randint(len(images), (size,))
-        yield images[drawn], labels[drawn]
-
-
 def training(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     seed: int,
     updates: int,
-    batch: int = 32,
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
     random_labels: float = 0.0,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Train, and yield after each update its number and its loss.
+    """Train on random batches, and yield after each update its number and its loss.
 
     Args:
         random_labels: the fraction of labels that are drawn at random in each batch. On clean digits the gradient
             vanishes, so the norms of filters reach no equilibrium.
     """
-    for update, (images, labels) in enumerate(batches(seed, batch, updates), start=1):
+    all_images, all_labels, _, _ = digits(seed)
+    for update in range(1, updates + 1):
+        drawn = torch.randint(len(all_images), (BATCH,))
+        images, labels = all_images[drawn], all_labels[drawn]
         if random_labels:
-            drawn = torch.randint(10, labels.shape)
-            labels = torch.where(torch.rand(labels.shape) < random_labels, drawn, labels)
+            noise = torch.randint(10, labels.shape)
+            labels = torch.where(torch.rand(labels.shape) < random_labels, noise, labels)
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(images), labels)
         loss.backward()

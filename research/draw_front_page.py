@@ -113,18 +113,11 @@ def _draw_turns(ax: Any) -> None:
     ax.set(xlim=(-0.2, 7.6), ylim=(-2.1, 1.2))
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--updates", type=int, default=1500, help="updates of each training (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder for the pictures (%(default)s)")
     args = parser.parse_args(argv)
-    if args.updates < 10:
-        parser.error(f"--updates {args.updates}: must be 10 or more")
-    return args
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
     torch.set_num_threads(1)  # the net is too small for more
     progress = track(RUNS.items(), "training", console=Console(stderr=True))
     courses = {name: train(decay, tau, args.updates) for name, (decay, tau) in progress}

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+CLASSES = 10
+
 
 class TextbookWS(nn.Conv2d):
     """A weight-standardized convolution exactly as in eq. 25 of the AWS paper: nothing guards the division."""
@@ -20,20 +22,20 @@ class TextbookWS(nn.Conv2d):
         return self._conv_forward(x, centred / std, self.bias)
 
 
-def digits_net(
-    filters: Sequence[int] = (8, 16),
-    conv: Callable[..., nn.Conv2d] = nn.Conv2d,
-    norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
-    pool: Callable[[int], nn.Module] = nn.MaxPool2d,
+def plain_cnn(
+    filters: Sequence[int], channels: int, conv: Callable[..., nn.Conv2d], pool: Callable[[int], nn.Module]
 ) -> nn.Sequential:
-    """Convolutions with a norm layer each, a pooling wherever the number of filters changes, and a classifier."""
+    """Convolutions with a batch norm each, a pooling wherever the number of filters changes, and a classifier."""
     layers: list[nn.Module] = []
-    channels = 1
     for count in filters:
         layers += [pool(2)] if layers and count != channels else []
-        layers += [conv(channels, count, 3, padding=1, bias=False), norm(count), nn.ReLU()]
+        layers += [conv(channels, count, 3, padding=1, bias=False), nn.BatchNorm2d(count), nn.ReLU()]
         channels = count
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
+
+
+def digits_net(filters: Sequence[int] = (8, 16), conv: Callable[..., nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
+    return plain_cnn(filters, 1, conv, nn.MaxPool2d)
 
 
 def conv_weights(model: nn.Module) -> list[Tensor]:

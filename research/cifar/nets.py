@@ -7,10 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
-from research.nets import TextbookWS
-
-CLASSES = 10
-NormLayer = Callable[[int], nn.Module]
+from research.nets import CLASSES, TextbookWS, conv_weights, plain_cnn
 
 
 class Block(nn.Module):
@@ -60,34 +57,19 @@ class CifarResNet(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
-def plain_cnn(
-    width: int = 16, norm: NormLayer = nn.BatchNorm2d, conv: Callable[..., nn.Conv2d] = nn.Conv2d
-) -> nn.Sequential:
-    """The form of VGG: three stages of two convolutions, each followed by a norm layer, with a pooling between stages.
-
-    It is the CNN of the constrained paper (section 4.1.1), narrower: stages have width, 2 width and 4 width filters.
-    """
-    layers: list[nn.Module] = []
-    channels = 3
-    for stage in range(3):
-        filters = width * 2**stage
-        layers += [nn.AvgPool2d(2)] if layers else []
-        for _ in range(2):
-            layers += [conv(channels, filters, 3, padding=1, bias=False), norm(filters), nn.ReLU()]
-            channels = filters
-    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
-    for module in net:
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+def cnn(width: int, conv: Callable[..., nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
+    """The CNN of the constrained paper (section 4.1.1), narrower: three stages of two convolutions each."""
+    net = plain_cnn((width, width, 2 * width, 2 * width, 4 * width, 4 * width), 3, conv, nn.AvgPool2d)
+    for weight in conv_weights(net):
+        nn.init.kaiming_normal_(weight, nonlinearity="relu")
     return net
 
 
 NETS: dict[str, Callable[[], nn.Module]] = {
     "resnet20": lambda: CifarResNet(20),
     "resnet56": lambda: CifarResNet(56),
-    "resnet110": lambda: CifarResNet(110),
-    "cnn8": lambda: plain_cnn(8),
-    "cnn16": lambda: plain_cnn(16),
-    "cnn32": lambda: plain_cnn(32),
-    "cnn8_eq25": lambda: plain_cnn(8, conv=TextbookWS),  # weight standardization that nothing guards
+    "cnn8": lambda: cnn(8),
+    "cnn16": lambda: cnn(16),
+    "cnn32": lambda: cnn(32),
+    "cnn8_eq25": lambda: cnn(8, conv=TextbookWS),  # weight standardization that nothing guards
 }

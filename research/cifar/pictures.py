@@ -87,10 +87,8 @@ def digit_parts(learned: int, validated: int, tested: int, seed: int) -> Parts:
             f"pictures={learned}, validated={validated}: there are {len(digits)} digits, and some are tested"
         )
     order = torch.randperm(len(digits), generator=torch.Generator().manual_seed(seed))
-    ends = (learned, learned + validated, learned + validated + tested)
-    return Parts(
-        digits.some(order[: ends[0]]), digits.some(order[ends[0] : ends[1]]), digits.some(order[ends[1] : ends[2]])
-    )
+    learned_ones, held_back, rest, _ = order.tensor_split((learned, learned + validated, learned + validated + tested))
+    return Parts(digits.some(learned_ones), digits.some(held_back), digits.some(rest))
 
 
 def as_input(images: Tensor) -> Tensor:

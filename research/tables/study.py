@@ -1,4 +1,4 @@
-"""What all studies share: a list of runs, one training each, then a table, a picture and the raw numbers.
+"""What all studies share: a list of runs, one training each, then a table and, where the paper has one, a figure.
 
 A study is a module with its equation, its settings (a subclass of `Run`), what it measures (an outcome), and a `Study`.
 Rows, columns and the list of runs are made from the same axes:
@@ -10,27 +10,22 @@ Rows, columns and the list of runs are made from the same axes:
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import os
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from normreg_plugins.files import atomic_path, write_json
-from normreg_plugins.plots import OKABE_ITO, style
+from normreg_plugins.plots import style
 
 Axis = Mapping[str, Mapping[str, Any]]
 """By label, the settings of a row or a column."""
@@ -75,15 +70,13 @@ class Study(Generic[R, Out]):
     Args:
         updates: the length of a run.
         runs: what to train, for a number of seeds and of updates.
-        summary: what to save besides each run.
     """
 
     updates: int
     runs: Callable[[int, int], Sequence[R]]
     train: Callable[[R], Out]
     table: Callable[[Results[R, Out]], Table]
-    draw: Callable[[Results[R, Out], Axes], None]
-    summary: Callable[[Results[R, Out]], Any] | None = None
+    draw: Callable[[Results[R, Out], Axes], None] | None = None
 
 
 def axis(field: str, values: Iterable[Any], label: str = "{}") -> Axis:
@@ -110,16 +103,12 @@ def mean_and_error(values: Sequence[float], digits: int = 1) -> str:
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
-def accuracy_of(results: Results[Any, Any]) -> str:
-    return mean_and_error(results.each("accuracy"))
-
-
 def cross_table(
     title: str,
     results: Results[R, Out],
     rows: Axis,
     columns: Axis,
-    show: Callable[[Results[R, Out]], str] = accuracy_of,
+    show: Callable[[Results[R, Out]], str],
     corner: str = "",
 ) -> Table:
     """A table whose cells show the runs of their row and column."""
@@ -131,21 +120,6 @@ def cross_table(
     return shown
 
 
-def draw_dots(axes: Axes, results: Results[R, Out], places: Axis, series: Axis, field: str = "accuracy") -> None:
-    """A dot for each run, and a stroke for the mean: places along the x axis, a colour for each series."""
-    for index, (label, settings) in enumerate(series.items()):
-        colour, shift = OKABE_ITO[index], 0.2 * (index - (len(series) - 1) / 2)
-        for place, more in enumerate(places.values()):
-            values = results.where(**settings, **more).each(field)
-            axes.scatter(
-                [place + shift] * len(values), values, color=colour, alpha=0.7, label=label if not place else None
-            )
-            if values:
-                axes.plot([place + shift - 0.07, place + shift + 0.07], [statistics.mean(values)] * 2, color="black")
-    axes.set_xticks(range(len(places)), list(places))
-    axes.legend(fontsize=8)
-
-
 def draw_line(axes: Axes, index: int, points: Iterable[tuple[float, float]], label: str) -> None:
     x, y = zip(*points, strict=True)
     axes.plot(x, y, label=label, **{**style(index, len(x)), "markevery": 1})
@@ -153,59 +127,6 @@ def draw_line(axes: Axes, index: int, points: Iterable[tuple[float, float]], lab
 
 def side_by_side(train: Callable[[R], Out], runs: Sequence[R], workers: int, name: str) -> Results[R, Out]:
     """Train every run, `workers` at a time, one thread each."""
-    progress = Console(stderr=True)
-    if workers == 1:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        found = [train(run) for run in track(runs, name, console=progress)]
-        torch.set_num_threads(threads)
-    else:
-        with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-            found = list(track(pool.map(train, runs), name, total=len(runs), console=progress))
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        found = list(track(pool.map(train, runs), name, total=len(runs), console=Console(stderr=True)))
     return Results(zip(runs, found, strict=True))
-
-
-def main_of(paper: str, description: str | None, studies: Mapping[str, Study], argv: Sequence[str] | None) -> int:
-    """The command of a paper: train, print the tables, draw one picture, save all numbers."""
-    args = parse_args(paper, description, studies, argv)
-    figure = Figure(figsize=(6 * len(args.studies), 5), layout="constrained")
-    panels = figure.subplots(1, len(args.studies), squeeze=False)[0]
-    console = Console()
-    numbers: dict[str, Any] = {}
-    for name, axes in zip(args.studies, panels, strict=True):
-        study = studies[name]
-        runs = study.runs(args.seeds, max(1, round(study.updates * args.length)))
-        results = side_by_side(study.train, runs, args.workers, name)
-        console.print(study.table(results))
-        study.draw(results, axes)
-        numbers[name] = {"runs": [{**asdict(run), **asdict(outcome)} for run, outcome in results.items()]}
-        if study.summary:
-            numbers[name]["summary"] = study.summary(results)
-    with atomic_path(args.out / f"{paper}.png") as unfinished:
-        figure.savefig(unfinished, dpi=110)
-    write_json(args.out / f"{paper}.json", numbers)
-    console.print(f"picture and numbers: {args.out / paper}.png, .json", soft_wrap=True)
-    return 0
-
-
-def parse_args(
-    paper: str, description: str | None, studies: Mapping[str, Study], argv: Sequence[str] | None
-) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        f"python -m research.tables.{paper}",
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add = parser.add_argument
-    add("studies", nargs="*", default=[*studies], help=f"which ones, of {', '.join(studies)}")
-    add("--seeds", type=int, default=3, help="trainings of each setting")
-    add("--length", type=float, default=1.0, help="0.5: half as many updates")
-    add("--workers", type=int, default=min(8, os.cpu_count() or 1), help="trainings at a time, a thread each")
-    add("--out", type=Path, default=Path("work_dirs/tables"), help="folder for the picture and the numbers")
-    args = parser.parse_args(argv)
-    if unknown := [name for name in args.studies if name not in studies]:
-        parser.error(f"unknown study {', '.join(unknown)}: choose from {', '.join(studies)}")
-    for option in ("seeds", "workers", "length"):
-        if not getattr(args, option) > 0:
-            parser.error(f"--{option} {getattr(args, option)}: must be above 0")
-    return args

@@ -1,19 +1,36 @@
-"""Trainings on CIFAR-10's layout, on pictures that are made up."""
+"""CIFAR-10's layout, on pictures that are made up: packing them, and trainings."""
 
+import colorsys
+
+import numpy as np
 import pytest
 import torch
-from helpers.made_up_cifar import write_pictures
+from PIL import Image
 
 from research import prepare_cifar_jpeg
 from research.cifar.nets import NETS
 from research.cifar.pictures import augmented, batches, parts, read_pictures
 from research.cifar.training import built, optimizer_of, schedule_of, train, training_of
-from research.nets import conv_weights
+from research.nets import centre_alone, conv_weights, filter_norms
+from research.prepare_cifar_jpeg import CLASSES
+
+
+def write_pictures(raw, **counts):
+    """JPEGs in the layout of the public repository: each class has a colour of its own."""
+    noise = np.random.default_rng(0)
+    for split, count in counts.items():
+        for label, name in enumerate(CLASSES):
+            (raw / split / name).mkdir(parents=True)
+            colour = 200 * np.array(colorsys.hsv_to_rgb(label / len(CLASSES), 0.9, 0.9))
+            for number in range(count):
+                pixels = (colour + noise.integers(0, 50, (32, 32, 3))).astype(np.uint8)
+                Image.fromarray(pixels).save(raw / split / name / f"{number:04d}.jpg", quality=90)
+    return raw
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """200 pictures to train on and 60 to test on, whose classes are colours."""
+    """200 pictures to train on and 60 to test on."""
     folder = tmp_path_factory.mktemp("cifar")
     raw = write_pictures(folder / "raw", train=20, test=6)
     assert prepare_cifar_jpeg.main([str(raw), str(folder), "--any-counts"]) == 0
@@ -29,18 +46,8 @@ def one_thread():
 
 
 def settings(data, **more):
-    return training_of(
-        {
-            "data": str(data),
-            "net": "cnn8",
-            "pictures": 100,
-            "validated": 40,
-            "tested": 60,
-            "batch": 20,
-            "rate": 0.05,
-            **more,
-        }
-    )
+    small = {"data": str(data), "net": "cnn8", "pictures": 100, "validated": 40, "tested": 60, "batch": 20}
+    return training_of({**small, "rate": 0.05, **more})
 
 
 def test_a_training_learns_and_is_the_same_again(data):
@@ -89,15 +96,14 @@ def test_the_filters_may_have_their_own_decay_and_the_rate_follows_the_batch():
     assert filters["lr"] == pytest.approx(0.1 * 32 / 128)
 
 
-@pytest.mark.parametrize(("name", "rates"), [("constant", [1, 1, 1]), ("drops", [1, 0.1, 0.01])])
-def test_a_schedule_has_its_rates(name, rates):
+def test_the_rate_drops():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
-    schedule, seen = schedule_of(name, optimizer, updates=9), []
+    schedule, seen = schedule_of("drops", optimizer, updates=9), []
     for _ in range(9):
         seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
-    assert seen[0::3] == pytest.approx(rates)
+    assert seen[0::3] == pytest.approx([1, 0.1, 0.01])
 
 
 def test_pgd_trains_without_norm_layers(data):
@@ -116,18 +122,9 @@ def test_a_training_that_diverges_has_no_score(data):
 
 
 def test_the_resnets_are_those_of_he_et_al():
-    """Parameters as in the table of the paper's section 4.2: 0.27, 0.85 and 1.7 million."""
-    sizes = {
-        name: sum(p.numel() for p in NETS[name]().parameters()) / 1e6 for name in ("resnet20", "resnet56", "resnet110")
-    }
-    assert sizes == {
-        "resnet20": pytest.approx(0.27, abs=0.005),
-        "resnet56": pytest.approx(0.85, abs=0.01),
-        "resnet110": pytest.approx(1.7, abs=0.05),
-    }
-    net = NETS["resnet20"]()
-    assert len(conv_weights(net)) == 19
-    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    """Parameters as in the table of the paper's section 4.2: 0.27 and 0.85 million."""
+    sizes = [sum(p.numel() for p in NETS[name]().parameters()) / 1e6 for name in ("resnet20", "resnet56")]
+    assert sizes == [pytest.approx(0.27, abs=0.005), pytest.approx(0.85, abs=0.01)]
 
 
 def test_a_shortcut_has_no_weights():
@@ -159,6 +156,43 @@ def test_batches_last_for_so_many_epochs(epochs, count, data):
     assert [len(batch) for batch in batches(pictures, 9, epochs)] == [9] * count
 
 
-def test_an_unknown_setting_is_named():
-    with pytest.raises(ValueError, match="no setting 'epoch'"):
-        training_of({"epoch": 3})
+def test_centring_alone_keeps_the_means_at_zero_and_the_norms_free():
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(4, 3, 3, 3))
+    optimizer = torch.optim.SGD([weight], lr=0.5, momentum=0.9)
+    centre_alone(optimizer, [weight])
+    before = filter_norms([weight]).clone()
+    for _ in range(3):
+        optimizer.zero_grad()
+        (weight**3).sum().backward()
+        optimizer.step()
+    assert weight.detach().flatten(1).mean(1).abs().max() < 1e-5 * weight.detach().abs().max()
+    assert not torch.allclose(filter_norms([weight]), before)
+
+
+def test_every_picture_is_packed_once_with_its_class(data):
+    raw, pictures = data / "raw" / "test", read_pictures(data, "test")
+    labels = pictures.labels.tolist()
+    assert labels != sorted(labels), "they are shuffled"
+    packed = {image.permute(1, 2, 0).numpy().tobytes(): label for image, label in zip(pictures.images, labels)}
+    files = {np.asarray(Image.open(p)).tobytes(): CLASSES.index(p.parent.name) for p in raw.rglob("*.jpg")}
+    assert packed == files
+
+
+@pytest.mark.parametrize(
+    ("broken", "options", "words"),
+    [
+        ("count", [], "airplane has 1 pictures, not 5000"),
+        ("cut off", ["--any-counts"], "0000.jpg cannot be read"),
+        ("too large", ["--any-counts"], "40 x 32, not a colour JPEG of 32 x 32"),
+    ],
+)
+def test_what_cannot_be_packed_is_named_and_nothing_is_written(broken, options, words, tmp_path, capsys):
+    path = write_pictures(tmp_path / "raw", train=1, test=1) / "train" / "ship" / "0000.jpg"
+    if broken == "cut off":
+        path.write_bytes(path.read_bytes()[:300])
+    elif broken == "too large":
+        Image.new("RGB", (40, 32)).save(path)
+    assert prepare_cifar_jpeg.main([str(tmp_path / "raw"), str(tmp_path / "out"), *options]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""The commands that draw the pictures of the pages, and the two that read the logs of runs."""
+"""The commands that draw the pictures of the pages, and the one that reads the logs of runs."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from research import clipped_updates, draw_front_page, draw_methods, plot_training
+from research import draw_front_page, draw_methods, plot_training
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
@@ -54,11 +54,10 @@ def test_the_paths_are_those_of_the_methods() -> None:
 
 @pytest.fixture
 def runs(tmp_path):
-    for name, norm in (("wd", 40.0), ("wrs", 20.0)):
+    for name in ("wd", "wrs"):
         folder = tmp_path / name / "20260101_000000" / "vis_data"
         folder.mkdir(parents=True)
-        rows = [{"grad_norm": norm + i, "step": i} for i in range(20)]
-        rows += [{f"detection/{s}": 0.5, "step": e} for e in (1, 2) for s in ("f1", "precision", "recall")]
+        rows = [{f"detection/{s}": 0.5, "step": e} for e in (1, 2) for s in ("f1", "precision", "recall")]
         (folder / "scalars.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return tmp_path
 
@@ -87,10 +86,3 @@ def test_what_cannot_be_drawn_is_said(runs, monkeypatch, capsys, arguments, word
     assert code == 2
     assert words in capsys.readouterr().err
     assert not Path("p.png").exists()
-
-
-def test_clipped_updates_are_counted(runs, capsys):
-    assert clipped_updates.main([str(runs / "wd"), str(runs / "wrs")]) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert "wd: 20 of 20 logged updates clipped at 35; norms 40 to 59, median 49.5" in first
-    assert "wrs: 4 of 20 logged" in second

@@ -1,28 +1,29 @@
 """The studies at a tiny length: they run, and what they rest on is true."""
 
-import importlib
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch.optim import SGD, Adam, AdamW, RMSprop
 
 from normreg_plugins import SphereDescent, attach
 from normreg_plugins.layers import ScaleBias, WSConv2d
+from normreg_plugins.plots import new_figure
 from research.digits import digits
-from research.nets import TextbookWS, centre_alone, filter_norms
-from research.tables.aws import beginnings, dead_filter, equilibrium, overflow
+from research.nets import TextbookWS, conv_weights, digits_net, filter_norms
+from research.tables.__main__ import PAPERS, main
+from research.tables.aws import beginnings, dead_filter, equilibrium
 from research.tables.l2 import best_rates
-from research.tables.l2 import equilibrium as l2_equilibrium
 from research.tables.l2.laws import LAWS
-from research.tables.pgd import constraints, explosion
 from research.tables.pgd.points import EdgeConv, PointNet
 from research.tables.pgd.solids import SOLIDS, clouds
-from research.tables.study import Results, Run, axis, cross_table, grid, mean_and_error, side_by_side
-from research.tables.wrs import phases, strengths
+from research.tables.study import Results, Run, axis, cross_table, grid, mean_and_error
+from research.tables.wrs import strengths
 
 
 @pytest.fixture(autouse=True)
@@ -33,86 +34,60 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(
-    ("paper", "length", "runs"),
-    [
-        ("aws", 0.005, {"equilibrium": 18, "beginnings": 9, "overflow": 20, "dead_filter": 8}),
-        ("l2", 0.008, {"equilibrium": 18, "best_rates": 42}),
-        ("pgd", 0.01, {"ablation": 9, "batches": 12, "explosion": 10, "points": 8}),
-        ("wrs", 0.05, {"strengths": 8, "phases": 8, "shapes": 3}),
-    ],
-)
-def test_a_paper_prints_draws_and_saves_every_study(paper, length, runs, tmp_path, capsys):
-    main = importlib.import_module(f"research.tables.{paper}.__main__").main
-    assert main(["--seeds", "1", "--length", str(length), "--workers", "1", "--out", str(tmp_path)]) == 0
-    assert f"{paper}.png" in capsys.readouterr().out
-    numbers = json.loads((tmp_path / f"{paper}.json").read_text())
-    assert {name: len(part["runs"]) for name, part in numbers.items()} == runs
-    assert (tmp_path / f"{paper}.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize(("paper", "study"), [(paper, study) for paper in PAPERS for study in PAPERS[paper]])
+def test_every_study_trains_makes_its_table_and_draws_its_figure(paper, study):
+    study = PAPERS[paper][study]
+    results = Results({run: study.train(run) for run in study.runs(1, 8)})
+    assert study.table(results).row_count > 1
+    if study.draw is not None:
+        axes = new_figure(6, 5).subplots()
+        study.draw(results, axes)
+        assert axes.lines
+
+
+def test_the_command_prints_draws_and_saves(tmp_path, capsys):
+    args = ["wrs", "strengths", "--seeds", "1", "--length", "0.05", "--workers", "2", "--out", str(tmp_path)]
+    assert main(args) == 0
+    assert "WRS tau 10" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "wrs_strengths.json").read_text())) == 8
+    assert (tmp_path / "wrs_strengths.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["equilibrum"], "unknown study equilibrum"),
-        (["--seeds", "0"], "--seeds 0: must be above 0"),
-        (["--length", "-1"], "--length -1.0: must be above 0"),
+        (["l2", "equilibrum"], "unknown study equilibrum"),
+        (["l2", "--seeds", "0"], "--seeds 0: must be above 0"),
     ],
 )
 def test_bad_settings_are_refused(capsys, args, words):
     with pytest.raises(SystemExit):
-        importlib.import_module("research.tables.l2.__main__").main(args)
+        main(args)
     assert words in capsys.readouterr().err
 
 
+@dataclass(frozen=True, kw_only=True)
+class MadeUpRun(Run):
+    method: str
+    size: float
+
+
 def test_a_grid_and_its_table_come_from_the_same_axes():
-    rows, columns = axis("method", ("WD", "WRS")), axis("phase", ("early", "late"), "{} phase")
-    runs = grid(phases.Run, rows, columns)(2, 5)
+    rows, columns = axis("method", ("WD", "WRS")), axis("size", (1.0, 4.0), "size {:g}")
+    runs = grid(MadeUpRun, rows, columns)(2, 5)
     assert len(set(runs)) == len(runs) == 8
-    results = Results({run: phases.Outcome(float(i), 1.0) for i, run in enumerate(runs)})
-    table = cross_table("title", results, rows, columns)
-    assert [column.header for column in table.columns] == ["", "early phase", "late phase"]
+    results = Results({run: SimpleNamespace(accuracy=float(i)) for i, run in enumerate(runs)})
+    table = cross_table("title", results, rows, columns, lambda mine: mean_and_error(mine.each("accuracy")))
+    assert [column.header for column in table.columns] == ["", "size 1", "size 4"]
     assert list(table.columns[2].cells) == ["2.5 ± 0.7", "6.5 ± 0.7"]
-    assert results.where(method="WRS", seed=1).each("accuracy") == [5.0, 7.0]
-    assert results.powers(lambda run, _: {"early": 1.0, "late": 4.0}[run.phase], lambda _: 3.0) == pytest.approx([0, 0])
-    assert mean_and_error([97.96]) == "98.0"
-
-
-def test_workers_give_what_one_process_gives():
-    runs = beginnings.STUDY.runs(1, 2)[:2]
-    assert side_by_side(beginnings.train, runs, 2, "two") == side_by_side(beginnings.train, runs, 1, "one")
-
-
-def test_learned_and_tested_digits_are_different_ones():
-    images, labels, test_images, test_labels = digits(seed=3)
-    assert len(images) == len(labels) == 400
-    assert len(test_images) == len(test_labels) == 1397
-    assert torch.cdist(images.flatten(1), test_images.flatten(1)).min() > 0
-    assert images.max() == 1
-
-
-# WRS
+    assert results.powers(lambda run, _: run.size, lambda _: 3.0) == pytest.approx([0, 0])
 
 
 def test_wrs_keeps_the_norms_at_one_and_weight_decay_moves_them():
-    runs = [strengths.Run(decay=5e-4, tau=tau, seed=0, updates=40) for tau in (None, 1)]
-    decay, wrs_run = (strengths.train(run) for run in runs)
-    assert wrs_run.norms[0] == decay.norms[0] != 1
-    assert wrs_run.norms[1:] == pytest.approx([1.0] * 5, abs=1e-5)
+    decay, wrs = (strengths.train(strengths.Run(decay=5e-4, tau=tau, seed=0, updates=40)) for tau in (None, 1))
+    assert wrs.norms[0] == decay.norms[0] != 1
+    assert wrs.norms[1:] == pytest.approx([1.0] * 5, abs=1e-5)
     assert all(abs(norm - 1) > 0.05 for norm in decay.norms)
-    assert min(decay.accuracy, wrs_run.accuracy) > 80
-
-
-@pytest.mark.parametrize(("phase", "unit"), [("never", False), ("late", True), ("always", True)])
-def test_a_phase_of_wrs_is_where_it_says(phase, unit):
-    found = phases.train(phases.Run(method="WRS", phase=phase, seed=0, updates=40))
-    assert (found.norm == pytest.approx(1, abs=1e-5)) is unit
-
-
-def test_weight_decay_shortens_filters_in_its_phase_only():
-    norms = {p: phases.train(phases.Run(method="WD", phase=p, seed=0, updates=100)).norm for p in phases.PHASES}
-    assert norms["always"] < norms["early"] < norms["never"]
-    assert norms["always"] < norms["late"] < norms["never"]
 
 
 # AWS
@@ -120,29 +95,17 @@ def test_weight_decay_shortens_filters_in_its_phase_only():
 
 @pytest.mark.parametrize(("method", "strength"), [("AWS", 3.0), ("WD", 0.3)])
 def test_the_norm_stays_where_the_equation_says(method, strength):
-    run = equilibrium.Run(method=method, varied="strength", rate=0.3, strength=strength, seed=0, updates=200)
+    run = equilibrium.Run(method=method, strength=strength, seed=0, updates=200)
     found = equilibrium.train(run)
     assert found.norm == pytest.approx(found.predicted, rel=0.05)
 
 
-def test_norms_made_from_the_aws_law_give_back_its_exponents():
-    def outcome(run):
-        norm = (2.0 * run.rate / run.strength) ** equilibrium.EXPONENTS[run.method]
-        return equilibrium.Outcome(norm, 2.0, norm)
-
-    results = Results({run: outcome(run) for run in equilibrium.STUDY.runs(2, 1)})
-    for name, found in equilibrium.exponents(results).items():
-        expected = [equilibrium.EXPONENTS[name.split(",")[0]]] * 2
-        assert found["exponent"] == pytest.approx(expected)
-        assert found["exponent_with_G"] == pytest.approx(expected)
-
-
 def test_aws_shrinks_a_larger_beginning_faster_than_weight_decay():
-    norms = [
+    decay, aws = (
         beginnings.train(beginnings.Run(method=method, strength=strength, scale=100, seed=0, updates=100)).norm
         for method, strength in (("WD", 1e-3), ("AWS", 1e-1))
-    ]
-    assert norms[1] < 0.2 * norms[0]
+    )
+    assert aws < 0.2 * decay
 
 
 def test_eq_25_as_written_is_our_layer_where_nothing_is_small_and_a_dead_filter_leaves_float32_only_there():
@@ -157,13 +120,6 @@ def test_eq_25_as_written_is_our_layer_where_nothing_is_small_and_a_dead_filter_
     assert not theirs(x).isfinite().all()
 
 
-def test_a_failed_run_is_shown_as_one():
-    failed, alive = overflow.Outcome(7, None, 0.0, 1e30), overflow.Outcome(None, 90.0, 0.5, 1.0)
-    runs = [Run(seed=seed, updates=9) for seed in range(3)]
-    assert overflow.cell(Results(zip(runs, [failed, alive, failed]))) == "2 of 3 fail, from 7 on"
-    assert overflow.cell(Results(zip(runs[:1], [alive]))) == "90.0  (5e-01)"
-
-
 def test_a_filter_without_a_gradient_leaves_float32_when_arithmetic_says():
     """Under SGD with momentum it is about 1 - rate decay / (1 - momentum) times as long after each update."""
     run = dead_filter.Run(optimizer="SGD, rate 0.1", decay=1e-2, seed=0, updates=12_000)
@@ -175,99 +131,86 @@ def test_a_filter_without_a_gradient_leaves_float32_when_arithmetic_says():
 
 # L2
 
+ENTRIES, GRADIENT = 64, 1.2
+OPTIMIZERS = {
+    "sgd": SGD,
+    "momentum": partial(SGD, momentum=0.9),
+    "nesterov": partial(SGD, momentum=0.9, nesterov=True),
+    "rmsprop": partial(RMSprop, eps=1e-30),
+    "adam": partial(Adam, betas=(0.9, 0.99), eps=1e-30),
+    "adamw": partial(AdamW, betas=(0.9, 0.99), eps=1e-30),
+}
 
-def test_settings_of_an_optimizer_share_its_effective_rate():
-    for name in l2_equilibrium.MIDDLES:
-        a, b = LAWS[name].equilibrium_exponents()
-        runs = [run for run in l2_equilibrium.STUDY.runs(1, 1) if run.optimizer == name]
-        assert len(runs) == 3
-        assert len({round(run.rate**a * run.decay**b, 9) for run in runs}) == 1
+
+def settled_norm(optimizer: str, eta: float, decay: float, updates: int = 4000) -> float:
+    """The model of Section 4: gradients of random direction, orthogonal to w, with the norm GRADIENT / ||w||."""
+    generator = torch.Generator().manual_seed(0)
+    w = nn.Parameter(torch.randn(ENTRIES, generator=generator, dtype=torch.float64) / math.sqrt(ENTRIES))
+    step = OPTIMIZERS[optimizer]([w], lr=eta, weight_decay=decay)
+    norms = []
+    for _ in range(updates):
+        u = w.detach() / w.detach().norm()
+        g = torch.randn(ENTRIES, generator=generator, dtype=torch.float64)
+        g -= (g @ u) * u
+        w.grad = GRADIENT * g / g.norm() / w.detach().norm()
+        step.step()
+        norms.append(float(w.detach().norm()))
+    settled = norms[updates // 2 :]
+    return sum(settled) / len(settled)
 
 
-def test_norms_made_from_the_l2_laws_give_back_their_exponents():
-    results = Results(
-        {
-            run: l2_equilibrium.Outcome((run.rate / run.decay) ** LAWS[run.optimizer].norm_exponent)
-            for run in l2_equilibrium.STUDY.runs(2, 1)
-        }
+def test_lambda_is_torchs_weight_decay_not_half_of_it() -> None:
+    """Section 4: ||w||^4 = eta^2 g^2 / (2 eta lambda - eta^2 lambda^2)."""
+    eta, decay = 0.1, 0.05
+    assert settled_norm("sgd", eta, decay) == pytest.approx(
+        (eta * GRADIENT**2 / (decay * (2 - eta * decay))) ** 0.25, rel=0.03
     )
-    for name, found in l2_equilibrium.exponents(results).items():
-        assert found["measured"] == pytest.approx([LAWS[name].norm_exponent] * 2)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_exponents_of_the_effective_rate_at_equilibrium(optimizer: str) -> None:
+    """eta^a lambda^b. The paper prints sqrt(eta / lambda) for SGD; what its own norms give is sqrt(eta lambda)."""
+    row = LAWS[optimizer]
+    eta, decay = {"rmsprop": (0.01, 0.05), "adam": (0.01, 0.05), "adamw": (0.02, 0.2)}.get(optimizer, (0.05, 0.02))
+
+    def log_rate(eta: float, decay: float) -> float:
+        return math.log(eta / settled_norm(optimizer, eta, decay) ** row.norm_power)
+
+    here = log_rate(eta, decay)
+    found = [(there - here) / math.log(2) for there in (log_rate(2 * eta, decay), log_rate(eta, 2 * decay))]
+    assert found == pytest.approx(row.equilibrium_exponents(), abs=0.03)
 
 
 @pytest.mark.parametrize(("optimizer", "power"), [("sgd", 1.0), ("adam", 0.5)])
 def test_losses_made_from_the_law_give_back_its_exponent(optimizer, power):
     """A parabola over log rate whose least point goes with lambda^-power, in the middle of the grid."""
+    assert LAWS[optimizer].best_rate_exponent() == pytest.approx(-power)
     middle = best_rates.RATES[optimizer][3] * best_rates.DECAYS[optimizer][1] ** power
     runs = best_rates.STUDY.runs(2, 1)
     results = Results({r: best_rates.Outcome(math.log(r.rate * r.decay**power / middle) ** 2) for r in runs})
-    assert best_rates.best(results, optimizer).exponent == pytest.approx(-power, abs=1e-6)
-    assert best_rates.best(Results({r: best_rates.Outcome(r.rate) for r in runs}), optimizer) is None
+    assert best_rates.exponents(results, optimizer) == pytest.approx([-power] * 2, abs=1e-6)
+    at_the_end = Results({r: best_rates.Outcome(r.rate) for r in runs})
+    assert all(map(math.isnan, best_rates.exponents(at_the_end, optimizer)))
 
 
 # PGD
 
 
-def test_every_batch_size_sees_as_many_images():
-    assert {run.batch * run.updates for run in constraints.BATCHES.runs(2, 5)} == {5 * constraints.BATCH}
-
-
-@pytest.mark.parametrize("net", constraints.NETS)
-@pytest.mark.parametrize("setting", [{"centre": True, "sphere": True}, {"batch_norm": True}], ids=["PGD", "batch norm"])
-def test_a_net_learns_with_and_without_batch_norm(net, setting):
-    assert constraints.train(constraints.Run(net=net, seed=0, updates=200, **setting)).accuracy > 60
-
-
-@pytest.mark.parametrize("model", [constraints.cnn(ScaleBias), constraints.mlp(ScaleBias), PointNet(ScaleBias)])
-def test_pgd_takes_every_layer_but_the_classifier(model):
-    handle = attach(torch.optim.SGD(model.parameters(), lr=0.1), model, SphereDescent())
-    layers = [n for n, m in model.named_modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Linear)]
-    assert {*handle.targets} == {f"{name}.weight" for name in layers[:-1]}
-
-
-def test_centring_alone_keeps_the_means_at_zero_and_the_norms_free():
-    torch.manual_seed(0)
-    weight = nn.Parameter(torch.randn(4, 3, 3, 3))
-    optimizer = torch.optim.SGD([weight], lr=0.5, momentum=0.9)
-    centre_alone(optimizer, [weight])
-    before = filter_norms([weight]).clone()
-    for _ in range(3):
-        optimizer.zero_grad()
-        (weight**3).sum().backward()
-        optimizer.step()
-    assert weight.detach().flatten(1).mean(1).abs().max() < 1e-5 * weight.detach().abs().max()
-    assert not torch.allclose(filter_norms([weight]), before)
-
-
-def test_the_gradient_of_a_reparametrized_filter_explodes_and_that_on_the_sphere_does_not():
-    results = Results({run: explosion.train(run) for run in explosion.STUDY.runs(1, 2)})
-    powers = [explosion.exponent(results.where(kind=kind)) for kind in (explosion.TEXTBOOK, explosion.PGD)]
-    assert powers == [pytest.approx([-1], abs=0.01), pytest.approx([0], abs=1e-3)]
-
-
-ON_SURFACE = {  # how far a point p with the distance p.r from the axis is from the surface
-    "sphere": lambda p: (p.r.square() + p.z.square() - 1).abs(),
-    "cube": lambda p: (torch.stack([p.x.abs(), p.y.abs(), p.z.abs()]).amax(0) - 1).abs(),
-    "cylinder": lambda p: torch.minimum((p.r - 1).abs(), (p.z.abs() - 1).abs()) + (p.r - 1).clamp_min(0),
-    "cone": lambda p: torch.minimum((p.r - (1 - p.z) / 2).abs(), (p.z + 1).abs()),
-    "torus": lambda p: ((p.r - 1).square() + p.z.square() - 0.16).abs(),
-    "pyramid": lambda p: torch.minimum(
-        (torch.maximum(p.x.abs(), p.y.abs()) - (1 - p.z) / 2).abs(), torch.minimum((p.z + 1).abs(), (p.z - 1).abs())
-    ),
-}
-
-
-def no_norm(_):
-    return nn.Identity()
-
-
-@pytest.mark.parametrize("name", SOLIDS)
-def test_every_point_lies_on_the_surface(name):
-    torch.manual_seed(0)
-    x, y, z = SOLIDS[name](2000).unbind(1)
-    off = ON_SURFACE[name](SimpleNamespace(x=x, y=y, z=z, r=(x.square() + y.square()).sqrt()))
-    assert off.max() < 0.021  # the tip of the pyramid is that wide
-    assert min(each.std() for each in (x, y, z)) > 0.2
+@pytest.mark.parametrize(("on_sphere", "power"), [(False, -1), (True, 0)])
+def test_the_gradient_of_a_short_filter_explodes_where_it_is_reparametrized_but_not_on_the_sphere(on_sphere, power):
+    """Constrained paper, eq. 18-20: it goes with 1 / sigma."""
+    gradients = []
+    for scale in (1e-3, 1e-1):
+        torch.manual_seed(0)
+        model = digits_net(conv=nn.Conv2d if on_sphere else TextbookWS)
+        for weight in conv_weights(model):
+            weight.data.mul_(scale)
+        if on_sphere:
+            attach(SGD(model.parameters(), lr=0.1), model, SphereDescent())
+        images, labels, _, _ = digits(0)
+        nn.functional.cross_entropy(model(images), labels).backward()
+        gradients.append(filter_norms([weight.grad for weight in conv_weights(model)]).mean().item())
+    assert math.log(gradients[1] / gradients[0], 100) == pytest.approx(power, abs=0.01)
 
 
 def test_clouds_have_all_classes_and_the_unit_ball():
@@ -281,16 +224,16 @@ def test_clouds_have_all_classes_and_the_unit_ball():
 def test_an_edge_convolution_is_the_largest_answer_over_the_nearest_points():
     """Against a loop over points and neighbours."""
     torch.manual_seed(0)
-    layer, x = EdgeConv(3, 4, no_norm), torch.randn(2, 3, 12)
+    layer, x = EdgeConv(3, 4, lambda _: nn.Identity()), torch.randn(2, 3, 12)
     weight = layer.conv.weight.detach().flatten(1)
     for cloud, found in zip(x, layer(x), strict=True):
         for i in range(12):
             nearest = (cloud - cloud[:, i : i + 1]).norm(dim=0).argsort()[1:9]
             edges = [weight @ torch.cat([cloud[:, i], cloud[:, j] - cloud[:, i]]) for j in nearest]
-            expected = nn.functional.leaky_relu(torch.stack(edges), 0.2).amax(0)
-            torch.testing.assert_close(found[:, i], expected)
+            torch.testing.assert_close(found[:, i], nn.functional.leaky_relu(torch.stack(edges), 0.2).amax(0))
 
 
-def test_the_order_of_the_points_does_not_matter():
-    net, (points, _) = PointNet(ScaleBias), clouds(6)
-    torch.testing.assert_close(net(points[..., torch.randperm(128)]), net(points))
+def test_pgd_takes_every_layer_of_the_point_net_but_the_classifier():
+    net = PointNet(ScaleBias)
+    handle = attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
+    assert {*handle.targets} == {"edge1.conv.weight", "edge2.conv.weight", "conv.weight"}

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from normreg_plugins import AdaptiveWeightShrink, attach
 from normreg_plugins.layers import WSConv2d
+from normreg_plugins.plots import OKABE_ITO
 from research.digits import tested_accuracy, training
 from research.nets import conv_weights, digits_net, filter_norms, two_groups
 from research.tables import study
@@ -84,11 +85,12 @@ def table(results: Results) -> Table:
 
 
 def draw(results: Results, axes: Axes) -> None:
-    for (method, settings), colour in zip(METHODS.items(), ("#641e16", "#eb8a2f", "#2e86c1"), strict=True):
+    for index, (method, settings) in enumerate(METHODS.items()):
         for (scale, more), dashes in zip(SCALES.items(), ("-", "--", ":"), strict=True):
             mine = results.where(**settings, **more)
             errors = 100 - torch.tensor(mine.each("accuracies")).mean(0)
-            axes.semilogy(mine.each("checked_at")[0], errors, dashes, color=colour, label=f"{method}, {scale}")
+            label = f"{method}, {scale}"
+            axes.semilogy(mine.each("checked_at")[0], errors, dashes, color=OKABE_ITO[index], label=label)
     axes.set(xlabel="update", ylabel="test error %", title="larger beginnings")
     axes.legend(fontsize=7)
 

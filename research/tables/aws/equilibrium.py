@@ -7,18 +7,15 @@ G = ||w|| ||g||, which the scale of w does not change (eq. 11), they balance whe
     ||w||^5 = sqrt(n) eta G^2 / (2 alpha)        under AWS
     ||w||^4 = eta G^2 / (2 lambda)               under weight decay
 
-So ||w|| is proportional to (eta / alpha)^(1/5) and (eta / lambda)^(1/4) while G stays the same. G is measured too. It
-changes with the settings, because a larger effective rate leads to another net.
+So ||w|| is proportional to alpha^(-1/5) and lambda^(-1/4) while G stays the same. G is measured too. It changes with
+the strength, because a larger effective rate leads to another net.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from matplotlib.axes import Axes
 from rich.table import Table
 from torch import Tensor
 
@@ -29,22 +26,19 @@ from research.nets import conv_weights, digits_net, filter_norms, two_groups
 from research.tables import study
 from research.tables.study import Axis, Study, grid, mean_and_error
 
-RANDOM_LABELS = 0.3
+RATE, RANDOM_LABELS = 0.3, 0.3
 EXPONENTS = {"AWS": 1 / 5, "WD": 1 / 4}
 STRENGTHS = {"AWS": (0.03, 0.1, 0.3, 1.0, 3.0), "WD": (0.003, 0.01, 0.03, 0.1, 0.3)}
-RATES, MIDDLE_RATE = (0.1, 0.2, 0.4, 0.8), 0.3
-LINES: Axis = {
-    f"{method}, {varied} varied": {"method": method, "varied": varied}
-    for method in EXPONENTS
-    for varied in ("strength", "rate")
+SETTINGS: Axis = {
+    f"{method} {strength:g}": {"method": method, "strength": strength}
+    for method, strengths in STRENGTHS.items()
+    for strength in strengths
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run(study.Run):
     method: str
-    varied: str
-    rate: float
     strength: float
 
 
@@ -53,27 +47,11 @@ class Outcome:
     """Geometric means over the filters."""
 
     norm: float
-    pull: float
-    """G^2."""
     predicted: float
-    """The norm that the equation gives for this G."""
+    """The norm that the equation gives for the measured G."""
 
 
 Results = study.Results[Run, Outcome]
-
-
-def _settings() -> Axis:
-    """For each method: several strengths at one rate, and several rates at one strength."""
-    points: dict[str, dict[str, object]] = {}
-    for name, line in LINES.items():
-        strengths = STRENGTHS[line["method"]]
-        varied = (
-            [(MIDDLE_RATE, strength) for strength in strengths]
-            if line["varied"] == "strength"
-            else [(rate, strengths[2]) for rate in RATES]
-        )
-        points |= {f"{name}: {rate:g}, {s:g}": {**line, "rate": rate, "strength": s} for rate, s in varied}
-    return points
 
 
 def train(run: Run) -> Outcome:
@@ -81,70 +59,36 @@ def train(run: Run) -> Outcome:
     model = digits_net(conv=WSConv2d)
     weights = conv_weights(model)
     decay = run.strength if run.method == "WD" else 0.0
-    # The rate of the others is the same in all runs, so that only ||w|| differs.
-    optimizer = torch.optim.SGD(two_groups(model, weights, {"lr": run.rate, "weight_decay": decay}, {"lr": 0.1}))
-    seen: list[tuple[Tensor, Tensor]] = []
-    optimizer.register_step_pre_hook(lambda *_: seen.append(_norms_and_pulls(weights)))  # before AWS shrinks
+    optimizer = torch.optim.SGD(two_groups(model, weights, {"lr": RATE, "weight_decay": decay}, {"lr": 0.1}))
+    norms: list[Tensor] = []
+    pulls: list[Tensor] = []  # G^2
+
+    def measure(*_: object) -> None:
+        norms.append(filter_norms(weights))
+        pulls.append((norms[-1] * filter_norms([w.grad for w in weights if w.grad is not None])) ** 2)
+
+    optimizer.register_step_pre_hook(measure)  # before AWS shrinks
     if run.method == "AWS":
         attach(optimizer, model, AdaptiveWeightShrink(run.strength))
     for _ in training(model, optimizer, run.seed, run.updates, random_labels=RANDOM_LABELS):
         pass
-    return _outcome(run, seen[run.updates // 2 :], weights)
-
-
-@torch.no_grad()
-def _norms_and_pulls(weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """||w|| and G^2 = ||w||^2 ||g||^2 of every filter."""
-    norms = filter_norms(weights)
-    return norms, (norms * filter_norms([w.grad for w in weights if w.grad is not None])) ** 2
-
-
-def _outcome(run: Run, seen: Sequence[tuple[Tensor, Tensor]], weights: Sequence[Tensor]) -> Outcome:
-    norms, pulls = (torch.stack(each) for each in zip(*seen, strict=True))
-    pull = pulls.mean(0)
+    settled = slice(run.updates // 2, None)
     entries = torch.cat([torch.full((len(w),), float(w[0].numel())) for w in weights])
-    balance = run.rate * pull / (2 * run.strength) * (entries.sqrt() if run.method == "AWS" else 1.0)
-    predicted = balance ** EXPONENTS[run.method]
-    return Outcome(*(each.log().mean().exp().item() for each in (norms, pull, predicted)))
-
-
-def exponents(results: Results) -> dict[str, dict[str, list[float]]]:
-    """For each line: the slopes over eta / strength and over eta G^2 / strength, and norm / prediction, by seed."""
-    found = {}
-    for name, line in LINES.items():
-        mine = results.where(**line)
-        found[name] = {
-            "exponent": mine.powers(lambda run, _: run.rate / run.strength, lambda o: o.norm),
-            "exponent_with_G": mine.powers(lambda run, o: run.rate / run.strength * o.pull, lambda o: o.norm),
-            "norm_over_predicted": [outcome.norm / outcome.predicted for outcome in mine.values()],
-        }
-    return found
+    balance = RATE * torch.stack(pulls[settled]).mean(0) / (2 * run.strength)
+    predicted = (balance * (entries.sqrt() if run.method == "AWS" else 1.0)) ** EXPONENTS[run.method]
+    return Outcome(*(each.log().mean().exp().item() for each in (torch.stack(norms[settled]), predicted)))
 
 
 def table(results: Results) -> Table:
-    shown = Table("", title="||w|| at equilibrium goes with (eta / strength)^p")
-    for column in ("theory", "p", "p for eta G^2", "norm / predicted"):
+    shown = Table("", title="||w|| at equilibrium goes with strength^-p")
+    for column in ("p by theory", "p measured, by seed", "norm / predicted"):
         shown.add_column(column, justify="right")
-    for name, found in exponents(results).items():
-        theory = EXPONENTS[LINES[name]["method"]]
-        shown.add_row(name, f"{theory:.3f}", *(mean_and_error(values, 3) for values in found.values()))
+    for method, theory in EXPONENTS.items():
+        mine = results.where(method=method)
+        powers = mine.powers(lambda run, _: 1 / run.strength, lambda outcome: outcome.norm)
+        ratios = [outcome.norm / outcome.predicted for outcome in mine.values()]
+        shown.add_row(method, f"{theory:.3f}", mean_and_error(powers, 3), mean_and_error(ratios, 3))
     return shown
 
 
-def draw(results: Results, axes: Axes) -> None:
-    colours, markers = {"AWS": "#2e86c1", "WD": "#d35400"}, {"strength": "o", "rate": "s"}
-    for name, line in LINES.items():
-        points = [(run.rate / run.strength, outcome.norm) for run, outcome in results.where(**line).items()]
-        looks = {"color": colours[line["method"]], "alpha": 0.6, "label": name}
-        axes.loglog(*zip(*points, strict=True), markers[line["varied"]], **looks)
-    for method, colour in colours.items():
-        mine = results.where(method=method)
-        drives = np.array(sorted({run.rate / run.strength for run in mine}))
-        middle = np.exp(np.mean(np.log(mine.each("norm"))))
-        theory = middle * (drives / np.exp(np.log(drives).mean())) ** EXPONENTS[method]
-        axes.loglog(drives, theory, "--", color=colour, label=f"slope {EXPONENTS[method]:g}")
-    axes.set(xlabel="rate / strength", ylabel="filter norm", title="equilibrium norm")
-    axes.legend(fontsize=7)
-
-
-STUDY = Study(800, grid(Run, _settings()), train, table, draw, exponents)
+STUDY = Study(800, grid(Run, SETTINGS), train, table)

@@ -9,17 +9,17 @@ is the same for all lambda, so they need equally long.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from rich.table import Table
 
-from normreg_plugins.core.errors import NormRegError
 from research.tables import study
-from research.tables.l2.laws import LAWS, BestRates, measure_best_rates
+from research.tables.l2.laws import LAWS
 from research.tables.l2.training import Run, training
-from research.tables.study import Axis, Study, draw_line, grid
+from research.tables.study import Axis, Study, draw_line, grid, mean_and_error
 
 DECAYS = {"sgd": (0.02, 0.08, 0.32), "adam": (0.001, 0.016, 0.256)}
 """By the laws, the best rate changes by a factor of 4 from one decay to the next."""
@@ -46,28 +46,45 @@ def train(run: Run) -> Outcome:
     return Outcome(mean if math.isfinite(mean) else math.inf)
 
 
-def best(results: Results, optimizer: str) -> BestRates | None:
-    """None where the best rate is at the end of the grid."""
-    losses: dict[tuple[float, float], list[float]] = {}
-    for run, outcome in results.where(optimizer=optimizer).items():
-        losses.setdefault((run.rate, run.decay), []).append(outcome.loss)
-    try:
-        return measure_best_rates(losses)
-    except NormRegError:
-        return None
+def best_rate(rates: Sequence[float], losses: Sequence[float]) -> float:
+    """The least point of a parabola over log rate, through the least loss and its neighbours; NaN at the grid's end."""
+    x, y = np.log(rates), np.asarray(losses)
+    least = int(np.argmin(y))
+    if least in (0, len(y) - 1):
+        return math.nan
+    near = slice(least - 1, least + 2)
+    if not np.isfinite(y[near]).all():
+        return float(rates[least])
+    square, linear, _ = np.polyfit(x[near] - x[least], y[near], 2)
+    return float(np.exp(x[least] - linear / (2 * square)))
+
+
+def best_rates(results: Results, optimizer: str) -> list[list[float]]:
+    """For each seed, the best rate at each decay."""
+
+    def of(seed: int, decay: float) -> float:
+        mine = results.where(optimizer=optimizer, seed=seed, decay=decay)
+        return best_rate(RATES[optimizer], [mine.where(rate=rate).each("loss")[0] for rate in RATES[optimizer]])
+
+    return [[of(seed, decay) for decay in DECAYS[optimizer]] for seed in sorted({run.seed for run in results})]
+
+
+def exponents(results: Results, optimizer: str) -> list[float]:
+    """c in best rate ~ lambda^c, by seed; NaN where a best rate lies outside of the grid."""
+    log_decays = np.log(DECAYS[optimizer])
+    return [float(np.polyfit(log_decays, np.log(rates), 1)[0]) for rates in best_rates(results, optimizer)]
 
 
 def table(results: Results) -> Table:
     shown = Table("optimizer", title="the best rate goes with lambda^c")
-    for column in ("c by the law", "c measured", "best rate at each decay"):
+    for column in ("c by the law", "c measured, by seed", "best rate at each decay"):
         shown.add_column(column, justify="right")
-    for name in DECAYS:
-        found, law = best(results, name), f"{LAWS[name].best_rate_exponent():.2f}"
-        if found is None:
-            shown.add_row(name, law, "the grid has no best rate inside", "")
-            continue
-        rates = ", ".join(f"{rate:.3g} at {decay:g}" for decay, rate in zip(found.decays, found.rates, strict=True))
-        shown.add_row(name, law, f"{found.exponent:.2f} ± {found.error:.2f}", rates)
+    for name, decays in DECAYS.items():
+        means = np.mean(best_rates(results, name), axis=0)
+        rates = ", ".join(f"{rate:.3g} at {decay:g}" for decay, rate in zip(decays, means, strict=True))
+        shown.add_row(
+            name, f"{LAWS[name].best_rate_exponent():.2f}", mean_and_error(exponents(results, name), 2), rates
+        )
     return shown
 
 

@@ -8,13 +8,10 @@ the nets differ in the norm of their filters only, and the measured slope is p a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from rich.table import Table
 
-from normreg_plugins.plots import style
 from research.nets import filter_norms
 from research.tables import study
 from research.tables.l2.laws import LAWS
@@ -54,39 +51,18 @@ def train(run: Run) -> Outcome:
     return Outcome(float(np.exp(np.mean(logs))))
 
 
-def exponents(results: Results) -> dict[str, dict[str, Any]]:
-    """By optimizer, the exponent of the law and the measured one of each seed."""
-    return {
-        name: {
-            "law": LAWS[name].norm_exponent,
-            "measured": results.where(optimizer=name).powers(lambda run, _: run.rate / run.decay, lambda o: o.norm),
-        }
-        for name in MIDDLES
-    }
+def exponents(results: Results, optimizer: str) -> list[float]:
+    """p in ||w|| ~ (eta / lambda)^p, by seed."""
+    return results.where(optimizer=optimizer).powers(lambda run, _: run.rate / run.decay, lambda o: o.norm)
 
 
 def table(results: Results) -> Table:
     shown = Table("optimizer", title="||w|| at equilibrium goes with (eta / lambda)^p")
     for column in ("p by Table 1", "p measured, by seed"):
         shown.add_column(column, justify="right")
-    for name, found in exponents(results).items():
-        shown.add_row(name, f"{found['law']:.3f}", mean_and_error(found["measured"], 3))
+    for name in MIDDLES:
+        shown.add_row(name, f"{LAWS[name].norm_exponent:.3f}", mean_and_error(exponents(results, name), 3))
     return shown
 
 
-def draw(results: Results, axes: Axes) -> None:
-    for index, name in enumerate(MIDDLES):
-        mine = results.where(optimizer=name)
-        ratios = sorted({run.rate / run.decay for run in mine})
-        logs = [[np.log(o.norm) for r, o in mine.items() if r.rate / r.decay == ratio] for ratio in ratios]
-        means = np.array([np.mean(each) for each in logs])
-        looks = {**style(index, len(ratios)), "linestyle": ""}
-        axes.errorbar(ratios, np.exp(means), np.exp(means) * [np.std(each) for each in logs], **looks, label=name)
-        law = np.exp(means.mean()) * (ratios / np.exp(np.mean(np.log(ratios)))) ** LAWS[name].norm_exponent
-        axes.plot(ratios, law, color=looks["color"], linewidth=0.9)
-    axes.set(xscale="log", yscale="log", xlabel="rate / weight decay", ylabel="filter norm")
-    axes.set_title("equilibrium norm; lines: slope by Table 1")
-    axes.legend(fontsize=7)
-
-
-STUDY = Study(1000, grid(Run, SETTINGS), train, table, draw, exponents)
+STUDY = Study(1000, grid(Run, SETTINGS), train, table)

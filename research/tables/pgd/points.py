@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from matplotlib.axes import Axes
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,7 +17,7 @@ from normreg_plugins import SphereDescent, attach
 from normreg_plugins.layers import ScaleBias, weight_decay_groups
 from research.tables import study
 from research.tables.pgd.solids import SOLIDS, clouds
-from research.tables.study import Study, axis, cross_table, draw_dots, grid
+from research.tables.study import Study, axis, cross_table, grid, mean_and_error
 
 BATCH, TESTED, NEIGHBOURS = 24, 600, 8
 DECAY, SIGMA = 1e-3, 0.4
@@ -40,14 +39,10 @@ class EdgeConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         rows = x.transpose(1, 2)
         nearest = torch.cdist(rows, rows).topk(NEIGHBOURS + 1, largest=False).indices[..., 1:]
-        neighbours = rows.unsqueeze(1).expand(-1, rows.shape[1], -1, -1).gather(2, _for_each(nearest, rows.shape[2]))
+        neighbours = torch.stack([cloud[places] for cloud, places in zip(rows, nearest, strict=True)])
         centres = rows.unsqueeze(2).expand_as(neighbours)
         edges = torch.cat([centres, neighbours - centres], dim=3).permute(0, 3, 1, 2)
         return F.leaky_relu(self.norm(self.conv(edges)), 0.2).amax(3)
-
-
-def _for_each(places: Tensor, channels: int) -> Tensor:
-    return places.unsqueeze(3).expand(-1, -1, -1, channels)
 
 
 class PointNet(nn.Module):
@@ -109,12 +104,7 @@ def train(run: Run) -> Outcome:
 
 def table(results: Results) -> Table:
     title = f"clouds of 128 points on {len(SOLIDS)} solids, a small DGCNN: test accuracy %"
-    return cross_table(title, results, METHODS, RATES)
+    return cross_table(title, results, METHODS, RATES, lambda mine: mean_and_error(mine.each("accuracy")))
 
 
-def draw(results: Results, axes: Axes) -> None:
-    draw_dots(axes, results, METHODS, RATES)
-    axes.set(ylabel="test accuracy %", title="clouds of points")
-
-
-STUDY = Study(200, grid(Run, METHODS, RATES), train, table, draw)
+STUDY = Study(200, grid(Run, METHODS, RATES), train, table)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from matplotlib.axes import Axes
 from rich.table import Table
+from torch import nn
 
 from normreg_plugins import WeightRescaling, attach
 from research.digits import digits, training
@@ -52,9 +53,9 @@ def train(run: Run) -> Outcome:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, run.updates)
     for _ in training(model, optimizer, run.seed, run.updates, schedule=schedule):
         pass
-    names = tuple(name for name, parameter in model.named_parameters() if any(parameter is w for w in weights))
+    names = tuple(f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
     images, *_ = digits(run.seed)
-    shapes = weight_shapes(model, names, lambda net: net(images))
+    shapes = weight_shapes(model, names, images)
     return Outcome(names, tuple(s.weights for s in shapes), tuple(s.in_input_space for s in shapes))
 
 

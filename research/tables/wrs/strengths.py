@@ -1,6 +1,6 @@
 """Which strengths work: weight decay from 0 to 5e-1, or WRS every 1 to 30 updates (WRS paper, Fig. 2b).
 
-Each run has epochs of 8 updates: a net of three convolutions learns 400 digits and is tested on all others.
+A net of three convolutions learns 400 digits and is tested on all others.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from dataclasses import dataclass
 import torch
 from matplotlib.axes import Axes
 from rich.table import Table
-from torch import nn
 
 from normreg_plugins import WeightRescaling, attach
-from research.digits import LEARNED, digits, tested_accuracy
-from research.nets import conv_weights, filter_norms
+from research.digits import LEARNED, tested_accuracy, training
+from research.nets import conv_weights, digits_net, filter_norms
 from research.tables import study
 from research.tables.study import Axis, Study, draw_line, grid, mean_and_error
 
-BATCH, RATE = 50, 0.1
+EVERY, RATE = 8, 0.1
 OTHERS_DECAY = 5e-4
 """Weight decay under WRS. It acts on what is not rescaled, as in line 7 of Algorithm 1."""
 DECAYS: Axis = {f"WD {decay:g}": {"decay": decay, "tau": None} for decay in (0.0, 5e-4, 5e-3, 5e-2, 5e-1)}
@@ -37,39 +36,24 @@ class Run(study.Run):
 class Outcome:
     accuracy: float
     norms: tuple[float, ...]
-    """The mean filter norm at the start and after each epoch."""
+    """The mean filter norm at the start and after every 8 updates."""
 
 
 Results = study.Results[Run, Outcome]
 
 
-def small_net() -> nn.Sequential:
-    def block(channels: int, filters: int) -> list[nn.Module]:
-        conv = nn.Conv2d(channels, filters, 3, padding=1, bias=False)
-        return [conv, nn.BatchNorm2d(filters), nn.ReLU()]
-
-    pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*block(1, 16), *block(16, 32), nn.MaxPool2d(2), *block(32, 64), *pool, nn.Linear(64, 10))
-
-
 def train(run: Run) -> Outcome:
     torch.manual_seed(run.seed)
-    images, labels, _, _ = digits(run.seed)
-    model = small_net()
+    model = digits_net((16, 32, 64))
     weights = conv_weights(model)
     optimizer = torch.optim.SGD(model.parameters(), RATE, momentum=0.9, weight_decay=run.decay)
     if run.tau is not None:
         attach(optimizer, model, WeightRescaling(interval=run.tau))
-    epochs = max(1, run.updates * BATCH // LEARNED)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, run.updates)
     norms = [filter_norms(weights).mean().item()]
-    for _ in range(epochs):
-        for batch in torch.randperm(len(images)).split(BATCH):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
-            optimizer.step()
-        schedule.step()
-        norms.append(filter_norms(weights).mean().item())
+    for update, _ in training(model, optimizer, run.seed, run.updates, schedule=schedule):
+        if update % EVERY == 0:
+            norms.append(filter_norms(weights).mean().item())
     return Outcome(tested_accuracy(model, run.seed), tuple(norms))
 
 
@@ -87,8 +71,8 @@ def table(results: Results) -> Table:
 def draw(results: Results, axes: Axes) -> None:
     for index, (name, settings) in enumerate(SETTINGS.items()):
         norms = zip(*results.where(**settings).each("norms"), strict=True)
-        draw_line(axes, index, enumerate(sum(each) / len(each) for each in norms), name)
-    axes.set(yscale="log", xlabel="epoch", ylabel="mean filter norm", title="strengths of weight decay and of WRS")
+        draw_line(axes, index, ((EVERY * place, sum(each) / len(each)) for place, each in enumerate(norms)), name)
+    axes.set(yscale="log", xlabel="updates", ylabel="mean filter norm", title="strengths of weight decay and of WRS")
     axes.legend(fontsize=7)
 
 

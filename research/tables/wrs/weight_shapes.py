@@ -18,22 +18,10 @@ from torch.nn import functional as F
 
 from normreg_plugins.core.errors import NormRegError
 
-LEAST_SHAPE, GREATEST_SHAPE = 0.05, 100.0
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A generalized Gaussian around 0: its density goes with exp(-(|x| / scale)^beta)."""
-
-    beta: float
-    """2 for a Gaussian, 1 for a Laplacian; below 2 the tails are heavier, which the paper calls sparse. 0.05 and 100
-    are the ends of the search."""
-    scale: float
-
 
 @dataclass(frozen=True)
 class WeightShape:
-    """beta of a layer's weights."""
+    """beta of a layer's weights: 2 for a Gaussian; below 2 the tails are heavier, which the paper calls sparse."""
 
     name: str
     weights: float
@@ -41,128 +29,80 @@ class WeightShape:
     """Of the weights in the eigenvectors of the layer's inputs."""
 
 
-def weight_shapes(model: nn.Module, names: Sequence[str], forward: Callable[[nn.Module], Any]) -> list[WeightShape]:
-    """The shapes of the named weights. `forward` runs training data through the model, which evaluates it."""
-    moments = input_moments(model, names, forward)
-    return [
-        WeightShape(
-            name,
-            fit_shape(model.get_parameter(name).detach().float().cpu()).beta,
-            fit_shape(projected(_layer(model, name), moments[name])).beta,
-        )
-        for name in names
-    ]
+def weight_shapes(model: nn.Module, names: Sequence[str], images: Tensor) -> list[WeightShape]:
+    """The shapes of the named weights of convolutions, as they are and in the space of their inputs.
+
+    Args:
+        images: training data. The model, in evaluation mode, gets one image at a time.
+    """
+    layers = {name: _convolution(model, name) for name in names}
+    covariances = input_covariances(model.eval(), layers, images)
+    found = []
+    for name, layer in layers.items():
+        filters = layer.weight.detach().flatten(1).double()
+        found.append(WeightShape(name, shape_of(filters), shape_of(filters @ basis(covariances[name]))))
+    return found
 
 
-def fit_shape(values: np.ndarray | Tensor) -> Shape:
-    """The most likely generalized Gaussian around 0.
+def _convolution(model: nn.Module, name: str) -> nn.Conv2d:
+    layer = model.get_submodule(name.rpartition(".")[0])
+    if not isinstance(layer, nn.Conv2d) or layer.groups != 1 or layer.padding_mode != "zeros":
+        raise NormRegError(f"{name}: input space needs an nn.Conv2d without groups and with zero padding")
+    return layer
+
+
+def shape_of(values: Tensor) -> float:
+    """beta of the most likely generalized Gaussian around 0, whose density goes with exp(-(|x| / scale)^beta).
 
     For a given beta the best scale is known: scale^beta = beta mean(|x|^beta). What is left is a search over one
     number, which gives what `scipy.stats.gennorm.fit(values, floc=0)` gives, in a few dozen passes over the values. The
     center is fixed at 0 because the sign of an eigenvector, and so of a projected weight, is arbitrary.
     """
-    sizes = np.abs(np.asarray(values, dtype=np.float64).ravel())
-    if sizes.size < 2 or not np.isfinite(sizes).all() or not sizes.any():
-        raise NormRegError(f"{sizes.size} values: a shape needs two or more, all finite and not all zero")
-    unit = sizes.mean()
-    logs = np.log(np.maximum(sizes / unit, np.finfo(np.float64).tiny))
+    sizes = values.detach().double().abs().flatten().cpu().numpy()
+    logs = np.log(np.maximum(sizes / sizes.mean(), 1e-300))
 
     def loss(log_beta: float) -> float:
         """Minus the mean log likelihood at the best scale."""
         beta = np.exp(log_beta)
-        return float(gammaln(1 / beta) - log_beta + np.log(2) + _log_scale(beta, logs) + 1 / beta)
+        powers = beta * logs
+        log_scale = (log_beta + powers.max() + np.log(np.exp(powers - powers.max()).mean())) / beta
+        return float(gammaln(1 / beta) - log_beta + log_scale + 1 / beta)
 
     # Coarse first: the likelihood of a mixture may have several maxima.
-    grid = np.linspace(np.log(LEAST_SHAPE), np.log(GREATEST_SHAPE), 16)
+    grid = np.linspace(np.log(0.05), np.log(100), 16)
     middle = int(np.argmin([loss(x) for x in grid]))
     ends = grid[max(0, middle - 1)], grid[min(len(grid) - 1, middle + 1)]
-    beta = float(np.exp(minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6}).x))
-    return Shape(beta, float(unit * np.exp(_log_scale(beta, logs))))
-
-
-def _log_scale(beta: float, logs: np.ndarray) -> float:
-    """The logarithm of the best scale. The greatest power is taken out, so that no power overflows."""
-    powers = beta * logs
-    top = powers.max()
-    return float((np.log(beta) + top + np.log(np.exp(powers - top).mean())) / beta)
+    return float(np.exp(minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6}).x))
 
 
 @torch.no_grad()
-def input_moments(
-    model: nn.Module, names: Sequence[str], forward: Callable[[nn.Module], Any]
-) -> dict[str, list[Moments]]:
-    """What the filters of each layer see in this forward, by group. It runs in evaluation mode.
+def input_covariances(model: nn.Module, layers: dict[str, nn.Conv2d], images: Tensor) -> dict[str, Tensor]:
+    """Sigma = mean(h h^T) - mu mu^T over all patches h that the filters of a layer see (eq. 12)."""
+    sums: dict[str, list[Any]] = {name: [0, 0.0, 0.0] for name in layers}
 
-    A filter of a convolution sees patches. A layer whose filter has n entries needs 8 n^2 bytes per group: 170 MB for
-    512 channels and a 3 x 3 kernel.
-    """
-    found: dict[str, list[Moments]] = {name: [] for name in names}
+    def gather(name: str) -> Callable[[nn.Module, tuple[Tensor]], None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor]) -> None:
+            h = patches(layers[name], inputs[0]).double()
+            count, total, products = sums[name]
+            sums[name] = [count + len(h), total + h.sum(0), products + h.T @ h]
 
-    def gather(groups: list[Moments], module: nn.Module, x: Tensor) -> None:
-        for sample in x.split(1 if x.ndim > 2 else len(x)):  # one picture at a time: patches are k^2 times as many
-            for index, rows in enumerate(patches(module, sample)):
-                if index == len(groups):
-                    groups.append(Moments(rows))
-                groups[index].add(rows.double())
+        return hook
 
-    hooks = [
-        _layer(model, name).register_forward_pre_hook(lambda module, x, name=name: gather(found[name], module, x[0]))
-        for name in names
-    ]
-    modes = [(module, module.training) for module in model.modules()]
+    hooks = [layer.register_forward_pre_hook(gather(name)) for name, layer in layers.items()]
     try:
-        forward(model.eval())
+        for image in images.split(1):  # a patch has as many entries as a filter: k^2 times the image
+            model(image)
     finally:
-        for module, mode in modes:
-            module.training = mode
         for hook in hooks:
             hook.remove()
-    return found
+    means = {name: (total / count, products / count) for name, (count, total, products) in sums.items()}
+    return {name: second - torch.outer(mu, mu) for name, (mu, second) in means.items()}
 
 
-def _layer(model: nn.Module, name: str) -> nn.Module:
-    module = model.get_submodule(name.rpartition(".")[0])
-    if not isinstance(module, nn.Linear | nn.Conv2d):
-        raise NormRegError(
-            f"{name}: the inputs of a {type(module).__name__} cannot be gathered, only those of Conv2d, Linear"
-        )
-    return module
-
-
-class Moments:
-    """Mean and scatter of rows that come in batches (Chan's update: no large sums are subtracted)."""
-
-    def __init__(self, like: Tensor) -> None:
-        width = like.shape[1]
-        self.count = 0
-        self.mean = torch.zeros(width, dtype=torch.float64, device=like.device)
-        self.scatter = torch.zeros(width, width, dtype=torch.float64, device=like.device)
-
-    def add(self, rows: Tensor) -> None:
-        new, total = len(rows), self.count + len(rows)
-        mean = rows.mean(0)
-        gap = mean - self.mean
-        centred = rows - mean
-        self.scatter.addmm_(centred.T, centred)
-        self.scatter.add_(torch.outer(gap, gap), alpha=self.count * new / total)
-        self.mean.add_(gap, alpha=new / total)
-        self.count = total
-
-    def covariance(self) -> Tensor:
-        """Sigma = mean(h h^T) - mu mu^T over all rows h (eq. 12)."""
-        return self.scatter / self.count
-
-
-def patches(module: nn.Module, x: Tensor) -> list[Tensor]:
-    """What the filters of each group see: one row per place of the output, ordered as a flattened filter."""
-    if not isinstance(module, nn.Conv2d):
-        return [x.reshape(-1, x.shape[-1])]
-    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    x = F.pad(x, module._reversed_padding_repeated_twice, mode=mode)
-    return [
-        F.unfold(part, module.kernel_size, dilation=module.dilation, stride=module.stride).transpose(1, 2).flatten(0, 1)
-        for part in x.chunk(module.groups, dim=1)
-    ]
+def patches(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """What the filters see: one row per place of the output, ordered as a flattened filter."""
+    x = F.pad(x, layer._reversed_padding_repeated_twice)
+    return F.unfold(x, layer.kernel_size, layer.dilation, stride=layer.stride).transpose(1, 2).flatten(0, 1)
 
 
 def basis(covariance: Tensor) -> Tensor:
@@ -173,10 +113,3 @@ def basis(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
     varying = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
     return vectors[:, varying].flip(1)
-
-
-def projected(module: nn.Module, moments: Sequence[Moments]) -> Tensor:
-    """All weights of a layer as coordinates along the eigenvectors U of its inputs: U^T w for each filter w."""
-    filters = module.get_parameter("weight").detach().flatten(1).chunk(len(moments))
-    bases = [basis(each.covariance()) for each in moments]
-    return torch.cat([(w.to(u) @ u).flatten() for w, u in zip(filters, bases, strict=True)])
