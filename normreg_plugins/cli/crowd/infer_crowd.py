@@ -50,7 +50,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar=("LEAST", "MOST"),
         help="bounds of the shorter side, as in the training data (default: 512 2048)",
     )
-    add("--tile", type=int, default=1024, help="side in pixels of what is predicted at once, which bounds the memory")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args(argv)
 
@@ -86,7 +85,6 @@ def build(checkpoint: dict[str, Any], args: argparse.Namespace) -> CrowdCounter:
         model.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         refuse(f"{args.checkpoint} does not fit this network:\n{error}")
-    model.tile = args.tile
     return model.to(args.device).eval()
 
 

@@ -40,7 +40,7 @@ def test_infer_counts_any_picture(tool, tmp_path):
     ]
     out = tmp_path / "counted"
     done = tool(
-        "crowd/infer_crowd.py", tmp_path / "net.pth", *pictures, "--sides", 48, 64, "--tile", 64, "--out", out, "--save"
+        "crowd/infer_crowd.py", tmp_path / "net.pth", *pictures, "--sides", 48, 64, "--out", out, "--save"
     )
     assert done.returncode == 1
     assert "broken.jpg: cannot be read as a picture" in done.stderr
