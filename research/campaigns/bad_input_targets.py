@@ -200,7 +200,6 @@ def _texts() -> Iterator[Target]:
         files = damaged([text]) | _changed(content).map(lambda value: f"{json.dumps(value)}\n".encode())
         file = "predictions.json" if name == "saved counts" else ""
         yield Target(name, files | st.sampled_from([b"[" * 50_000, b"\xff\xfe", b"", b"null\n"]), read, suffix, file)
-    yield Target("results.csv", damaged([b"epoch,train/loss\n1,0.5\n2,0.25\n"]), read_run, ".csv")
 
 
 def _changed(content: Any) -> st.SearchStrategy[Any]:
