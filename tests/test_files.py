@@ -104,11 +104,3 @@ def test_json_is_read_back_as_it_was_and_ends_with_a_line_end(tmp_path: Path) ->
     write_json(path, content)
     assert json.loads(path.read_text()) == content
     assert path.read_text().endswith("}\n")
-
-
-def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "scores.json"
-    write_json(path, {"mAP": 0.5})
-    with pytest.raises(TypeError):
-        write_json(path, {"mAP": object()})
-    assert json.loads(path.read_text()) == {"mAP": 0.5}

@@ -43,7 +43,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--save", action="store_true", help="save counts and density maps there for eval-mae")
     sides = "bounds of the shorter side, as in the training data (default: 512 2048)"
     add("--sides", type=int, nargs=2, default=SHORTER_SIDE, metavar=("LEAST", "MOST"), help=sides)
-    add("--tile", type=int, default=1024, help="side in pixels of what is predicted at once, which bounds the memory")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args(argv)
 
@@ -63,7 +62,6 @@ def build(args: argparse.Namespace) -> CrowdCounter:
     if not isinstance(model, CrowdCounter):
         refuse(f"the config builds a {type(model).__name__}; a CrowdCounter is needed")
     put_weights(model, checkpoint["state_dict"], args.checkpoint, args.config or "its config")
-    model.tile = args.tile
     return model.to(args.device).eval()
 
 

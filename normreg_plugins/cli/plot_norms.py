@@ -3,9 +3,8 @@
   normreg plot-norms work_dirs/yolov3_wd work_dirs/yolov3_wrs --out norms.png
   normreg plot-norms work_dirs/yolov3_wrs --layers rotation_degrees --out layers.svg
 
-A run is a folder that mmengine or ultralytics trained in, or a file: norms.jsonl of a monitor, mmengine's scalars.json,
-or ultralytics' results.csv. Below the curves is a heat map of each run: its layers from top to bottom, updates to the
-right.
+A run is a folder that mmengine or ultralytics trained in, or a file: norms.jsonl of a monitor, or mmengine's
+scalars.json. Below the curves is a heat map of each run: its layers from top to bottom, updates to the right.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ matplotlib and pycocotools are imported by the functions that need them. The ext
 from normreg_plugins.evaluation.charts import plot_bars, plot_confusion, spread
 from normreg_plugins.evaluation.counting import (
     CountedImage,
-    CountErrors,
     bands,
     best,
     count_errors,
@@ -22,8 +21,6 @@ from normreg_plugins.evaluation.counting import (
 )
 from normreg_plugins.evaluation.detection import (
     Curves,
-    DetectionScores,
-    Matches,
     Pair,
     category_ids,
     curves,
@@ -61,14 +58,11 @@ from normreg_plugins.evaluation.segmentation import (
 __all__ = [
     "IGNORED",
     "UNREADABLE",
-    "CountErrors",
     "CountedImage",
     "Curves",
     "DetectedImage",
-    "DetectionScores",
     "Labels",
     "MaskError",
-    "Matches",
     "Pair",
     "Palette",
     "PredictionsError",

@@ -1,6 +1,6 @@
 """Weight-normalized layers, layers that replace norm layers, conversion of pretrained networks, and folding."""
 
-from normreg_plugins.layers.convert import convert, to_normalized_, to_sphere_
+from normreg_plugins.layers.convert import convert
 from normreg_plugins.layers.fold import fold
 from normreg_plugins.layers.normalization import NORMALIZATIONS, Normalization, normalize_weight
 from normreg_plugins.layers.normalized import (
@@ -16,7 +16,6 @@ from normreg_plugins.layers.scale_bias import (
     MeanOnlyBatchNorm,
     ScaleBias,
     assign_linear_sigma,
-    mean_only_batch_norm,
     weight_decay_groups,
     zero_scales_,
 )
@@ -38,12 +37,9 @@ __all__ = [
     "assign_linear_sigma",
     "convert",
     "fold",
-    "mean_only_batch_norm",
     "normalize_weight",
     "normalized_class",
     "relative_change",
-    "to_normalized_",
-    "to_sphere_",
     "weight_decay_groups",
     "zero_scales_",
 ]

@@ -37,7 +37,6 @@ def convert(
     forward: Forward,
     *,
     keep: Sequence[str] = (),
-    inplace: bool = False,
     **options: Any,
 ) -> nn.Module:
     """A network with other layers that computes the same in evaluation.
@@ -51,7 +50,6 @@ def convert(
         forward: runs one training forward of the model it is given, auxiliary heads included, as for
             `find_scale_invariant`. It shows which norm layer follows which layer.
         keep: names or patterns of layers and norm layers to leave unchanged.
-        inplace: convert `model` itself instead of a deep copy.
     """
     if to not in TARGETS:
         raise ValueError(f"cannot convert to {to!r}: choose one of {TARGETS}")
@@ -59,7 +57,7 @@ def convert(
         if isinstance(module, NormalizedWeight | ScaleBias):
             found = f"{name} is a {type(module).__name__}"
             raise AlreadyConvertedError(f"{found}: the network is converted already, fold it first")
-    result = model if inplace else copy.deepcopy(model)
+    result = copy.deepcopy(model)
     if to == "pgd":
         to_sphere_(result, forward, keep=keep, **options)
     else:

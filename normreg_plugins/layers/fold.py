@@ -30,7 +30,7 @@ Sources = dict[nn.Module, set["nn.Module | None"]]
 
 
 @torch.no_grad()
-def fold(model: nn.Module, forward: Forward, *, keep: Sequence[str] = (), inplace: bool = False) -> nn.Module:
+def fold(model: nn.Module, forward: Forward, *, keep: Sequence[str] = ()) -> nn.Module:
     """The plain network for inference, in eval mode. It computes what `model` computes in evaluation.
 
     A weight-normalized layer becomes the torch layer with the weight that it computed with. A norm layer with running
@@ -40,11 +40,10 @@ def fold(model: nn.Module, forward: Forward, *, keep: Sequence[str] = (), inplac
     Args:
         forward: runs one training forward of the model it is given, as for `find_scale_invariant`.
         keep: names or patterns of layers and norm layers to leave unchanged.
-        inplace: fold `model` itself instead of a deep copy.
     """
     excluded = excluded_names(model, keep)
     pairs = _pairs(model, forward, keep, excluded)
-    result = model if inplace else copy.deepcopy(model)
+    result = copy.deepcopy(model)
     if not _plain_layers_(result, excluded) and not pairs:
         raise SelectionError(f"{type(model).__name__} has nothing to fold")
     for norm_name, layer_name in pairs.items():

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normreg_plugins.core.model import Filters, Per, at_least_float32, filters_of
+from normreg_plugins.core.training.old_torch import is_compiling
 
 EPS = 1e-6
 
@@ -137,8 +138,7 @@ def _refuse_second_derivatives(_: Tensor) -> None:
 
 def _is_transformed() -> bool:
     """Whether torch.compile, torch.jit.trace or a function transform such as vmap runs this call."""
-    compiling = getattr(torch.compiler, "is_compiling", lambda: False)()  # torch >= 2.3 can say
-    return compiling or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
+    return is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
 
 
 def _memory_order(weight: Tensor) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections import defaultdict
@@ -20,8 +19,8 @@ Curve = tuple[list[float], list[float]]
 """Steps and values."""
 
 MM_LOG = "vis_data/scalars.json"
-PATTERNS = ("norms.jsonl", "norms_*.jsonl", f"*/{MM_LOG}", MM_LOG, "results.csv")
-"""Logs of a monitor, mmengine and ultralytics in the folder of a run, the most informative first."""
+PATTERNS = ("norms.jsonl", "norms_*.jsonl", f"*/{MM_LOG}", MM_LOG)
+"""Logs of a monitor and of mmengine in the folder of a run, the most informative first."""
 
 
 class JsonLinesSink:
@@ -104,11 +103,11 @@ class Run:
 
 
 def read_run(path: Path, name: str | None = None) -> Run:
-    """A run from the file of a JsonLinesSink, mmengine's scalars.json, or ultralytics' results.csv."""
+    """A run from the file of a JsonLinesSink, or mmengine's scalars.json."""
     path = Path(path)
     if not path.is_file():
-        raise NormRegError(f"{path}: no such file; expected JSON lines of a monitor or of mmengine, or results.csv")
-    lines = list(_csv_lines(path) if path.suffix == ".csv" else _lines(path))
+        raise NormRegError(f"{path}: no such file; expected JSON lines of a monitor or of mmengine")
+    lines = list(_lines(path))
     if not lines:
         raise NormRegError(f"{path}: no line has a step")
     with_layers = [line for line in lines if line.get("layers")]
@@ -190,21 +189,6 @@ def _fits(layers: Any) -> bool:
         return False
     numbers = [value for field, values in layers.items() if field != "name" for value in values]
     return all(value is None or _is_finite(value) for value in numbers)
-
-
-def _csv_lines(path: Path) -> Iterator[Line]:
-    """Ultralytics writes one line per epoch; the updates are there where a method reports them."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        for row in rows:
-            values = {key.strip(): float(value) for key, value in row.items() if key and value and value.strip()}
-            losses = [value for key, value in values.items() if key.startswith("train/") and key.endswith("loss")]
-            if losses:
-                values["loss"] = math.fsum(losses)
-            yield {**values, "step": values.get(f"{PREFIX}updates", values.get("epoch", 0.0))}
-    except (ValueError, AttributeError, csv.Error) as error:  # a row with too many cells has a list of them
-        raise DamagedFileError(f"{path} is no table of numbers, perhaps cut off: {error}") from error
 
 
 def _curves(

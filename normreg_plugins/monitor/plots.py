@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,9 +41,6 @@ TITLES = {"rotation_degrees": "rotation per update in degrees,"}
 """Of heat maps, where the name of the field does not say enough."""
 ALIKE = 1.1
 """Filter norms within this factor count as one."""
-GRADIENT = PREFIX + "effective_gradient_norm"
-SMOOTHING = 0.6
-"""The weight of the past in the smoothed effective gradient norm of SGD (WRS paper, Section III-B, b)."""
 LOOKS = {kind: (OKABE_ITO[place], hatch) for kind, place, hatch in zip(Kind, (2, 6, 0, 3, 5, 1), HATCHES)}
 MOST_NAMES = 120
 BAR = 0.165
@@ -119,7 +115,7 @@ def _panels(runs: Sequence[Run], loss: str, score: str | None) -> list[Panel]:
         Panel("filter norm, mean (line) and range (shade)", PREFIX + "mean"),
         *rates,
         Panel("rotation per update, degrees", PREFIX + "rotation_degrees"),
-        Panel("effective gradient norm, ‖g‖ / ‖w‖", GRADIENT),
+        Panel("effective gradient norm, ‖g‖ / ‖w‖", PREFIX + "effective_gradient_norm"),
         Panel(loss, loss),
         Panel(score, score, log=False),
     ]
@@ -131,16 +127,9 @@ def _shows(panel: Panel, run: Run) -> bool:
     return panel.key in run.curves and not wrong_rate
 
 
-def smoothed(values: Sequence[float]) -> list[float]:
-    """The running average s = 0.6 s + 0.4 v that the WRS paper shows under SGD."""
-    return list(accumulate(values, lambda past, now: SMOOTHING * past + (1 - SMOOTHING) * now))
-
-
 def _draw_panel(ax: Any, panel: Panel, runs: Sequence[Run]) -> None:
     for index, run in enumerate(runs):
         x, y = run.curves[panel.key] if _shows(panel, run) else ([], [])
-        if panel.key == GRADIENT and run.rate_law == "eta_over_squared_norm":
-            y = smoothed(y)
         x, y = thinned(x, y)
         looks = style(index, len(x))
         ax.plot(x, y, label=run.name, **looks)

@@ -56,11 +56,6 @@ class Report:
     norm_layers: Mapping[str, Drift]
     """By the name of the norm layer; empty in the first report of a run."""
 
-    @property
-    def effective_rate(self) -> float:
-        """The one that `rate_law` names."""
-        return math.nan if self.rate_law is None else float(getattr(self.overall, self.rate_law))
-
     def scalars(self, prefix: str = PREFIX, layers: bool = False) -> dict[str, float]:
         """Named numbers for a logger. The names are the same in every report of a run.
 

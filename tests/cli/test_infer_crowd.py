@@ -39,9 +39,7 @@ def test_infer_counts_any_picture(tool, tmp_path):
         tmp_path / name for name in ("plain.png", "phone.tif", "broken.jpg", "print.jpg", "deep.png", "dot.png")
     ]
     out = tmp_path / "counted"
-    done = tool(
-        "crowd/infer_crowd.py", tmp_path / "net.pth", *pictures, "--sides", 48, 64, "--tile", 64, "--out", out, "--save"
-    )
+    done = tool("crowd/infer_crowd.py", tmp_path / "net.pth", *pictures, "--sides", 48, 64, "--out", out, "--save")
     assert done.returncode == 1
     assert "broken.jpg: cannot be read as a picture" in done.stderr
     assert "Traceback" not in done.stderr

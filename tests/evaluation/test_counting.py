@@ -56,13 +56,6 @@ def test_grid_error_against_pixels():
     assert grid_error(density, points, width, height, level) == pytest.approx(total)
 
 
-def test_finer_grids_have_larger_errors():
-    rng = np.random.default_rng(1)
-    density, points = rng.random((8, 8)), rng.random((40, 2)) * 64
-    errors = [grid_error(density, points, 64, 64, level) for level in range(4)]
-    assert errors == sorted(errors)
-
-
 def test_a_map_of_another_picture_is_refused():
     with pytest.raises(ValueError, match="5 cells of 8 pixels do not make a map of 64"):
         grid_error(np.zeros((5, 5)), np.zeros((0, 2)), 64, 64, 1)

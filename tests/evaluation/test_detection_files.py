@@ -92,13 +92,6 @@ def test_a_label_without_a_category_is_named(tmp_path):
         load_predictions(path, [7])
 
 
-def test_a_torn_pickle_is_named(tmp_path):
-    path = dump(tmp_path / "p.pkl", [mm_sample()])
-    path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(PredictionsError, match="cannot be read"):
-        load_data_pickle(path)
-
-
 @pytest.mark.parametrize(
     "content",
     [

@@ -139,22 +139,6 @@ def test_curves_equal_a_count_that_starts_anew_at_every_confidence(seed, score):
     np.testing.assert_allclose(ours.f1, f1, rtol=1e-12)
 
 
-def average_precision(matches):
-    """COCO's: precision made monotone, read at 101 recalls."""
-    hits = np.cumsum(matches.hits[np.argsort(-matches.scores, kind="stable")])
-    recall, precision = hits / matches.objects, hits / np.arange(1, len(hits) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(recall, np.linspace(0, 1, 101), side="left")
-    return np.mean([envelope[i] if i < len(envelope) else 0 for i in at])
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_the_matches_have_the_average_precision_that_coco_reports(seed, score):
-    found = score(*scene(seed, images=20))
-    ours = [average_precision(matches) for matches in found.matches.values()]
-    assert np.mean(ours) == pytest.approx(found.mean_ap50, abs=1e-9)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_the_matches_alone_are_those_of_the_whole_evaluation(seed, coco):
     annotations, detections = scene(seed)
@@ -240,10 +224,6 @@ def test_what_lies_in_a_crowd_counts_neither_way(lines):
     annotations = [thing([0, 0, 10, 10]), thing([20, 20, 50, 50], crowd=1)]
     detections = [one([0, 0, 10, 10]), one([30, 30, 5, 5]), one([40, 40, 5, 5])]
     assert lines(annotations, detections).at(0.5)["precision"] == 1
-
-
-def test_boxes_without_area_hit_nothing(lines):
-    assert lines([thing([5, 5, 0, 0])], [one([5, 5, 0, 0])]).at(0)["recall"] == 0
 
 
 def test_nothing_to_find_is_an_error(lines):

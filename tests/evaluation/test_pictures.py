@@ -141,12 +141,6 @@ def test_the_density_is_drawn_where_it_is_and_the_rest_stays(size):
     assert (title[:, -4:] == 255).all()  # the title fits
 
 
-def test_a_map_without_density_leaves_the_image_as_it_is():
-    image = np.full((40, 400, 3), 90, dtype=np.uint8)
-    drawn = overlay(image, np.zeros((5, 50), dtype=np.float32), "predicted 0.0, annotated 0")
-    assert (drawn[-40:] == 90).all()
-
-
 @pytest.mark.parametrize(("number", "shown", "places"), [(10, 3, [0, 4, 9]), (2, 5, [0, 1]), (0, 4, [])])
 def test_images_are_spread_over_a_set(number, shown, places):
     assert spread(number, shown) == places

@@ -12,15 +12,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from normreg_plugins.layers import ScaleBias
-from normreg_plugins.layers.scale_bias import GRANULARITIES
 
 SEED, CHANNELS = 3, 64
 
 
-def noise_of(granularity: str) -> Tensor:
+def noise() -> Tensor:
     """The noise that a layer draws for 32 samples of 5 x 5, from the seed that all processes share."""
     torch.manual_seed(SEED)
-    layer = ScaleBias(CHANNELS, sigma=1.0, granularity=granularity)
+    layer = ScaleBias(CHANNELS, sigma=1.0)
     return (layer(torch.ones(32, CHANNELS, 5, 5)) - 1).detach()
 
 
@@ -52,9 +51,7 @@ def one_process(rank: int, processes: int, folder: Path) -> None:
     store = f"file://{folder / 'store'}"
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=processes, timeout=timedelta(minutes=2))
     try:
-        noise = {name: noise_of(name) for name in GRANULARITIES}
-        again = {name: noise_of(name) for name in GRANULARITIES}
-        found = {"noise": noise, "again": again, "generator": torch.get_rng_state()}
+        found = {"noise": noise(), "again": noise(), "generator": torch.get_rng_state()}
         found |= {"plain": gradients(False), "checkpointed": gradients(True), "weights": trained()}
         torch.save(found, folder / f"{rank}.pt")
     finally:

@@ -50,13 +50,6 @@ def test_whole_net_becomes_plain(to: str | None) -> None:
         assert torch.equal(value, before[key])
 
 
-def test_in_place() -> None:
-    net = fill_norms_(resnet18())
-    before = copy.deepcopy(net)
-    assert fold(net, see_images, inplace=True) is net
-    assert relative_change(before, net, see_images) < 1e-5
-
-
 def test_half_precision_and_frozen_layers() -> None:
     net = fill_norms_(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))).bfloat16()
     net[0].weight.requires_grad_(False)
@@ -120,10 +113,8 @@ class Beside(nn.Module):
 )
 def test_norms_in_the_way_are_named_and_can_be_kept(odd: nn.Module, reasons: dict) -> None:
     net = fill_norms_(Beside(odd))
-    before = repr(net)
     with pytest.raises(ConversionError, match="folding is not possible for") as error:
-        fold(net, see_images, inplace=True)
-    assert repr(net) == before  # refused before anything was touched
+        fold(net, see_images)
     found = {name.removeprefix("odd."): why for name, why in error.value.layers.items()}
     assert set(found) == set(reasons)
     for name, reason in reasons.items():

@@ -39,25 +39,19 @@ def test_noise_is_for_training_only() -> None:
     torch.testing.assert_close(layer.train()(x), plain, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(
-    ("granularity", "shape"),
-    [("sample_channel", (64, 32, 1, 1)), ("channel", (1, 32, 1, 1)), ("element", (64, 32, 6, 7))],
-)
-def test_noise_has_its_granularity_and_its_statistics(granularity: str, shape: tuple) -> None:
+def test_each_channel_of_each_sample_has_its_own_noise() -> None:
     torch.manual_seed(1)
-    layer = scale_bias(32, sigma=0.4, granularity=granularity)
+    layer = scale_bias(32, sigma=0.4)
     x = torch.rand(64, 32, 6, 7) + 1
     gamma, beta = layer.weight.view(1, -1, 1, 1), layer.bias.view(1, -1, 1, 1)
     noise = ((layer(x) - beta) / (gamma * x) - 1).detach()  # constrained paper, eq. 7
-    own = noise[: shape[0], : shape[1], : shape[2], : shape[3]]
-    torch.testing.assert_close(noise, own.expand_as(noise), rtol=1e-3, atol=1e-4)
-    draws = own.flatten()
-    assert len(draws.round(decimals=4).unique()) > 0.9 * min(len(draws), 5000)
-    error = 4 * 0.4 / len(draws) ** 0.5
+    draws = noise[:, :, :1, :1]
+    torch.testing.assert_close(noise, draws.expand_as(noise), rtol=1e-3, atol=1e-4)
+    assert len(draws.round(decimals=4).unique()) > 0.9 * draws.numel()
+    error = 4 * 0.4 / draws.numel() ** 0.5
     assert abs(draws.mean()) < error
     assert abs(draws.std() - 0.4) < error
-    if len(draws) > 1000:  # a Gaussian's tails
-        assert abs((draws.abs() > 0.8).float().mean() - 0.0455) < 0.02
+    assert abs((draws.abs() > 0.8).float().mean() - 0.0455) < 0.02  # a Gaussian's tails
 
 
 def test_one_process_draws_one_standard_normal() -> None:
@@ -73,31 +67,20 @@ def test_processes_with_one_seed_draw_noise_of_their_own(tmp_path) -> None:
     """Two processes: noise that differs and does not correlate, generators and DDP's weights that stay alike."""
     multiprocessing.spawn(scale_bias_ranks.one_process, args=(2, tmp_path), nprocs=2)
     found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
-    for granularity, count in (("sample_channel", 32 * 64), ("channel", 64), ("element", 32 * 64)):
-        one, other = (each["noise"][granularity] for each in found)
-        assert (one != other).float().mean() > 0.999
-        assert (one * other).mean().abs() < 4 / count**0.5
-        for noise in (one, other):
-            assert abs(noise.mean()) < 4 / count**0.5
-            assert abs(noise.std() - 1) < 4 / count**0.5
+    one, other = (each["noise"] for each in found)
+    error = 4 / (32 * 64) ** 0.5
+    assert (one != other).float().mean() > 0.999
+    assert (one * other).mean().abs() < error
     for each in found:
-        assert all(torch.equal(each["noise"][name], each["again"][name]) for name in each["noise"])
+        assert abs(each["noise"].mean()) < error
+        assert abs(each["noise"].std() - 1) < error
+        assert torch.equal(each["noise"], each["again"])
         assert all(map(torch.equal, each["plain"], each["checkpointed"]))
     assert torch.equal(found[0]["generator"], found[1]["generator"])
     initial = scale_bias_ranks.net().state_dict()
     for name, weight in found[0]["weights"].items():
         assert torch.equal(weight, found[1]["weights"][name])
         assert not torch.equal(weight, initial[name])
-
-
-def test_seed_decides_the_noise() -> None:
-    layer, x = scale_bias(sigma=0.4), torch.randn(3, 4, 5, 5)
-    outputs = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        outputs.append(layer(x))
-    assert torch.equal(outputs[0], outputs[1])
-    assert not torch.equal(outputs[0], outputs[2])
 
 
 @pytest.mark.parametrize("use_reentrant", [False, True])
@@ -116,16 +99,6 @@ def test_activation_checkpointing_redraws_the_same_noise(use_reentrant: bool) ->
     checkpointed = run(lambda x: checkpoint(net, x, use_reentrant=use_reentrant))
     for expected, result in zip(plain, checkpointed, strict=True):
         assert torch.equal(result, expected)
-
-
-def test_compiles() -> None:
-    layer, x = scale_bias(sigma=0.4), torch.randn(3, 4, 5, 5)
-    torch._dynamo.reset()
-    outputs = []
-    for forward in (torch.compile(layer, backend="eager"), layer):
-        torch.manual_seed(1)
-        outputs.append(forward(x))
-    torch.testing.assert_close(*outputs)
 
 
 def test_gradients() -> None:
@@ -180,12 +153,9 @@ def test_weight_decay_spares_gamma_and_beta() -> None:
     assert torch.equal(net[1].weight, before[1].weight)
     torch.testing.assert_close(net[0].weight, before[0].weight / 2)
     torch.testing.assert_close(net[2].bias, before[2].bias / 2)
-    assert weight_decay_groups(net, 0.5, 0.1)[1]["weight_decay"] == 0.1
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match="'sample'"):
-        ScaleBias(4, granularity="sample")
     for sigma in (-0.1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="sigma"):
             ScaleBias(4, sigma=sigma)

@@ -104,12 +104,6 @@ def test_a_state_loaded_during_a_run_drops_them_too(tmp_path) -> None:
     assert steps(path) == [2, 3, 4]
 
 
-def test_a_cut_last_line_is_not_read(tmp_path) -> None:
-    path = tmp_path / "run.jsonl"
-    path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
-    assert read_run(path).curves["loss"] == ([1], [2.0])
-
-
 def test_evaluations_of_mmengine_stand_at_the_end_of_their_epoch(tmp_path) -> None:
     lines = [
         {"lr": 0.1, "loss": 3.0, "epoch": 1, "iter": 10, "step": 10},
@@ -124,18 +118,6 @@ def test_evaluations_of_mmengine_stand_at_the_end_of_their_epoch(tmp_path) -> No
     assert run.curves["coco/bbox_mAP_50"] == ([10, 20], [0.5, 0.7])
     assert run.curves["norms/mean"] == ([2], [1.0])
     assert run.curves["loss"] == ([10, 20], [3.0, 2.0])
-
-
-def test_results_of_ultralytics(tmp_path) -> None:
-    path = tmp_path / "results.csv"
-    path.write_text(
-        "epoch, train/box_loss, train/cls_loss, metrics/mAP50(B), norms/mean, norms/updates\n"
-        "1, 1.5, 2.0, 0.25, 1.1, 40\n2, 1.0, 1.5, 0.5, 1.0, 80\n"
-    )
-    run = read_run(path)
-    assert run.curves["loss"] == ([40, 80], [3.5, 2.5])
-    assert run.curves["metrics/mAP50(B)"] == ([40, 80], [0.25, 0.5])
-    assert run.layer_names == []
 
 
 @pytest.mark.parametrize("text", [None, '{"loss": 1.0}\n'])
@@ -160,8 +142,7 @@ def test_the_newest_log_of_a_folder_is_taken(tmp_path):
     assert log_of(tmp_path / "a") == new
     ours = write(tmp_path / "a" / "norms.jsonl", age=200)  # says more than the host's log
     assert log_of(tmp_path / "a") == ours
-    table = write(tmp_path / "b" / "results.csv")
-    assert log_of(tmp_path / "b") == table == log_of(table)
+    assert log_of(ours) == ours
 
 
 def test_what_is_no_run_is_said(tmp_path):

@@ -6,15 +6,14 @@ import math
 import pytest
 import torch
 from helpers.training import tiny_net
-from matplotlib.colors import to_rgb
 from PIL import Image
 
 from normreg_plugins import find_scale_invariant
 from normreg_plugins.core import Kind
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.monitor import plot_layers, plot_runs, plot_verdicts
-from normreg_plugins.monitor.plots import LOOKS, smoothed
-from normreg_plugins.plots import OKABE_ITO, style, thinned
+from normreg_plugins.monitor.plots import LOOKS
+from normreg_plugins.plots import thinned
 
 
 def run_file(path, law="eta_over_squared_norm", layers=3):
@@ -74,21 +73,10 @@ def test_what_cannot_be_drawn_is_said(tmp_path, name, runs):
     assert not (tmp_path / name).exists()
 
 
-def test_curves_differ_without_their_colours():
-    looks = [style(index, 100) for index in range(7)]
-    assert len({(str(look["linestyle"]), look["marker"]) for look in looks}) == 7
-    greys = sorted(sum(c * w for c, w in zip(to_rgb(colour), (0.299, 0.587, 0.114))) for colour in OKABE_ITO[:3])
-    assert greys[0] < greys[-1]
-
-
 def test_thinning_keeps_means():
     x, y = thinned(list(range(1000)), [math.sin(i / 50) for i in range(1000)], points=100)
     assert len(x) == 100
     assert sum(y) / 100 == pytest.approx(sum(math.sin(i / 50) for i in range(1000)) / 1000)
-
-
-def test_the_gradient_norm_of_sgd_is_smoothed_as_in_the_paper():
-    assert smoothed([5.0, 1.0, 2.0]) == pytest.approx([5.0, 0.6 * 5 + 0.4, 0.6 * (0.6 * 5 + 0.4) + 0.4 * 2])
 
 
 def test_every_layer_has_a_bar_and_every_kind_its_colour(tmp_path):

@@ -2,7 +2,6 @@
 
 from normreg_plugins.crowd.data.images import (
     MEAN_COLOUR,
-    ORIENTATION,
     SHORTER_SIDE,
     UNREADABLE,
     Pixels,
@@ -36,7 +35,6 @@ from normreg_plugins.crowd.data.preparation import (
 
 __all__ = [
     "MEAN_COLOUR",
-    "ORIENTATION",
     "SHORTER_SIDE",
     "UNREADABLE",
     "AnnotationError",

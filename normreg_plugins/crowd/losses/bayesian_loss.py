@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from normreg_plugins.crowd.losses.crowd_loss import CrowdLoss
 from normreg_plugins.crowd.losses.posterior import BUDGET, Posterior, axis_distances, cell_centres
 
 CERTAIN = 40.0
@@ -38,7 +37,7 @@ BACKGROUNDS: dict[str, tuple[Background, float]] = {
 }
 
 
-class BayesianLoss(CrowdLoss):
+class BayesianLoss(nn.Module):
     """Mean over images of sum_n |t_n - <p_n, D>| + |<p_0, D>|; see `Posterior` for p_n.
 
     p_0 is the posterior of the background, one more row of the softmax. The loss of an image without points is
@@ -59,17 +58,51 @@ class BayesianLoss(CrowdLoss):
         background: str | None = "margin",
         background_ratio: float | None = None,
     ) -> None:
-        super().__init__(sigma, stride)
+        super().__init__()
+        if not sigma > 0 or stride < 1:
+            raise ValueError(f"sigma and stride must be positive, got {sigma} and {stride}")
         if background is not None and background not in BACKGROUNDS:
             raise ValueError(f"background {background!r} is none of {[*BACKGROUNDS, None]}")
         if background_ratio is not None and not background_ratio > 0:
             raise ValueError(f"background_ratio must be positive, got {background_ratio}")
+        self.sigma = sigma
+        self.stride = stride
         self.background = background
         self.background_ratio = background_ratio
 
-    def loss_of_image(
+    def forward(
+        self,
+        density: Tensor,
+        points: Sequence[Tensor],
+        targets: Sequence[Tensor | None] | None = None,
+        shorter_sides: Sequence[float] | None = None,
+    ) -> Tensor:
+        """
+        Args:
+            density: [B, 1, H, W] or [B, H, W].
+            points: (x, y) in pixels of the crop, [N, 2] for each image; they may lie outside the crop.
+            targets: what each point counts, [N] for each image. Default: 1.
+            shorter_sides: shorter side of each full image in pixels, which sets the reach of the
+                background. Default: the shorter side of the map.
+        """
+        maps = checked_maps(density, points)
+        sides = shorter_sides or [self.stride * min(maps.shape[1:])] * len(maps)
+        precision = torch.promote_types(density.dtype, torch.float32)
+        with torch.autocast(maps.device.type, enabled=False):
+            losses = []
+            for image, some, counts, side in zip(maps, points, targets or [None] * len(maps), sides, strict=True):
+                some = checked_points(some, image)
+                losses.append(self._loss_of_image(image, some, checked_targets(counts, some), side, precision))
+        return torch.stack(losses).mean().to(density.device, precision)
+
+    def _loss_of_image(
         self, density: Tensor, points: Tensor, targets: Tensor, shorter_side: float, precision: torch.dtype
     ) -> Tensor:
+        """The loss of one image: density [H, W], points [N, 2] and targets [N], all float64.
+
+        Args:
+            precision: float32 or float64, for intermediate results that take most of the time.
+        """
         if len(points) == 0:
             return density.sum().abs()
         posterior = Posterior(points, density.shape, self.stride, self.sigma, precision)
@@ -98,7 +131,45 @@ class BayesianLoss(CrowdLoss):
         return torch.where(certain, 1, torch.sigmoid(log_odds(nearest)))
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, background={self.background!r}, background_ratio={self.background_ratio}"
+        background = f"background={self.background!r}, background_ratio={self.background_ratio}"
+        return f"sigma={self.sigma}, stride={self.stride}, {background}"
+
+
+def checked_maps(density: Tensor, annotated: Sequence[object]) -> Tensor:
+    """Density maps [B, H, W] in float64.
+
+    The maps are small, so double precision costs little. Autocast does not change float64. Apple's MPS has no
+    float64, so maps there are copied to the CPU.
+    """
+    if density.ndim == 4 and density.shape[1] == 1:
+        density = density[:, 0]
+    if density.ndim != 3:
+        raise ValueError(f"density must be [B, 1, H, W] or [B, H, W], got {list(density.shape)}")
+    if len(density) != len(annotated):
+        raise ValueError(f"{len(density)} density maps, but points of {len(annotated)} images")
+    if density.device.type == "mps":
+        density = density.cpu()
+    return density.double()
+
+
+def checked_points(points: Tensor, like: Tensor) -> Tensor:
+    """Finite (x, y) rows, [N, 2]."""
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"points must be [N, 2] rows of (x, y), got {list(points.shape)}")
+    if not points.isfinite().all():
+        raise ValueError("points have NaN or infinite coordinates; drop these points before the loss")
+    return points.to(like)
+
+
+def checked_targets(targets: Tensor | None, points: Tensor) -> Tensor:
+    """One non-negative count per point, [N]; 1 by default."""
+    if targets is None:
+        return torch.ones_like(points[:, 0])
+    if targets.shape != points.shape[:1]:
+        raise ValueError(f"{list(targets.shape)} count targets for {len(points)} points")
+    if not (targets >= 0).all():
+        raise ValueError("count targets must be numbers of at least 0")
+    return targets.to(points)
 
 
 def nearest_distances(points: Tensor, within: Tensor, stride: int) -> Tensor:

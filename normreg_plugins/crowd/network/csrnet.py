@@ -1,7 +1,4 @@
-"""CSRNet (Li, Zhang & Chen, CVPR 2018), configuration B: a VGG16 front, a dilated back, stride 8.
-
-Large images are predicted tile by tile, with the same result.
-"""
+"""CSRNet (Li, Zhang & Chen, CVPR 2018), configuration B: a VGG16 front, a dilated back, stride 8."""
 
 from __future__ import annotations
 
@@ -100,13 +97,6 @@ class CSRNet(nn.Module):
         return f"output={self.activation!r}"
 
 
-def receptive_radius() -> int:
-    """How many pixels a cell sees beyond its own 8, in each direction, rounded up to a multiple of 8."""
-    radius = sum(2 ** (int(name[4]) - 1) for name in FRONT)  # 1 + the number of pools before the convolution
-    radius += STRIDE * DILATION * len(BACK)
-    return -(-radius // STRIDE) * STRIDE
-
-
 def _block(norm: NormFactory | None, conv: ConvFactory, width_in: int, width: int, dilation: int) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["conv"] = conv(width_in, width, kernel_size=3, padding=dilation, dilation=dilation, bias=norm is None)
@@ -140,40 +130,3 @@ def _back(
         layers[name] = block(width_in, width, DILATION)
         width_in = width
     return layers
-
-
-@torch.no_grad()
-def predict_density(model: Callable[[Tensor], Tensor], image: Tensor, tile: int | None = None) -> Tensor:
-    """The density map [ceil(H / 8), ceil(W / 8)] of one normalized image [3, H, W].
-
-    Memory grows with the image: the first layers store 64 channels of every pixel twice, half a gigabyte per megapixel.
-    With `tile`, the map is assembled from square tiles. Each tile is computed with all surrounding pixels that its
-    cells see. In eval mode the map is the same as without tiles if the norm layers are batch norms or absent.
-
-    Args:
-        model: a CSRNet, or a function that maps images as CSRNet does.
-        tile: side of the tiles in pixels. Default: the whole image at once.
-    """
-    height, width = image.shape[-2:]
-    if tile is None or max(height, width) <= tile:
-        return model(image[None])[0, 0]
-    if tile < STRIDE:
-        raise ValueError(f"a tile must be at least {STRIDE} pixels, got {tile}")
-    tile -= tile % STRIDE
-    rows = [
-        torch.cat([_tile(model, image, y, x, tile) for x in range(0, width, tile)], dim=1)
-        for y in range(0, height, tile)
-    ]
-    return torch.cat(rows)
-
-
-def _tile(model: Callable[[Tensor], Tensor], image: Tensor, y: int, x: int, tile: int) -> Tensor:
-    """The cells of the square whose upper left pixel is (x, y)."""
-    height, width = image.shape[-2:]
-    margin = receptive_radius()
-    top, left = max(0, y - margin), max(0, x - margin)
-    seen = image[:, top : y + tile + margin, left : x + tile + margin]
-    first_row, first_column = (y - top) // STRIDE, (x - left) // STRIDE
-    rows, columns = (-(-min(tile, end) // STRIDE) for end in (height - y, width - x))
-    density = model(seen[None])[0, 0]
-    return density[first_row : first_row + rows, first_column : first_column + columns]

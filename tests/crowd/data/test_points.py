@@ -31,11 +31,6 @@ def test_no_points_are_no_points(tmp_path, empty):
     assert neighbour_distances(read_qnrf_points(path)).shape == (0,)
 
 
-def test_integer_points_are_fine(tmp_path):
-    path = qnrf_file(tmp_path / "a.mat", annPoints=POINTS.astype(np.uint16))
-    assert read_qnrf_points(path).dtype == np.float32
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

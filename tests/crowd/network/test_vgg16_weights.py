@@ -7,7 +7,8 @@ import logging
 import pytest
 import torch
 
-from normreg_plugins.crowd.network import CSRNet, WeightFileError, find_weights, load_vgg16
+from normreg_plugins.crowd.network import CSRNet, WeightFileError, load_vgg16
+from normreg_plugins.crowd.network.vgg16_weights import find_weights
 
 models = pytest.importorskip("torchvision.models")
 

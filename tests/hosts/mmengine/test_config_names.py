@@ -98,7 +98,7 @@ def test_converted_weights_load_into_the_configured_net(name: str, to: str, conf
     configured.load_state_dict(convert(net, to, see_images).state_dict())
     assert relative_change(net, configured, see_images) < 1e-9
     rounded = relative_change(net, copy.deepcopy(configured).float(), see_images)
-    plain = fold(configured, see_images, inplace=True)
+    plain = fold(configured, see_images)
     assert relative_change(net, plain, see_images) < 1e-9
     assert not any("bn" in key for key in plain.state_dict())
     assert relative_change(net, plain.float(), see_images) < max(1e-5, 2 * rounded)

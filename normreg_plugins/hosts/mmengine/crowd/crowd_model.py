@@ -14,14 +14,13 @@ from mmengine.model import BaseModel
 from mmengine.registry import METRICS, MODELS
 from torch import Tensor, nn
 
-from normreg_plugins.crowd import BayesianLoss, CSRNet, DensityMapLoss, load_vgg16, predict_density
+from normreg_plugins.crowd import BayesianLoss, CSRNet, load_vgg16
 from normreg_plugins.evaluation import count_errors, save_counts, save_map
 from normreg_plugins.hosts.mmengine.crowd.crowd_data import CrowdSample
 
 Config = dict[str, Any]
 
 MODELS.register_module(name="BayesianLoss", module=BayesianLoss)
-MODELS.register_module(name="DensityMapLoss", module=DensityMapLoss)
 
 
 @MODELS.register_module(name="CSRNet")
@@ -46,7 +45,6 @@ class CrowdCounter(BaseModel):
         loss: config of a loss on maps and points.
         data_preprocessor: config of the module that normalizes the images and stacks them to a batch.
         pretrained: weights for the front, see `load_vgg16`. They are loaded when training begins.
-        tile: side of the tiles in pixels in which large images are predicted, see `predict_density`.
     """
 
     def __init__(
@@ -55,13 +53,11 @@ class CrowdCounter(BaseModel):
         loss: Config,
         data_preprocessor: Config | None = None,
         pretrained: str | None = None,
-        tile: int | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
         self.backbone = MODELS.build(backbone)
         self.density_loss = MODELS.build(loss)
         self.pretrained = pretrained
-        self.tile = tile
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -95,11 +91,12 @@ class CrowdCounter(BaseModel):
         errors = density.detach().sum((1, 2, 3)) - counts.to(density)
         return {"loss": loss, "mae": errors.abs().mean()}
 
+    @torch.no_grad()
     def predict(self, images: Tensor, samples: list[CrowdSample]) -> list[CrowdSample]:
         """Predict each image by itself, without the padding that brings a batch to one size."""
         for image, sample in zip(images, samples, strict=True):
             height, width = sample.img_shape
-            density = predict_density(self.backbone, image[:, :height, :width], self.tile)
+            density = self.backbone(image[None, :, :height, :width])[0, 0]
             sample.density = density.float()
             sample.predicted_count = density.double().sum().item()
         return samples

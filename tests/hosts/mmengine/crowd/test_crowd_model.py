@@ -77,7 +77,7 @@ def test_losses_pass_what_the_loss_needs(counter):
 
 def test_a_missing_weight_file_is_named_when_training_begins(tmp_path):
     config = {"type": "CSRNet", "norm_cfg": {"type": "BN"}}
-    model = CrowdCounter(config, {"type": "DensityMapLoss"}, pretrained=str(tmp_path / "vgg.pth"))
+    model = CrowdCounter(config, {"type": "BayesianLoss"}, pretrained=str(tmp_path / "vgg.pth"))
     with pytest.raises(FileNotFoundError, match=r"vgg\.pth: no such weight file"):
         model.init_weights()
 
