@@ -18,9 +18,9 @@ ONE_STACK = (
     "hosts/mmengine/test_mmdet_zoo.py",
     "hosts/mmengine/test_mmpretrain_zoo.py",
     "hosts/mmengine/test_mmseg_zoo.py",
-    "tools/data/",
+    "cli/data/",
     "research/",
-    "tools/test_official_layouts",
+    "cli/test_official_layouts",
 )
 """Long tests of nets and commands that are the same on both stacks."""
 

@@ -27,9 +27,8 @@ class TestRefusals:
             attach(wrapper, net, EVERY_UPDATE)
 
     def test_what_is_no_method(self) -> None:
-        net = tiny_net()
         with pytest.raises(AttachError, match="'WRS'"):
-            attach(SGD(net.parameters(), lr=0.1), net, "WRS")
+            attached("WRS")
 
     def test_a_second_method_on_the_same_optimizer(self) -> None:
         net, optimizer, handle = attached(EVERY_UPDATE)

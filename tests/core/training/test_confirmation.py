@@ -6,7 +6,7 @@ import gc
 import pytest
 import torch
 from helpers.nets import Net, bn, conv, images
-from helpers.training import INVARIANT, are_unit, same_state, see_batch, tiny_net, train
+from helpers.training import INVARIANT, are_unit, attached, same_state, see_batch, tiny_net, train
 from torch import nn
 from torch.nn import functional as F
 from torch.optim import SGD
@@ -44,8 +44,7 @@ def step(net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
 
 def test_a_forward_that_only_looks_is_not_the_first_one() -> None:
     """Someone may ask for verdicts after a method is attached: its start waits for the training to begin."""
-    net = tiny_net()
-    handle = attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
+    net, _, handle = attached(SphereDescent())
     told = []
     handle.on_first_forward(told.append)
     net.load_state_dict(tiny_net(1).state_dict())
@@ -61,9 +60,7 @@ def test_a_forward_that_only_looks_is_not_the_first_one() -> None:
 
 
 def test_a_right_promise_is_confirmed_in_silence(recwarn) -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, EVERY_UPDATE)
+    net, optimizer, handle = attached(EVERY_UPDATE)
     train(net, optimizer, 2)
     assert handle.targets == INVARIANT
     assert are_unit(net)

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from helpers.training import are_unit, lengths, see_batch, tiny_net, train
+from helpers.training import are_unit, attached, lengths, see_batch, set_gradients, tiny_net, train
 from torch.optim import SGD, Adam
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
@@ -16,8 +16,7 @@ per_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__
 
 
 def step_in_place(net, optimizer, times: int = 1) -> None:
-    for p in net.parameters():
-        p.grad = torch.zeros_like(p)
+    set_gradients(net)
     for _ in range(times):
         optimizer.step()
 
@@ -50,9 +49,7 @@ def test_a_filter_too_short_to_square_is_not_blown_up() -> None:
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
 @per_method
 def test_broken_filters_are_named_once_and_do_not_spread(method, poison) -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, method, forward=see_batch)
+    net, optimizer, handle = attached(method, forward=see_batch)
     with torch.no_grad():
         net[3].weight[5, 0] = poison
     with pytest.warns(NonFiniteWeightWarning, match=r"3\.weight \(1 filters\)") as told:
@@ -69,9 +66,7 @@ def test_broken_filters_are_named_once_and_do_not_spread(method, poison) -> None
 
 
 def test_a_second_broken_layer_is_told_too() -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    attach(optimizer, net, METHODS[0], forward=see_batch)
+    net, optimizer, _ = attached(METHODS[0], forward=see_batch)
     for name in ("3.weight", "0.weight"):
         with torch.no_grad():
             net.get_parameter(name)[0] = math.nan

@@ -3,7 +3,18 @@
 import pytest
 import torch
 from helpers.optimizers import FUSED_ON_CPU
-from helpers.training import are_unit, lengths, loss_on, same_state, see_batch, tiny_net, train, unit_after
+from helpers.training import (
+    are_unit,
+    attached,
+    lengths,
+    loss_on,
+    same_state,
+    see_batch,
+    set_gradients,
+    tiny_net,
+    train,
+    unit_after,
+)
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
@@ -57,15 +68,12 @@ class TestClosures:
 
     def test_the_closure_runs_once_and_the_method_right_after_it(self) -> None:
         """A shrink must see this step's gradients complete, and the closure the weights before the shrink."""
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        attach(optimizer, net, AdaptiveWeightShrink(alpha=1.0), forward=see_batch)
+        net, optimizer, _ = attached(AdaptiveWeightShrink(alpha=1.0), forward=see_batch)
         seen = []
 
         def closure() -> float:
             seen.append(lengths(net))
-            for p in net.parameters():
-                p.grad = torch.zeros_like(p)
+            set_gradients(net)
             return 0.5
 
         before = lengths(net)
@@ -75,9 +83,7 @@ class TestClosures:
         assert torch.allclose(lengths(net), (1 - 0.1 * before) * before)
 
     def test_centring_meets_the_gradients_that_the_closure_made(self) -> None:
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        attach(optimizer, net, SphereDescent(), forward=see_batch)
+        net, optimizer, _ = attached(SphereDescent(), forward=see_batch)
 
         def closure() -> None:
             for p in net.parameters():
