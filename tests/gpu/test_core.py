@@ -139,7 +139,7 @@ def test_no_step_waits_for_the_gpu(device, without_waiting, method: str) -> None
             loop.step(index)
 
 
-@pytest.mark.skipif(not hasattr(torch.compiler, "is_compiling"), reason="torch >= 2.3 compiles a watched model")
+@pytest.mark.skipif(not hasattr(torch.compiler, "is_compiling"), reason="torch >= 2.3 compiles a traced model")
 @pytest.mark.filterwarnings("ignore:Using `torch.compile:UserWarning")
 @per_method
 def test_compiled_models_train(device, method: str) -> None:

@@ -70,7 +70,7 @@ class TestEpochs:
         with pytest.raises(AttachError, match="updates_per_epoch"):
             attached(WeightRescaling(begin=1, unit="epoch"))
 
-    def test_their_length_may_be_told_later(self) -> None:
+    def test_their_length_may_be_a_callable(self) -> None:
         net = tiny_net()
         optimizer = SGD(net.parameters(), lr=0.1)
         known = []

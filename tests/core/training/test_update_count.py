@@ -18,7 +18,7 @@ from helpers.training import (
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
 
 needs_cpu_scaler = pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="torch.amp.GradScaler: torch >= 2.3")
 needs_fused = pytest.mark.skipif(not FUSED_ON_CPU, reason="fused optimizers on a CPU: torch >= 2.4")
@@ -99,7 +99,7 @@ class TestClosures:
 class TestGradScaler:
     """A skipped step is no update. It must change neither the count nor the weights nor their statistics."""
 
-    METHODS = (WeightRescaling(interval=3), AdaptiveWeightShrink(alpha=0.2), SphereDescent())
+    METHODS = (WeightRescaling(interval=3), AdaptiveWeightShrink(alpha=0.2), SphereDescent(), Hyperball())
 
     @staticmethod
     def run(net: nn.Module, optimizer: torch.optim.Optimizer, overflows: set[int], updates: int) -> None:
@@ -116,7 +116,7 @@ class TestGradScaler:
 
     @pytest.mark.parametrize("fused", [False, pytest.param(True, marks=needs_fused)])
     @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
-    def test_skipped_steps_are_as_if_they_had_not_been(self, method, fused: bool) -> None:
+    def test_skipped_steps_change_nothing(self, method, fused: bool) -> None:
         net, twin = tiny_net(), tiny_net()
         optimizer, plain = (AdamW(n.parameters(), lr=1e-2, fused=fused) for n in (net, twin))
         handle, other = attach(optimizer, net, method), attach(plain, twin, method)
