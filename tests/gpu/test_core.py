@@ -30,7 +30,6 @@ METHODS = {
     "Hyperball": Hyperball(),
 }
 per_method = pytest.mark.parametrize("method", METHODS)
-FUSED = {"fused": True}
 needs_fused_cpu = pytest.mark.skipif(torch.__version__ < "2.4", reason="fused optimizers on a CPU: torch >= 2.4")
 
 
