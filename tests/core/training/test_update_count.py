@@ -1,5 +1,7 @@
 """What counts as an update: accumulated batches, closures, and steps that a gradient scaler skips."""
 
+from functools import partial
+
 import pytest
 import torch
 from helpers.optimizers import FUSED_ON_CPU
@@ -80,6 +82,17 @@ class TestClosures:
         assert optimizer.step(closure) == 0.5
         assert len(seen) == 1
         assert torch.equal(seen[0], before)
+        assert torch.allclose(lengths(net), (1 - 0.1 * before) * before)
+
+    def test_a_step_that_calls_its_closure_twice_is_shrunk_once(self) -> None:
+        class Twice(SGD):
+            def step(self, closure):
+                closure()
+                return super().step(closure)
+
+        net, optimizer, _ = attached(AdaptiveWeightShrink(alpha=1.0), partial(Twice, lr=0.1), forward=see_batch)
+        before = lengths(net)
+        optimizer.step(lambda: set_gradients(net))
         assert torch.allclose(lengths(net), (1 - 0.1 * before) * before)
 
     def test_centring_meets_the_gradients_that_the_closure_made(self) -> None:
