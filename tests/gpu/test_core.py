@@ -30,7 +30,6 @@ METHODS = {
     "Hyperball": Hyperball(),
 }
 per_method = pytest.mark.parametrize("method", METHODS)
-FUSED = {"fused": True}
 needs_fused_cpu = pytest.mark.skipif(torch.__version__ < "2.4", reason="fused optimizers on a CPU: torch >= 2.4")
 
 
@@ -139,7 +138,7 @@ def test_no_step_waits_for_the_gpu(device, without_waiting, method: str) -> None
             loop.step(index)
 
 
-@pytest.mark.skipif(not hasattr(torch.compiler, "is_compiling"), reason="torch >= 2.3 compiles a watched model")
+@pytest.mark.skipif(not hasattr(torch.compiler, "is_compiling"), reason="torch >= 2.3 compiles a traced model")
 @pytest.mark.filterwarnings("ignore:Using `torch.compile:UserWarning")
 @per_method
 def test_compiled_models_train(device, method: str) -> None:

@@ -129,7 +129,3 @@ def assert_close(row: object, expected: dict[str, float], rel: float) -> None:
     for key, value in expected.items():
         found = getattr(row, key)
         assert math.isclose(found, value, rel_tol=rel), f"{key}: {found} instead of {value}"
-
-
-def as_double(net: nn.Module) -> nn.Module:
-    return net.to(torch.float64)

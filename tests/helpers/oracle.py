@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from helpers.layer_cases import filters
 
 
-def wrs(layer: nn.Module, weight: Tensor, radius: float = 1.0, per: str = "filter") -> Tensor:
-    """WRS paper, Algorithm 1, line 13: W[:, :, :, i] <- W[:, :, :, i] / ||W[:, :, :, i]||_2."""
+def wrs(layer: nn.Module, weight: Tensor, radius: float | list[float] = 1.0, per: str = "filter") -> Tensor:
+    """WRS paper, Algorithm 1, line 13: W[:, :, :, i] <- W[:, :, :, i] / ||W[:, :, :, i]||_2; or one radius each."""
     result = weight.detach().double().clone()
-    for unit in units(layer, result, per):
+    parts = units(layer, result, per)
+    for unit, r in zip(parts, radius if isinstance(radius, list) else [radius] * len(parts), strict=True):
         if length(unit) > 0:
-            unit *= radius / length(unit)
+            unit *= r / length(unit)
     return result
 
 

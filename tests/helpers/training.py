@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
+
+from normreg_plugins import Handle, Method, attach
 
 
 def tiny_net(seed: int = 0) -> nn.Sequential:
@@ -27,6 +30,23 @@ def tiny_net(seed: int = 0) -> nn.Sequential:
 
 
 INVARIANT = ("0.weight", "3.weight")
+
+
+class Run(NamedTuple):
+    net: nn.Module
+    optimizer: Optimizer
+    handle: Handle
+
+
+def sgd(parameters: Iterable[Tensor]) -> SGD:
+    return SGD(parameters, lr=0.1)
+
+
+def attached(method: Method, make: Callable[..., Optimizer] = sgd, net: nn.Module | None = None, **options: Any) -> Run:
+    """A method on an optimizer of a net, `tiny_net()` by default."""
+    net = tiny_net() if net is None else net
+    optimizer = make(net.parameters())
+    return Run(net, optimizer, attach(optimizer, net, method, **options))
 
 
 def batch(index: int, size: int = 8) -> tuple[Tensor, Tensor]:
@@ -51,6 +71,11 @@ def train(net: nn.Module, optimizer: Optimizer, updates: int, first: int = 0) ->
         optimizer.zero_grad()
         loss_on(net, index).backward()
         optimizer.step()
+
+
+def set_gradients(net: nn.Module, value: float = 0.0) -> None:
+    for p in net.parameters():
+        p.grad = torch.full_like(p, value)
 
 
 def lengths(net: nn.Module, name: str = "0.weight") -> Tensor:

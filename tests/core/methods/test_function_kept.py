@@ -131,7 +131,7 @@ def tolerance(case: Case) -> float:
     return EXACT[torch.bfloat16] if case is CASES["autocast to bfloat16"] else EXACT[torch.float32]
 
 
-@pytest.mark.parametrize("proven", [False, True], ids=["a watched forward", "and a proof"])
+@pytest.mark.parametrize("proven", [False, True], ids=["a traced forward", "and a proof"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_whatever_is_taken_keeps_the_function(case: Case, proven: bool) -> None:
     net = ready(case)

@@ -18,6 +18,7 @@ LR = 0.05
 METHODS = {
     "WRS": WeightRescaling(interval=2),
     "WRS, another norm, from the start": WeightRescaling(interval=1, radius=3.0, at_start=True),
+    "WRS, initial norms": WeightRescaling(interval=2, radius="initial"),
     "WRS(IC)": WeightRescaling(interval=2, per="position"),
     "AWS by norm": AdaptiveWeightShrink(alpha=0.3, measure="norm"),
     "AWS by std": AdaptiveWeightShrink(alpha=2.0, measure="std"),
@@ -35,6 +36,7 @@ class ByHand:
 
     def __init__(self, net: Branches, method: Method) -> None:
         self.net, self.method, self.updates = net, method, 0
+        self.radii = {layer: oracle.lengths(layer, layer.weight) for layer, _ in net.values()}
         # WRS(IC) refuses filters with one input channel.
         depthwise = {kind for kind, (layer, _) in net.items() if layer.weight.shape[1] == 1}
         self.taken = [kind for kind in net if getattr(method, "per", "") != "position" or kind not in depthwise]
@@ -55,7 +57,8 @@ class ByHand:
 
     def projected(self, layer: nn.Module) -> Tensor:
         if isinstance(self.method, WeightRescaling):
-            return oracle.wrs(layer, layer.weight, self.method.radius, self.method.per)
+            radius = self.radii[layer] if self.method.radius == "initial" else self.method.radius
+            return oracle.wrs(layer, layer.weight, radius, self.method.per)
         return oracle.pgd_weight(layer, layer.weight, self.method.c, self.method.center)
 
     @torch.no_grad()

@@ -1,14 +1,14 @@
-"""Refusing what cannot work, saying what is done, and several optimizers at once."""
+"""What `attach` and the methods refuse, what a handle shows, and several optimizers at once."""
 
 import copy
 
 import pytest
 import torch
-from helpers.training import INVARIANT, are_unit, lengths, see_batch, tiny_net, train
+from helpers.training import INVARIANT, are_unit, attached, lengths, see_batch, tiny_net, train
 from torch import nn
 from torch.optim import LBFGS, SGD, Adam
 
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins.core.errors import AttachError, NormRegError, SelectionError
 
 EVERY_UPDATE = WeightRescaling(interval=1)
@@ -27,14 +27,11 @@ class TestRefusals:
             attach(wrapper, net, EVERY_UPDATE)
 
     def test_what_is_no_method(self) -> None:
-        net = tiny_net()
         with pytest.raises(AttachError, match="'WRS'"):
-            attach(SGD(net.parameters(), lr=0.1), net, "WRS")
+            attached("WRS")
 
     def test_a_second_method_on_the_same_optimizer(self) -> None:
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        handle = attach(optimizer, net, EVERY_UPDATE)
+        net, optimizer, handle = attached(EVERY_UPDATE)
         with pytest.raises(AttachError, match=r"WeightRescaling\(interval=1.*detach"):
             attach(optimizer, net, SphereDescent())
         handle.detach()
@@ -67,6 +64,8 @@ class TestRefusals:
         (WeightRescaling, "radius", float("nan")),
         (WeightRescaling, "radius", float("inf")),
         (WeightRescaling, "radius", "1"),
+        (WeightRescaling, "radius", True),
+        (WeightRescaling, "radius", None),
         (WeightRescaling, "per", "channel"),
         (WeightRescaling, "output_layers", (3,)),
         (WeightRescaling, "output_layers", ("",)),
@@ -85,6 +84,7 @@ class TestRefusals:
         (SphereDescent, "c", -2.0),
         (SphereDescent, "c", float("inf")),
         (SphereDescent, "c", None),
+        (Hyperball, "per", "position"),
     ],
 )
 def test_a_bad_option_is_refused_with_its_value(method, option: str, value) -> None:
@@ -130,30 +130,26 @@ def test_several_optimizers_each_with_its_own_method_and_count() -> None:
     assert are_unit(net, "3.weight", radius=2**0.5)
 
 
-def test_one_optimizer_for_two_models_is_handled_by_joining_them() -> None:
+def test_two_models_of_one_optimizer_are_attached_as_one_module() -> None:
     both = nn.ModuleDict({"left": tiny_net(0), "right": tiny_net(1)})
     optimizer = SGD(both.parameters(), lr=0.1)
     handle = attach(optimizer, both, EVERY_UPDATE, forward=lambda m: [see_batch(m["left"]), see_batch(m["right"])])
     assert handle.targets == ("left.0.weight", "left.3.weight", "right.0.weight", "right.3.weight")
 
 
-def test_the_handle_says_what_it_does() -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, EVERY_UPDATE)
+def test_the_repr_of_a_handle_has_the_method_the_weights_and_the_updates() -> None:
+    net, optimizer, handle = attached(EVERY_UPDATE)
     train(net, optimizer, 3)
     assert repr(handle) == f"<{EVERY_UPDATE!r} on 2 of 3 weights, 3 updates>"
     assert float(lengths(net).mean()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("begin", "held"), [(0, True), (2, False)])
-def test_weights_that_something_else_rounded_are_put_back_within_the_phase(begin: int, held: bool) -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, WeightRescaling(interval=1, begin=begin))
+@pytest.mark.parametrize(("begin", "restored"), [(0, True), (2, False)])
+def test_reapply_restores_the_norms_of_rounded_weights_within_the_phase(begin: int, restored: bool) -> None:
+    net, optimizer, handle = attached(WeightRescaling(interval=1, begin=begin))
     train(net, optimizer, 1)
     net.half().float()
     rounded = net[0].weight.detach().clone()
     handle.reapply()
-    assert are_unit(net) == held
-    assert torch.equal(net[0].weight, rounded) != held
+    assert are_unit(net) == restored
+    assert torch.equal(net[0].weight, rounded) != restored

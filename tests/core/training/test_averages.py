@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from helpers.measures import change, outputs, relative_error
-from helpers.training import INVARIANT, batch, lengths, see_batch, tiny_net, train
+from helpers.training import INVARIANT, attached, batch, lengths, see_batch, tiny_net, train
 from torch import nn
 from torch.optim import SGD
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
@@ -93,8 +93,7 @@ def test_the_trained_model_is_not_touched() -> None:
 
 
 def test_an_average_of_equal_models_is_that_model() -> None:
-    net = tiny_net()
-    handle = attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(at_start=True))
+    net, _, handle = attached(WeightRescaling(at_start=True))
     average = AveragedModel(net)
     average.update_parameters(net)
     handle.correct_average(average.module)

@@ -18,8 +18,8 @@ CAN_LOOK_INSIDE = hasattr(torch.compiler, "set_stance")  # torch >= 2.6
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch"),
-    # Before, the compiler cannot be told to look away from the watch on the first forward: docs/verdicts.md says so.
-    pytest.mark.skipif(not hasattr(torch.compiler, "is_compiling"), reason="torch >= 2.3 compiles a watched model"),
+    # Before, the compiler cannot be warned to skip the trace of the first forward: docs/verdicts.md says so.
+    pytest.mark.skipif(not hasattr(torch.compiler, "is_compiling"), reason="torch >= 2.3 compiles a traced model"),
 ]
 
 
@@ -137,7 +137,7 @@ def test_copies_of_a_compiled_model_are_free_of_us() -> None:
 
 
 def test_what_a_compiled_first_forward_hides_is_said() -> None:
-    """The compiler may trace our hooks or not. Either the watch saw the forward, or a warning says that it did not."""
+    """The compiler may trace our hooks or not. Either the trace saw the forward, or a warning says that it did not."""
     net = tiny_net()
     compiled = torch.compile(net, backend="eager")
     optimizer = SGD(net.parameters(), lr=0.1)
@@ -145,6 +145,6 @@ def test_what_a_compiled_first_forward_hides_is_said() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         train(compiled, optimizer, 1)
-    told = any(w.category is UnconfirmedWarning and "gradients" in str(w.message) for w in caught)
-    assert told != confirmation.saw_forward
+    warned = any(w.category is UnconfirmedWarning and "gradients" in str(w.message) for w in caught)
+    assert warned != confirmation.saw_forward
     assert are_unit(net)

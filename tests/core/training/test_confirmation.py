@@ -6,7 +6,7 @@ import gc
 import pytest
 import torch
 from helpers.nets import Net, bn, conv, images
-from helpers.training import INVARIANT, are_unit, same_state, see_batch, tiny_net, train
+from helpers.training import INVARIANT, are_unit, attached, same_state, see_batch, tiny_net, train
 from torch import nn
 from torch.nn import functional as F
 from torch.optim import SGD
@@ -42,28 +42,25 @@ def step(net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
-def test_a_forward_that_only_looks_is_not_the_first_one() -> None:
+def test_the_forwards_of_find_and_prove_are_not_the_first_forward() -> None:
     """Someone may ask for verdicts after a method is attached: its start waits for the training to begin."""
-    net = tiny_net()
-    handle = attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
-    told = []
-    handle.on_first_forward(told.append)
+    net, _, handle = attached(SphereDescent())
+    called = []
+    handle.on_first_forward(called.append)
     net.load_state_dict(tiny_net(1).state_dict())
     before = copy.deepcopy(net.state_dict())
     verdicts = find_scale_invariant(net, see_batch)
     assert [v.name for v in verdicts if v.kind == "invariant"] == list(INVARIANT)
     prove_scale_invariant(net, see_batch)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
-    assert told == []
+    assert called == []
     see_batch(net)
-    assert told == [handle]
+    assert called == [handle]
     assert are_unit(net, radius=2**0.5)
 
 
-def test_a_right_promise_is_confirmed_in_silence(recwarn) -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, EVERY_UPDATE)
+def test_a_right_verdict_by_structure_causes_no_warning(recwarn) -> None:
+    net, optimizer, handle = attached(EVERY_UPDATE)
     train(net, optimizer, 2)
     assert handle.targets == INVARIANT
     assert are_unit(net)
@@ -72,7 +69,7 @@ def test_a_right_promise_is_confirmed_in_silence(recwarn) -> None:
     assert not recwarn
 
 
-def test_watching_the_first_forward_changes_nothing() -> None:
+def test_tracing_the_first_forward_changes_nothing() -> None:
     net, twin = tiny_net(), tiny_net()
     optimizer, plain = (SGD(n.parameters(), lr=0.1) for n in (net, twin))
     attach(optimizer, net, EVERY_UPDATE)
@@ -95,19 +92,15 @@ def test_an_optimizer_that_is_gone_before_the_first_forward_ends_leaves_no_trace
 
 
 def test_a_wrong_promise_names_the_weight_before_anything_is_updated() -> None:
-    net = wrongly_promised()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    attach(optimizer, net, EVERY_UPDATE)
+    net, optimizer, _ = attached(EVERY_UPDATE, net=wrongly_promised())
     before = copy.deepcopy(list(net.parameters()))
     with pytest.raises(StructureMismatchError, match=r"conv\.weight.*promised invariant.*shows free"):
         step(net, optimizer)
     assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before))
 
 
-def test_whoever_ignores_that_error_meets_it_again() -> None:
-    net = wrongly_promised()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    attach(optimizer, net, EVERY_UPDATE)
+def test_a_caught_mismatch_is_raised_again_at_the_next_step() -> None:
+    net, optimizer, _ = attached(EVERY_UPDATE, net=wrongly_promised())
     before = copy.deepcopy(list(net.parameters()))
     for _ in range(2):
         with pytest.raises(StructureMismatchError, match=r"conv\.weight"):
@@ -125,7 +118,7 @@ def test_a_layer_that_changes_after_attach_is_named(way) -> None:
         step(net, optimizer)
 
 
-def test_looking_first_avoids_that_error() -> None:
+def test_a_traced_forward_avoids_the_mismatch() -> None:
     net = wrongly_promised()
     net.norm = bn()
     net.flow = lambda n, x: n.norm(n.head(n.conv(n.bn(x).relu())))
@@ -135,7 +128,7 @@ def test_looking_first_avoids_that_error() -> None:
     assert handle.targets == ("head.weight",)
 
 
-def test_naming_the_weights_does_not_silence_it() -> None:
+def test_a_mismatch_is_raised_for_weights_that_are_named_too() -> None:
     """`select` names weights but does not say that they are invariant. The wrong norm layer must not be corrected."""
     net = wrongly_promised()
     optimizer = SGD(net.parameters(), lr=0.1)
@@ -144,10 +137,9 @@ def test_naming_the_weights_does_not_silence_it() -> None:
         step(net, optimizer)
 
 
-def test_what_the_structure_missed_is_told_and_left_alone() -> None:
+def test_a_weight_that_the_structure_missed_is_named_in_a_warning_and_left_alone() -> None:
     net = partly_hidden()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, EVERY_UPDATE)
+    _, optimizer, handle = attached(EVERY_UPDATE, net=net)
     with pytest.warns(UnconfirmedWarning, match=r"1 more .*conv2\.weight"):
         step(net, optimizer)
     step(net, optimizer)
@@ -156,16 +148,14 @@ def test_what_the_structure_missed_is_told_and_left_alone() -> None:
     assert not are_unit(net, "conv2.weight")
 
 
-def test_a_look_takes_what_the_structure_missed() -> None:
+def test_a_traced_forward_takes_what_the_structure_missed() -> None:
     net = partly_hidden()
     handle = attach(SGD(net.parameters(), lr=0.1), net, EVERY_UPDATE, forward=lambda m: m(images()))
     assert handle.targets == ("conv1.weight", "conv2.weight")
 
 
 def test_forwards_in_eval_mode_are_not_the_first() -> None:
-    net = wrongly_promised()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    attach(optimizer, net, EVERY_UPDATE)
+    net, optimizer, _ = attached(EVERY_UPDATE, net=wrongly_promised())
     for _ in range(3):
         net.eval()(images())
     with pytest.raises(StructureMismatchError):
@@ -173,9 +163,7 @@ def test_forwards_in_eval_mode_are_not_the_first() -> None:
 
 
 def test_a_first_forward_that_fails_is_not_the_first() -> None:
-    net = wrongly_promised()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    attach(optimizer, net, EVERY_UPDATE)
+    net, optimizer, _ = attached(EVERY_UPDATE, net=wrongly_promised())
     with pytest.raises(RuntimeError):
         net(torch.ones(1, 99, 8, 8))
     with pytest.raises(StructureMismatchError):
@@ -183,7 +171,7 @@ def test_a_first_forward_that_fails_is_not_the_first() -> None:
 
 
 class TestTestedByGradients:
-    """If only parts of a model are called, it cannot be watched. Lemma 3.1 is tested on its gradients instead."""
+    """If only parts of a model are called, it cannot be traced. Lemma 3.1 is tested on its gradients instead."""
 
     @staticmethod
     def step_by_parts(net: Net, optimizer: torch.optim.Optimizer, through) -> None:

@@ -5,25 +5,29 @@ import warnings
 
 import pytest
 import torch
-from helpers.training import are_unit, lengths, see_batch, tiny_net, train
+from helpers.training import are_unit, attached, lengths, see_batch, set_gradients, tiny_net, train
 from torch.optim import SGD, Adam
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
 from normreg_plugins.core.errors import NonFiniteWeightWarning
 
-METHODS = [WeightRescaling(interval=1), AdaptiveWeightShrink(alpha=0.1), SphereDescent()]
+METHODS = [
+    WeightRescaling(interval=1),
+    WeightRescaling(interval=1, radius="initial"),
+    AdaptiveWeightShrink(alpha=0.1),
+    SphereDescent(),
+]
 per_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 
 
 def step_in_place(net, optimizer, times: int = 1) -> None:
-    for p in net.parameters():
-        p.grad = torch.zeros_like(p)
+    set_gradients(net)
     for _ in range(times):
         optimizer.step()
 
 
 @per_method
-def test_zero_filters_are_kept_and_counted(method) -> None:
+def test_zero_filters_stay_zero_and_are_counted(method) -> None:
     net = tiny_net()
     with torch.no_grad():
         net[0].weight[[1, 4]] = 0
@@ -36,7 +40,7 @@ def test_zero_filters_are_kept_and_counted(method) -> None:
     assert all(b.isfinite().all() for b in net.buffers())
 
 
-def test_a_filter_too_short_to_square_is_not_blown_up() -> None:
+def test_a_filter_whose_square_underflows_stays_finite() -> None:
     """Its squares underflow, so its norm is computed as 0. To divide by it would give Inf."""
     net = tiny_net()
     with torch.no_grad():
@@ -50,14 +54,12 @@ def test_a_filter_too_short_to_square_is_not_blown_up() -> None:
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
 @per_method
 def test_broken_filters_are_named_once_and_do_not_spread(method, poison) -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, method, forward=see_batch)
+    net, optimizer, handle = attached(method, forward=see_batch)
     with torch.no_grad():
         net[3].weight[5, 0] = poison
-    with pytest.warns(NonFiniteWeightWarning, match=r"3\.weight \(1 filters\)") as told:
+    with pytest.warns(NonFiniteWeightWarning, match=r"3\.weight \(1 filters\)") as caught:
         step_in_place(net, optimizer, times=3)
-    assert len([w for w in told if w.category is NonFiniteWeightWarning]) == 1
+    assert len([w for w in caught if w.category is NonFiniteWeightWarning]) == 1
     assert handle.broken_filters == {"3.weight": 1}
     sound = [i for i in range(8) if i != 5]
     assert net[0].weight.isfinite().all()
@@ -68,10 +70,8 @@ def test_broken_filters_are_named_once_and_do_not_spread(method, poison) -> None
         assert torch.allclose(lengths(net, "3.weight")[sound], torch.ones(7))
 
 
-def test_a_second_broken_layer_is_told_too() -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    attach(optimizer, net, METHODS[0], forward=see_batch)
+def test_a_second_broken_layer_is_named_too() -> None:
+    net, optimizer, _ = attached(METHODS[0], forward=see_batch)
     for name in ("3.weight", "0.weight"):
         with torch.no_grad():
             net.get_parameter(name)[0] = math.nan
@@ -80,7 +80,7 @@ def test_a_second_broken_layer_is_told_too() -> None:
 
 
 @per_method
-def test_sound_weights_are_not_talked_about(method) -> None:
+def test_finite_weights_cause_no_warning(method) -> None:
     net = tiny_net()
     optimizer = Adam(net.parameters(), lr=1e-2)
     attach(optimizer, net, method)
@@ -90,7 +90,7 @@ def test_sound_weights_are_not_talked_about(method) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_precision_is_kept(dtype) -> None:
+def test_the_dtype_stays_and_norms_are_exact(dtype) -> None:
     net = tiny_net().to(dtype)
     optimizer = SGD(net.parameters(), lr=0.1)
     attach(optimizer, net, WeightRescaling(interval=1))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.training import are_unit, lengths, see_batch, tiny_net, train, unit_after
+from helpers.training import are_unit, attached, lengths, see_batch, set_gradients, tiny_net, train, unit_after
 from torch.optim import SGD
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
@@ -25,9 +25,7 @@ from normreg_plugins.core.errors import AttachError
     ],
 )
 def test_it_acts_at_multiples_of_tau_within_its_phase(method, acts) -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, method, updates_per_epoch=4)
+    net, optimizer, handle = attached(method, updates_per_epoch=4)
     assert unit_after(net, 12, lambda update: train(net, optimizer, 1, first=update)) == acts
     assert handle.updates == 12
 
@@ -40,15 +38,13 @@ def test_at_start_it_also_acts_before_the_first_forward() -> None:
 
 
 def test_the_sphere_holds_from_the_first_forward_on() -> None:
-    net = tiny_net()
-    attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
+    net = attached(SphereDescent()).net
     assert are_unit(net, radius=2**0.5)
     assert net[0].weight.mean((1, 2, 3)).abs().max() < 1e-7
 
 
 def test_the_sphere_holds_on_weights_that_were_loaded_after_attaching() -> None:
-    net = tiny_net()
-    handle = attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
+    net, _, handle = attached(SphereDescent())
     net.load_state_dict(tiny_net(1).state_dict())
     assert not are_unit(net, radius=2**0.5)
     see_batch(net.train())
@@ -58,14 +54,11 @@ def test_the_sphere_holds_on_weights_that_were_loaded_after_attaching() -> None:
 
 @pytest.mark.parametrize(("begin", "end", "acts"), [(0, 2, [1, 2]), (1, None, [2, 3, 4]), (2, 3, [3])])
 def test_a_shrink_keeps_to_its_phase(begin, end, acts) -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    attach(optimizer, net, AdaptiveWeightShrink(alpha=1.0, begin=begin, end=end), forward=see_batch)
+    net, optimizer, _ = attached(AdaptiveWeightShrink(alpha=1.0, begin=begin, end=end), forward=see_batch)
     acted = []
     for update in range(1, 5):
         before = lengths(net)
-        for p in net.parameters():
-            p.grad = torch.zeros_like(p)
+        set_gradients(net)
         optimizer.step()
         if not torch.equal(before, lengths(net)):
             acted.append(update)
@@ -74,11 +67,10 @@ def test_a_shrink_keeps_to_its_phase(begin, end, acts) -> None:
 
 class TestEpochs:
     def test_a_phase_in_epochs_needs_their_length(self) -> None:
-        net = tiny_net()
         with pytest.raises(AttachError, match="updates_per_epoch"):
-            attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(begin=1, unit="epoch"))
+            attached(WeightRescaling(begin=1, unit="epoch"))
 
-    def test_their_length_may_be_told_later(self) -> None:
+    def test_their_length_may_be_a_callable(self) -> None:
         net = tiny_net()
         optimizer = SGD(net.parameters(), lr=0.1)
         known = []

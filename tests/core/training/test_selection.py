@@ -3,7 +3,7 @@
 import pytest
 import torch
 from helpers.nets import bn, conv
-from helpers.training import INVARIANT, are_unit, see_batch, tiny_net, train
+from helpers.training import INVARIANT, are_unit, attached, see_batch, tiny_net, train
 from torch import nn
 from torch.optim import SGD
 from torchvision.ops import FrozenBatchNorm2d
@@ -18,8 +18,7 @@ METHODS = [EVERY_UPDATE, AdaptiveWeightShrink(alpha=0.1), SphereDescent()]
 class TestChoosing:
     @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
     def test_by_default_every_invariant_weight_is_taken(self, method) -> None:
-        net = tiny_net()
-        handle = attach(SGD(net.parameters(), lr=0.1), net, method)
+        handle = attached(method).handle
         assert handle.targets == INVARIANT
         assert "free" in handle.left_alone["8.weight"]
         assert [v.kind for v in handle.verdicts] == ["invariant", "invariant", "free"]
@@ -33,39 +32,31 @@ class TestChoosing:
 
     @pytest.mark.parametrize("select", ["3", "3.weight", ["3"], ("3.*",), "[3]"])
     def test_names_and_patterns_replace_the_choice(self, select) -> None:
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        handle = attach(optimizer, net, EVERY_UPDATE, select=select)
+        net, optimizer, handle = attached(EVERY_UPDATE, select=select)
         train(net, optimizer, 2)
         assert handle.targets == ("3.weight",)
         assert are_unit(net, "3.weight")
         assert not are_unit(net, "0.weight")
 
     def test_a_free_weight_is_taken_when_it_is_named(self) -> None:
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        attach(optimizer, net, EVERY_UPDATE, select="8")
+        net, optimizer, _ = attached(EVERY_UPDATE, select="8")
         train(net, optimizer, 2)
         assert are_unit(net, "8.weight")
 
     def test_the_output_layer_joins_the_others_when_it_is_named(self) -> None:
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        handle = attach(optimizer, net, WeightRescaling(interval=1, output_layers="8"))
+        net, optimizer, handle = attached(WeightRescaling(interval=1, output_layers="8"))
         train(net, optimizer, 2)
         assert handle.targets == (*INVARIANT, "8.weight")
         assert all(are_unit(net, name) for name in handle.targets)
 
     @pytest.mark.parametrize("method", [EVERY_UPDATE, WeightRescaling(output_layers=("head",))])
     def test_a_pattern_that_matches_nothing_is_an_error_that_names_it(self, method) -> None:
-        net = tiny_net()
         with pytest.raises(SelectionError, match="'head'"):
-            attach(SGD(net.parameters(), lr=0.1), net, method, select="head" if method is EVERY_UPDATE else None)
+            attached(method, select="head" if method is EVERY_UPDATE else None)
 
     def test_one_useless_pattern_among_useful_ones_is_an_error_too(self) -> None:
-        net = tiny_net()
         with pytest.raises(SelectionError, match=r"'heads\.\*'"):
-            attach(SGD(net.parameters(), lr=0.1), net, EVERY_UPDATE, select=["0", "heads.*"])
+            attached(EVERY_UPDATE, select=["0", "heads.*"])
 
     def test_choosing_nothing_is_an_error(self) -> None:
         net = nn.Sequential(conv(), nn.SiLU(), nn.Flatten(), nn.Linear(6, 2))
@@ -107,9 +98,7 @@ class TestChoosing:
         assert torch.equal(net[0].weight, before)
 
     def test_a_weight_frozen_later_is_left_alone_until_it_is_unfrozen(self) -> None:
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        attach(optimizer, net, EVERY_UPDATE, forward=see_batch)
+        net, optimizer, _ = attached(EVERY_UPDATE, forward=see_batch)
         net[0].requires_grad_(False)
         before = net[0].weight.clone()
         train(net, optimizer, 3)
@@ -144,22 +133,12 @@ class TestChoosing:
         assert "overruled" in handle.left_alone["3.weight"]
 
     def test_a_proof_of_another_model_is_refused(self) -> None:
-        net = tiny_net()
         with pytest.raises(SelectionError, match=r"says nothing of '0\.weight'"):
-            attach(SGD(net.parameters(), lr=0.1), net, EVERY_UPDATE, proof=prove_scale_invariant(conv(), see_image))
+            attached(EVERY_UPDATE, proof=prove_scale_invariant(conv(), see_image))
 
 
 def see_image(model: nn.Module) -> torch.Tensor:
     return model(torch.ones(2, 3, 5, 5))
-
-
-@pytest.mark.parametrize("groups", [1, 2])
-def test_filters_of_one_statistic_are_one_part(groups: int) -> None:
-    """The mean square of their norms is 1, in each group."""
-    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.GroupNorm(groups, 6), nn.Flatten(), nn.Linear(6 * 36, 2))
-    attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(at_start=True, select="0.weight"))
-    squares = net[0].weight.detach().reshape(groups, -1).square().sum(1)
-    assert torch.allclose(squares, torch.full((groups,), 6.0 / groups))
 
 
 def test_a_frozen_model_is_told_to_unfreeze() -> None:

@@ -7,29 +7,33 @@ import pickle
 import subprocess
 import sys
 import weakref
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from helpers.training import are_unit, same_state, see_batch, tiny_net, train
+from helpers.training import INVARIANT, Run, are_unit, attached, lengths, same_state, see_batch, sgd, tiny_net, train
 from torch import nn, optim
 from torch.optim import SGD, Adam, AdamW
 
 import normreg_plugins
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins.core.errors import NormRegError, PluginLostWarning
 from normreg_plugins.core.training import STATE_KEY
 
 METHODS = {
     "WRS inside a tau window": WeightRescaling(interval=4),
     "WRS with phases": WeightRescaling(interval=2, begin=3, end=9, at_start=True),
+    "WRS with initial norms": WeightRescaling(interval=4, radius="initial"),
     "AWS": AdaptiveWeightShrink(alpha=0.2, begin=2),
     "PGD": SphereDescent(),
+    "Hyperball": Hyperball(),
 }
 OPTIMIZERS = {
     "SGD": lambda p: SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-3),
     "AdamW": lambda p: AdamW(p, lr=1e-2, weight_decay=1e-2),
 }
+INITIAL = WeightRescaling(interval=2, radius="initial")
 HALF = 6  # no multiple of tau: the resume falls inside a window
 
 
@@ -39,8 +43,8 @@ def resumed_elsewhere(tmp_path_factory) -> dict[tuple[str, str], dict]:
     folder: Path = tmp_path_factory.mktemp("resume")
     for method in METHODS:
         for optimizer in OPTIMIZERS:
-            net, optim_, _ = trained(method, optimizer, HALF)
-            torch.save(checkpoint(net, optim_), folder / f"{method} {optimizer}.pt")
+            half = trained(method, optimizer, HALF)
+            torch.save(checkpoint(half.net, half.optimizer), folder / f"{method} {optimizer}.pt")
     code = "import sys; from test_state import go_on; go_on(sys.argv[1])"
     here, package = Path(__file__).parent, Path(normreg_plugins.__file__).parents[1]
     paths = {"PYTHONPATH": f"{package}:{here}:{here.parents[1]}", "OMP_NUM_THREADS": "1", "PATH": ""}
@@ -52,12 +56,10 @@ def resumed_elsewhere(tmp_path_factory) -> dict[tuple[str, str], dict]:
     }
 
 
-def trained(method: str, optimizer: str, updates: int):
-    net = tiny_net()
-    chosen = OPTIMIZERS[optimizer](net.parameters())
-    handle = attach(chosen, net, METHODS[method])
-    train(net, chosen, updates)
-    return net, chosen, handle
+def trained(method: str, optimizer: str, updates: int) -> Run:
+    run = attached(METHODS[method], OPTIMIZERS[optimizer])
+    train(run.net, run.optimizer, updates)
+    return run
 
 
 def checkpoint(net: nn.Module, optimizer: optim.Optimizer) -> dict:
@@ -65,13 +67,11 @@ def checkpoint(net: nn.Module, optimizer: optim.Optimizer) -> dict:
 
 
 def go_on(folder: str) -> None:
-    """In a new process: load each checkpoint, train the second half, and write the result in its place."""
+    """In a new process: load each checkpoint, train the second half, and overwrite it with the result."""
     for path in Path(folder).glob("*.pt"):
         method, optimizer = path.stem.rsplit(" ", 1)
         saved = torch.load(path, weights_only=True)
-        net = tiny_net(seed=7)
-        resumed = OPTIMIZERS[optimizer](net.parameters())
-        handle = attach(resumed, net, METHODS[method])
+        net, resumed, handle = attached(METHODS[method], OPTIMIZERS[optimizer], tiny_net(seed=7))
         net.load_state_dict(saved["model"])
         resumed.load_state_dict(saved["optimizer"])
         assert handle.updates == HALF
@@ -88,12 +88,17 @@ def test_a_resume_in_a_new_process_is_exact(resumed_elsewhere, method: str, opti
     expected = checkpoint(net, chosen)
     assert found["model"].keys() == expected["model"].keys()
     assert all(torch.equal(found["model"][key], value) for key, value in expected["model"].items())
-    assert found["optimizer"]["param_groups"] == expected["optimizer"]["param_groups"]
+    for group, ours in zip(found["optimizer"]["param_groups"], expected["optimizer"]["param_groups"], strict=True):
+        weights, our_weights = (each.get(STATE_KEY, {}).pop("weights", {}) for each in (group, ours))
+        assert group == ours
+        assert all(torch.equal(weights[name]["radius"], of["radius"]) for name, of in our_weights.items())
     assert found["optimizer"]["state"].keys() == expected["optimizer"]["state"].keys()
     for key, entries in expected["optimizer"]["state"].items():
-        for name, value in entries.items():
-            theirs = found["optimizer"]["state"][key][name]
-            assert torch.equal(theirs, value) if torch.is_tensor(value) else theirs == value
+        assert all(equal(found["optimizer"]["state"][key][name], value) for name, value in entries.items())
+
+
+def equal(one: object, other: object) -> bool:
+    return torch.equal(one, other) if torch.is_tensor(other) else one == other
 
 
 def test_the_state_is_one_plain_number_in_the_first_group() -> None:
@@ -107,7 +112,7 @@ def test_the_state_is_one_plain_number_in_the_first_group() -> None:
     assert {type(key) for key in saved["state"]} == {int}
 
 
-def test_the_model_carries_nothing() -> None:
+def test_the_state_dict_of_the_model_has_no_new_keys() -> None:
     net, _, _ = trained("PGD", "AdamW", 2)
     assert net.state_dict().keys() == tiny_net().state_dict().keys()
     tiny_net().load_state_dict(net.state_dict(), strict=True)
@@ -123,10 +128,8 @@ def test_the_model_carries_nothing() -> None:
 )
 def test_every_optimizer_saves_and_loads_it(make) -> None:
     """Some walk through their state on loading (`__setstate__`) and take every entry for a parameter's."""
-    net = tiny_net()
-    optimizer = make(net.parameters(), lr=1e-2)
-    method = WeightRescaling(interval=3, decay_on="all")
-    attach(optimizer, net, method)
+    method = WeightRescaling(interval=3, radius="initial", decay_on="all")
+    net, optimizer, _ = attached(method, partial(make, lr=1e-2))
     train(net, optimizer, 4)
     file = io.BytesIO()
     torch.save(checkpoint(net, optimizer), file)
@@ -145,24 +148,23 @@ def test_every_optimizer_saves_and_loads_it(make) -> None:
         assert handle.updates == 4
         train(twin, resumed, 2, first=4)
         assert handle.updates == 6
-        assert are_unit(twin)
+        assert all(torch.allclose(lengths(twin, name), lengths(tiny_net(), name)) for name in INVARIANT)
         assert same_state(net, twin)
 
 
-def test_a_checkpoint_written_without_us_starts_the_count_at_0() -> None:
+def test_a_checkpoint_of_a_plain_optimizer_starts_the_count_at_0() -> None:
     net = tiny_net()
     plain = Adam(net.parameters(), lr=1e-2)
     train(net, plain, 5)
     saved = copy.deepcopy(plain.state_dict())
-    fresh = Adam(net.parameters(), lr=1e-2)
-    handle = attach(fresh, net, WeightRescaling(interval=2))
+    _, fresh, handle = attached(WeightRescaling(interval=2), partial(Adam, lr=1e-2), net)
     fresh.load_state_dict(saved)
     assert handle.updates == 0
     train(net, fresh, 2)
     assert are_unit(net)
 
 
-def test_loading_an_earlier_state_turns_the_count_back() -> None:
+def test_loading_an_earlier_state_restores_its_count() -> None:
     net, optimizer, handle = trained("AWS", "SGD", 2)
     saved = copy.deepcopy(optimizer.state_dict())
     train(net, optimizer, 3)
@@ -171,7 +173,7 @@ def test_loading_an_earlier_state_turns_the_count_back() -> None:
     assert handle.updates == 2
 
 
-def test_a_plain_optimizer_reads_our_checkpoint_and_says_what_is_missing() -> None:
+def test_a_plain_optimizer_loads_the_state_and_warns_that_no_method_is_attached() -> None:
     net, optimizer, _ = trained("PGD", "AdamW", 2)
     plain = OPTIMIZERS["AdamW"](net.parameters())
     plain.load_state_dict(optimizer.state_dict())
@@ -187,42 +189,42 @@ class TestCopies:
 
     @pytest.mark.parametrize("updates", [0, 3])
     @pytest.mark.parametrize("way", COPIES)
-    def test_a_copy_says_that_the_method_is_lost(self, way: str, updates: int) -> None:
+    def test_a_copy_warns_once_that_it_lost_its_method(self, way: str, updates: int) -> None:
         net, optimizer, _ = trained("WRS with phases", "AdamW", updates)
         twin, other = COPIES[way]((net, optimizer))
-        with pytest.warns(PluginLostWarning, match=r"copy.*attach\(\)") as told:
+        with pytest.warns(PluginLostWarning, match=r"copy.*attach\(\)") as caught:
             train(twin, other, 3)
-        assert len([w for w in told if w.category is PluginLostWarning]) == 1
+        assert len([w for w in caught if w.category is PluginLostWarning]) == 1
 
+    @pytest.mark.parametrize("method", ["WRS inside a tau window", "WRS with initial norms"])
     @pytest.mark.parametrize("way", COPIES)
-    def test_attaching_to_a_copy_goes_on_as_the_original(self, way: str) -> None:
-        net, optimizer, _ = trained("WRS inside a tau window", "AdamW", 3)
+    def test_a_method_attached_to_a_copy_continues_as_on_the_original(self, way: str, method: str) -> None:
+        net, optimizer, _ = trained(method, "AdamW", 3)
         twin, other = COPIES[way]((net, optimizer))
-        handle = attach(other, twin, METHODS["WRS inside a tau window"])
+        handle = attach(other, twin, METHODS[method])
         train(net, optimizer, 4, first=3)
         train(twin, other, 4, first=3)
         assert handle.updates == 7
         assert same_state(net, twin)
 
     @pytest.mark.parametrize("way", COPIES)
-    def test_the_original_keeps_its_method(self, way: str) -> None:
+    def test_copying_does_not_detach_the_original(self, way: str) -> None:
         net, optimizer, handle = trained("WRS inside a tau window", "AdamW", 3)
         COPIES[way]((net, optimizer))
         train(net, optimizer, 1)
         assert handle.updates == 4
         assert are_unit(net)
 
-    def test_a_copy_of_a_detached_optimizer_is_plain(self, recwarn) -> None:
+    def test_a_copy_of_a_detached_optimizer_does_not_warn(self, recwarn) -> None:
         net, optimizer, handle = trained("PGD", "SGD", 2)
         handle.detach()
         twin, other = copy.deepcopy((net, optimizer))
         train(twin, other, 2)
         assert not [w for w in recwarn if w.category is PluginLostWarning]
 
-    def test_a_copied_model_trains_with_an_optimizer_of_its_own(self, recwarn) -> None:
+    def test_a_copied_model_is_not_controlled_by_the_method_of_the_original(self, recwarn) -> None:
         """What attach leaves on a model (hooks for its first forward) must not follow it into copies."""
-        net = tiny_net()
-        attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(interval=1, at_start=True))
+        net = attached(WeightRescaling(interval=1, at_start=True)).net
         twin = copy.deepcopy(net)
         before = net[0].weight.clone()
         train(twin, SGD(twin.parameters(), lr=0.1), 2)
@@ -232,19 +234,15 @@ class TestCopies:
         assert not recwarn
 
 
-def test_a_handle_that_is_thrown_away_goes_on() -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    attach(optimizer, net, WeightRescaling(interval=1))
+def test_a_method_acts_without_a_reference_to_its_handle() -> None:
+    net, optimizer, _ = attached(WeightRescaling(interval=1))
     gc.collect()
     train(net, optimizer, 1)
     assert are_unit(net)
 
 
-def test_an_optimizer_that_is_thrown_away_is_not_kept_alive() -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, WeightRescaling(interval=1))
+def test_a_method_does_not_keep_its_optimizer_alive() -> None:
+    net, optimizer, handle = attached(WeightRescaling(interval=1))
     train(net, optimizer, 1)
     gone = weakref.ref(optimizer)
     del optimizer, handle
@@ -260,3 +258,38 @@ def test_a_damaged_count_is_refused(entry: object) -> None:
     with pytest.raises(NormRegError, match=r"updates=.*: must be a whole number in the state that is loaded"):
         optimizer.load_state_dict(saved)
     assert handle.updates == 2
+
+
+@pytest.mark.parametrize("load_first", [False, True])
+def test_the_state_of_a_run_with_another_radius_is_refused(load_first: bool) -> None:
+    net, optimizer, _ = attached(WeightRescaling(interval=2))
+    train(net, optimizer, 3)
+    saved = optimizer.state_dict()
+    fresh = sgd(net.parameters())
+    steps = [lambda: attach(fresh, net, INITIAL), lambda: fresh.load_state_dict(saved)]
+    first, second = reversed(steps) if load_first else steps
+    first()
+    with pytest.raises(NormRegError, match=r"0\.weight: the loaded state lacks radius.*by another method or with"):
+        second()
+
+
+@pytest.mark.parametrize("damaged", [3, [], {"0.weight": 1.0}, {"radius": torch.ones(2)}, {"radius": [1.0] * 6}])
+def test_a_damaged_radius_is_refused(damaged: object) -> None:
+    net, optimizer, _ = attached(INITIAL)
+    train(net, optimizer, 2)
+    saved = copy.deepcopy(optimizer.state_dict())
+    entry = saved["param_groups"][0][STATE_KEY]
+    if isinstance(damaged, dict) and "radius" in damaged:
+        entry["weights"]["0.weight"] = damaged
+    else:
+        entry["weights"] = damaged
+    with pytest.raises(NormRegError, match=r"0\.weight: the loaded state lacks radius"):
+        optimizer.load_state_dict(saved)
+
+
+def test_a_state_saved_before_the_first_update_starts_anew() -> None:
+    saved = attached(INITIAL).optimizer.state_dict()
+    net, optimizer, _ = attached(INITIAL, net=tiny_net(1))
+    optimizer.load_state_dict(saved)
+    train(net, optimizer, 2)
+    assert torch.allclose(lengths(net), lengths(tiny_net(1)))

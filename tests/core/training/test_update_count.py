@@ -1,13 +1,26 @@
 """What counts as an update: accumulated batches, closures, and steps that a gradient scaler skips."""
 
+from functools import partial
+
 import pytest
 import torch
 from helpers.optimizers import FUSED_ON_CPU
-from helpers.training import are_unit, lengths, loss_on, same_state, see_batch, tiny_net, train, unit_after
+from helpers.training import (
+    are_unit,
+    attached,
+    lengths,
+    loss_on,
+    same_state,
+    see_batch,
+    set_gradients,
+    tiny_net,
+    train,
+    unit_after,
+)
 from torch import nn
-from torch.optim import SGD, Adam, AdamW
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
 
 needs_cpu_scaler = pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="torch.amp.GradScaler: torch >= 2.3")
 needs_fused = pytest.mark.skipif(not FUSED_ON_CPU, reason="fused optimizers on a CPU: torch >= 2.4")
@@ -57,15 +70,12 @@ class TestClosures:
 
     def test_the_closure_runs_once_and_the_method_right_after_it(self) -> None:
         """A shrink must see this step's gradients complete, and the closure the weights before the shrink."""
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        attach(optimizer, net, AdaptiveWeightShrink(alpha=1.0), forward=see_batch)
+        net, optimizer, _ = attached(AdaptiveWeightShrink(alpha=1.0), forward=see_batch)
         seen = []
 
         def closure() -> float:
             seen.append(lengths(net))
-            for p in net.parameters():
-                p.grad = torch.zeros_like(p)
+            set_gradients(net)
             return 0.5
 
         before = lengths(net)
@@ -74,10 +84,22 @@ class TestClosures:
         assert torch.equal(seen[0], before)
         assert torch.allclose(lengths(net), (1 - 0.1 * before) * before)
 
+    def test_a_step_that_calls_its_closure_twice_is_shrunk_once(self) -> None:
+        class Twice(Optimizer):
+            """Moves nothing, as SGD does with gradients of 0."""
+
+            def step(self, closure):
+                closure()
+                closure()
+
+        make = partial(Twice, defaults={"lr": 0.1})
+        net, optimizer, _ = attached(AdaptiveWeightShrink(alpha=1.0), make, forward=see_batch)
+        before = lengths(net)
+        optimizer.step(lambda: set_gradients(net))
+        assert torch.allclose(lengths(net), (1 - 0.1 * before) * before)
+
     def test_centring_meets_the_gradients_that_the_closure_made(self) -> None:
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        attach(optimizer, net, SphereDescent(), forward=see_batch)
+        net, optimizer, _ = attached(SphereDescent(), forward=see_batch)
 
         def closure() -> None:
             for p in net.parameters():
@@ -93,7 +115,7 @@ class TestClosures:
 class TestGradScaler:
     """A skipped step is no update. It must change neither the count nor the weights nor their statistics."""
 
-    METHODS = (WeightRescaling(interval=3), AdaptiveWeightShrink(alpha=0.2), SphereDescent())
+    METHODS = (WeightRescaling(interval=3), AdaptiveWeightShrink(alpha=0.2), SphereDescent(), Hyperball())
 
     @staticmethod
     def run(net: nn.Module, optimizer: torch.optim.Optimizer, overflows: set[int], updates: int) -> None:
@@ -110,7 +132,7 @@ class TestGradScaler:
 
     @pytest.mark.parametrize("fused", [False, pytest.param(True, marks=needs_fused)])
     @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
-    def test_skipped_steps_are_as_if_they_had_not_been(self, method, fused: bool) -> None:
+    def test_skipped_steps_change_nothing(self, method, fused: bool) -> None:
         net, twin = tiny_net(), tiny_net()
         optimizer, plain = (AdamW(n.parameters(), lr=1e-2, fused=fused) for n in (net, twin))
         handle, other = attach(optimizer, net, method), attach(plain, twin, method)

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from helpers.measures import relative_error
-from helpers.training import lengths, same_state, see_batch, tiny_net, train
+from helpers.training import lengths, same_state, see_batch, set_gradients, tiny_net, train
 from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import (
@@ -90,8 +90,7 @@ def test_the_norm_layers_are_decayed_and_nothing_else_moves() -> None:
     before = copy.deepcopy(dict(net.named_parameters()))
     optimizer = sgd(net)
     attach(optimizer, net, WeightRescaling(interval=100, decay_on="norm_layers"), forward=see_batch)
-    for p in net.parameters():
-        p.grad = torch.zeros_like(p)
+    set_gradients(net)
     optimizer.step()
     for name, p in net.named_parameters():
         shrunk = 1 - 0.1 * DECAY if kind_of(name, net) in ("gamma", "beta") else 1.0
@@ -120,8 +119,7 @@ def test_without_it_targets_do_not_shrink_between_rescales() -> None:
         optimizer = sgd(net)
         method = WeightRescaling(interval=100, at_start=True, decay_on="all" if keep else "others")
         attach(optimizer, net, method, forward=see_batch)
-        for p in net.parameters():
-            p.grad = torch.zeros_like(p)
+        set_gradients(net)
         optimizer.step()
         shrunk = 1 - 0.1 * DECAY if keep else 1.0
         assert torch.allclose(lengths(net), torch.full((), shrunk), rtol=1e-6)

@@ -2,14 +2,15 @@
 
 import pytest
 import torch
-from helpers.mm_ranks import in_two_processes, refuse_fsdp1, train_with_ddp, train_with_noise
+from helpers.mm_ranks import refuse_fsdp1, train_with_ddp, train_with_noise
+from helpers.processes import run
 
 pytestmark = pytest.mark.mm
 
 
 @pytest.mark.slow
 def test_ranks_are_equal_to_the_bit(tmp_path):
-    in_two_processes(train_with_ddp, tmp_path)
+    run([train_with_ddp], tmp_path)
     ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     checkpoint = torch.load(tmp_path / "epoch_17.pth", weights_only=False)
     assert checkpoint["optimizer"]["param_groups"][0]["normreg_plugins"] == {"updates": 51}
@@ -24,7 +25,7 @@ def test_ranks_are_equal_to_the_bit(tmp_path):
 @pytest.mark.slow
 def test_each_rank_has_noise_of_its_own_also_after_a_resume(tmp_path):
     """mmengine gives all ranks the same seed."""
-    in_two_processes(train_with_noise, tmp_path)
+    run([train_with_noise], tmp_path)
     one, other = (torch.load(tmp_path / f"noise{rank}.pt", weights_only=True) for rank in (0, 1))
     assert one["updates"] == 9
     assert len(one["noise"]) == 9  # six updates, and three after the resume
@@ -51,7 +52,7 @@ def test_deepspeed_is_refused_with_what_to_do(tmp_path, way):
 
 @pytest.mark.slow
 def test_fsdp1_is_refused_with_what_to_do(tmp_path):
-    in_two_processes(refuse_fsdp1, tmp_path)
+    run([refuse_fsdp1], tmp_path)
     for rank in (0, 1):
         said = (tmp_path / f"rank{rank}.txt").read_text()
         assert "FSDP1 keeps weights in flat pieces" in said
