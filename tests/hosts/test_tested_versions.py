@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import tomllib
+from normreg_plugins.hosts.tested_versions import TESTED, is_within
 
 from normreg_plugins.core.errors import UntestedVersionWarning
 from normreg_plugins.hosts import tested_versions
-from normreg_plugins.hosts.tested_versions import TESTED, is_within
 
 ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = {

@@ -14,7 +14,7 @@ from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.hosts.monitoring import EVERY, run_file, start_monitor
+from normreg_plugins.hosts.monitoring import EVERY, FILE, start_monitor
 from normreg_plugins.monitor import JsonLinesSink, Monitor
 
 PREFIX = "norms/"
@@ -66,7 +66,7 @@ class MonitorTrainer(BaseTrainer):
         if self.monitor_every and RANK in {-1, 0}:
             updates_per_epoch = int(len(self.train_loader) / self.accumulate)
             every = max(1, min(self.monitor_every, updates_per_epoch))
-            self._sink = JsonLinesSink(run_file(self.save_dir))
+            self._sink = JsonLinesSink(Path(self.save_dir) / FILE)
             self.monitor = start_monitor(optimizer, unwrap_model(model), every, sink=self._sink)
         return optimizer
 

@@ -1,13 +1,12 @@
 """Parameter groups keep all that a config says of them, are few, and follow their schedules."""
 
 import pytest
-import torch
 from helpers.mm_toy import ToyNet, config, several, train
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-from normreg_plugins.core.errors import AttachError, SelectionError
+from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.training import STATE_KEY
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
@@ -129,42 +128,13 @@ def test_layer_decay_of_another_constructor(tmp_path, way):
         assert len(group["params"]) == len(group["param_names"])
 
 
-PARTS = {"early": ["conv1", "bn1", "depthwise", "bn2"], "late": ["conv3", "bn3"], "head": ["head"]}
-
-
-def test_several_optimizers_each_hold_their_own(tmp_path):
-    runner = train(tmp_path, WRS, "hook", **several(PARTS))
-    handles = list(handles_of(runner))
-    assert [handle.targets for handle in handles] == [("conv1.weight", "depthwise.weight"), ("conv3.weight",)]
-    assert [handle.updates for handle in handles] == [12, 12]
-    for name in TARGETS:
-        filters = runner.model.get_parameter(name).flatten(1)
-        torch.testing.assert_close(filters.norm(dim=1), torch.ones(8))
-    (table,) = tmp_path.glob("*/verdicts.txt")
-    assert table.read_text().count("on 2 of 4 weights") == table.read_text().count("on 1 of 4 weights") == 1
-    assert not [n for n, o in _all_options(runner).items() if n in TARGETS and o["weight_decay"]]
-
-
-def _all_options(runner):
-    names = {id(p): name for name, p in runner.model.named_parameters()}
-    return {names[id(p)]: g for _, w in runner.optim_wrapper.items() for g in w.param_groups for p in g["params"]}
-
-
-def test_several_optimizers_without_a_target_among_them(tmp_path):
-    with pytest.raises(SelectionError, match="finds no weight to act on among 4"):
-        train(tmp_path, WRS, "hook", **several({"head": ["head"]}))
-    two = {"head": ["head"], "norms": ["bn"]}
-    with pytest.raises(SelectionError, match="no weight to act on in any of 2 optimizers"):
-        train(tmp_path, WRS, "hook", **several(two))
-
-
-def test_the_constructor_names_the_hook_for_several_optimizers(tmp_path):
-    cfg = config(tmp_path, WRS, model=several(PARTS)["model"])
-    cfg.optim_wrapper = {
-        "constructor": "NormRegOptimWrapperConstructor",
-        "base_constructor": "OnePerPart",
-        "regularizer": WRS,
-        "parts": PARTS,
-    }
-    with pytest.raises(AttachError, match=r"several optimizers: use custom_hooks=.*NormRegHook"):
+@pytest.mark.parametrize("way", ["constructor", "hook", "monitor"])
+def test_several_optimizers_are_refused_with_what_to_do(tmp_path, way):
+    cfg = config(tmp_path, WRS if way == "hook" else None, way, **several({"early": ["conv", "bn"], "late": ["head"]}))
+    if way == "constructor":
+        cfg.optim_wrapper |= {"constructor": "NormRegOptimWrapperConstructor", "base_constructor": "OnePerPart"}
+        cfg.optim_wrapper.regularizer = WRS
+    if way == "monitor":
+        cfg.custom_hooks = [{"type": "NormRegMonitorHook"}]
+    with pytest.raises(AttachError, match="takes one optimizer" if way == "monitor" else "attach a method to each"):
         Runner.from_cfg(cfg).train()

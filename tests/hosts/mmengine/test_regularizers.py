@@ -11,7 +11,6 @@ pytestmark = pytest.mark.mm
 
 BAD = {
     "unknown method": ({"type": "WSR"}, "method 'WSR' is unknown: use one of WD, WRS, AWS, PGD"),
-    "tau 0": ({"type": "WRS", "interval": 0}, "interval=0: must be"),
     "pattern without match": ({"type": "WRS", "select": ["conv9*"]}, "'conv9.' matches none of 4"),
     "output layer without match": ({"type": "WRS", "output_layers": "classifier"}, "'classifier' matches none of 4"),
 }

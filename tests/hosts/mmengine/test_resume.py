@@ -179,10 +179,10 @@ def test_the_log_tells_what_the_loaded_norms_mean_for_the_rate(tmp_path, pretrai
     train(tmp_path / "new", {"type": "WRS"}, way, load_from=str(path), **changes)
     every = torch.cat([norms(loaded, f"{name}.weight") for name in ("conv1", "depthwise", "conv3")])
     factor = every.quantile(0.5).item() ** 2
-    (line,) = [line for line in logged if "effective rate" in line]
-    assert f"multiplies the effective rate by {factor:.2g} " in line
-    assert f"lr={0.1 / factor:.2g} in place of 0.1 would keep it" in line
+    (line,) = [line for line in logged if "effective learning rate" in line]
+    assert f"effective learning rate x{factor:.2g} " in line
+    assert f"Use lr={0.1 / factor:.2g} instead of 0.1 to keep it" in line
     logged.clear()
     half = str(tmp_path / "new" / "iter_4.pth")
     train(tmp_path / "rest", {"type": "WRS"}, way, load_from=half, resume=True, **changes)
-    assert not [line for line in logged if "effective rate" in line]
+    assert not [line for line in logged if "effective learning rate" in line]
