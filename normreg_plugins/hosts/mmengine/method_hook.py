@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,10 +67,11 @@ def attach_to(wrapper: OptimWrapper, model: nn.Module, method: Method, scheduler
     return handle
 
 
-def handles_of(runner: Runner) -> list[Handle]:
+def handles_of(runner: Runner) -> Iterator[Handle]:
     """The handles of the methods that are attached to a runner's optimizers."""
-    found = (handle_of(optimizer) for optimizer in optimizers_of(runner))
-    return [handle for handle in found if handle is not None]
+    for optimizer in optimizers_of(runner):
+        if handle := handle_of(optimizer):
+            yield handle
 
 
 def optimizers_of(runner: Runner) -> list[Optimizer]:
