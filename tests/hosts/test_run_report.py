@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import tomllib
-from normreg_plugins.hosts.tested_versions import TESTED
 
 from normreg_plugins.core.errors import UntestedVersionWarning
+from normreg_plugins.hosts import run_report
+from normreg_plugins.hosts.run_report import TESTED
 
 ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = {

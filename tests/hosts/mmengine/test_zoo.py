@@ -316,7 +316,7 @@ def test_the_structure_tells_the_same_but_for_what_is_named(zoo):
     told = find_scale_invariant(model)
     pairs = list(zip(told, seen, strict=True))
     assert all(t.name == s.name for t, s in pairs)
-    assert any(t.kind in BLIND and t.kind != s.kind for t, s in pairs) == case.refused
+    assert case.refused or not [(t, s) for t, s in pairs if t.kind in BLIND and t.kind != s.kind]
     if case.missed is not None:
         missed = [s.name for t, s in pairs if t.kind != "invariant" and s.kind == "invariant"]
         assert {matching(case.missed, name) for name in missed} == {*case.missed}, missed
