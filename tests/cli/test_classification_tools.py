@@ -39,7 +39,7 @@ def test_it_trains_tests_and_draws(run_tool, small, tmp_path):
     work = small.parent / "work"
     trained = run_tool("train.py", small)
     assert trained.returncode == 0, trained.stderr
-    assert "acts on 21 weights" in trained.stdout + trained.stderr
+    assert "acts on 21 of 21 conv/linear weights" in trained.stdout + trained.stderr
     assert f"best checkpoint: {work / 'best_accuracy_top1_epoch_1.pth'}" in trained.stdout
     assert (work / "norms.png").is_file()
     out = tmp_path / "predictions.pkl"
