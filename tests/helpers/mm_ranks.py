@@ -1,41 +1,19 @@
 """What two processes do in the tests of several GPUs; in a module that a fresh process can import."""
 
-import os
-import socket
-from pathlib import Path
-
 import torch
-import torch.multiprocessing as multiprocessing
 from mmengine.hooks import Hook
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS
-from torch import distributed
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from helpers.mm_toy import ToyNet, train, weights
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from helpers.processes import run
 
 
 def in_two_processes(work, folder):
     """Call work(rank, folder) in each of two gloo ranks."""
-    multiprocessing.spawn(_rank, args=(work, str(folder), free_port()), nprocs=2)
-
-
-def _rank(rank, work, folder, port):
-    torch.set_num_threads(1)
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2"
-    )
-    distributed.init_process_group("gloo")
-    try:
-        work(rank, Path(folder))
-    finally:
-        distributed.destroy_process_group()
+    run([work], folder)
+    assert not [file.read_text() for file in folder.glob("*.error")]
 
 
 def train_with_ddp(rank, folder):

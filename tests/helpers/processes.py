@@ -37,7 +37,8 @@ def run(tasks: Sequence[Callable[[int, Path], None]], folder: Path) -> None:
 
 def _in_one_process(rank: int, port: int, tasks: Sequence[Callable[[int, Path], None]], folder: Path) -> None:
     torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port))
+    ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(WORLD)}
+    os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port), **ranks)
     dist.init_process_group("gloo", rank=rank, world_size=WORLD)
     try:
         for task in tasks:
