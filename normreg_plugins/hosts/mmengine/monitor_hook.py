@@ -14,6 +14,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from normreg_plugins.core.errors import AttachError, NormRegError
+from normreg_plugins.core.options import is_count, require
 from normreg_plugins.hosts.mmengine.method_hook import bare, optimizers_of
 from normreg_plugins.hosts.monitoring import EVERY, FILE, start_monitor
 from normreg_plugins.monitor import JsonLinesSink, Monitor, Report
@@ -41,8 +42,7 @@ class NormRegMonitorHook(Hook):
     priority = "BELOW_NORMAL"
 
     def __init__(self, interval: int = EVERY, names: Iterable[str] | None = None) -> None:
-        if isinstance(interval, bool) or not isinstance(interval, int) or interval < 0:
-            raise NormRegError(f"interval={interval!r}: must be a whole number of updates, or 0 for no monitor")
+        require(is_count(interval, 0), "interval", interval, "a whole number of updates, or 0 for no monitor")
         self._interval, self._names = interval, names
         self.monitor: Monitor | None = None
         self._sink: JsonLinesSink | None = None

@@ -14,6 +14,7 @@ from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.options import is_count, require
 from normreg_plugins.hosts.monitoring import EVERY, FILE, start_monitor
 from normreg_plugins.monitor import JsonLinesSink, Monitor
 
@@ -31,8 +32,7 @@ def base_trainer(model: Model | type[BaseTrainer]) -> type[BaseTrainer]:
 
 def monitor_settings(every: int) -> Metrics:
     """The class attributes of a MonitorTrainer."""
-    if isinstance(every, bool) or not isinstance(every, int) or every < 0:
-        raise NormRegError(f"monitor={every!r}: must be a whole number of updates, or 0 for no monitor")
+    require(is_count(every, 0), "monitor", every, "a whole number of updates, or 0 for no monitor")
     return {"monitor_every": every}
 
 
