@@ -59,14 +59,9 @@ def test_every_paramwise_option_stays_but_the_targets_decay(tmp_path, name, way)
     plain = train(tmp_path / "plain", **changes)
     with_method = train(tmp_path / "wrs", WRS, way, **changes)
     assert options_of(with_method) == expected(plain)
-
-
-@pytest.mark.parametrize("name", PARAMWISE)
-def test_groups_are_as_few_as_their_options(tmp_path, name):
-    runner = train(tmp_path, WRS, **{"optim_wrapper.paramwise_cfg": PARAMWISE[name], "train_cfg.max_epochs": 1})
-    groups = runner.optim_wrapper.optimizer.param_groups
-    distinct = {tuple(sorted(options.items())) for options in options_of(runner).values()}
-    assert len(groups) <= len(distinct) + 1 <= 6  # one more, where others had no weight decay before
+    if way == "constructor":  # which merges groups; one more, where others had no weight decay before
+        distinct = {tuple(sorted(options.items())) for options in options_of(with_method).values()}
+        assert len(with_method.optim_wrapper.optimizer.param_groups) <= len(distinct) + 1 <= 6
 
 
 @pytest.mark.parametrize("way", ["constructor", "hook"])

@@ -105,22 +105,16 @@ def test_a_run_without_a_method_is_not_resumed_with_one(tmp_path, way):
         resumed(tmp_path / "epoch_1.pth", tmp_path, METHODS["WRS"], way)
 
 
-def test_a_runner_that_loads_before_its_hooks_names_the_constructor(tmp_path):
+def test_a_runner_that_loads_before_its_hooks_resumes_with_the_constructor_and_refuses_the_hook(tmp_path):
     from mmengine.runner import FlexibleRunner
 
-    cfg = config(tmp_path, METHODS["WRS"], "hook")
-    with pytest.raises(NormRegError, match="FlexibleRunner loads checkpoints before its hooks run"):
-        FlexibleRunner.from_cfg(cfg).train()
-
-
-def test_a_flexible_runner_resumes_with_the_constructor(tmp_path):
-    from mmengine.runner import FlexibleRunner
-
-    def run(folder, **changes):
-        runner = FlexibleRunner.from_cfg(config(tmp_path / folder, METHODS["WRS"], **changes))
+    def run(folder, way="constructor", **changes):
+        runner = FlexibleRunner.from_cfg(config(tmp_path / folder, METHODS["WRS"], way, **changes))
         runner.train()
         return runner
 
+    with pytest.raises(NormRegError, match="FlexibleRunner loads checkpoints before its hooks run"):
+        run("hook", "hook")
     whole = run("whole")
     rest = run("rest", resume=True, load_from=str(tmp_path / "whole" / "epoch_1.pth"))
     assert isinstance(whole, FlexibleRunner)
