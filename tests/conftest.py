@@ -15,9 +15,7 @@ HOSTS = {
 
 ONE_STACK = (
     "core/verdicts/test_zoo.py",
-    "hosts/mmengine/test_mmdet_zoo.py",
-    "hosts/mmengine/test_mmpretrain_zoo.py",
-    "hosts/mmengine/test_mmseg_zoo.py",
+    "hosts/mmengine/test_zoo.py",
     "cli/data/",
     "research/",
     "cli/test_official_layouts",

@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     runner.train()
     if is_main_process():
         say_where(runner)
-        if any(isinstance(hook, NormRegMonitorHook) and hook.monitors for hook in runner.hooks):
+        if any(isinstance(hook, NormRegMonitorHook) and hook.monitor is not None for hook in runner.hooks):
             draw_run(Path(runner.work_dir))
     leave_together()
     return 0

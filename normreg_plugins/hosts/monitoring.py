@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from torch import nn
 from torch.optim import Optimizer
@@ -13,7 +12,7 @@ from normreg_plugins.core.model import layers_of
 from normreg_plugins.monitor import JsonLinesSink, Monitor
 
 FILE = "norms.jsonl"
-"""The file in a run's folder with the monitor's reports, the loss and the scores. tools/plot_norms.py draws it."""
+"""The file in a run's folder with the monitor's reports, the loss and the scores. `normreg plot-norms` draws it."""
 EVERY = 50
 """The default number of updates between two reports."""
 
@@ -42,9 +41,3 @@ def start_monitor(
 def _all_weights(optimizer: Optimizer, model: nn.Module) -> list[str]:
     trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
     return [each.name for each in layers_of(model) if each.not_scalable is None and id(each.weight) in trained]
-
-
-def run_file(folder: Path | str, name: str = "") -> Path:
-    """The file of a run, or of one of its optimizers by name."""
-    path = Path(folder) / FILE
-    return path.with_stem(f"{path.stem}_{name}") if name else path

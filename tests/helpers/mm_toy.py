@@ -95,19 +95,6 @@ class LyingNet(ToyNet):
         return F.relu(self.conv3(x))
 
 
-@MODELS.register_module()
-class SeveralSteps(ToyNet):
-    """Steps several optimizers, as adversarial training does."""
-
-    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        losses = self(**self.data_preprocessor(data, True), mode="loss")
-        losses["loss"].backward()
-        for wrapper in optim_wrapper.values():
-            wrapper.step()
-            wrapper.zero_grad()
-        return losses
-
-
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class OnePerPart:
     """An optimizer for each part of the net: `parts` gives the beginnings of its parameters' names."""
@@ -126,7 +113,7 @@ class OnePerPart:
 def several(parts: dict[str, list[str]]) -> dict[str, Any]:
     """The changes to a config for several optimizers."""
     wrapper = {"_delete_": True, "constructor": "OnePerPart", "parts": parts}
-    return {"model": {"type": "SeveralSteps"}, "optim_wrapper": wrapper}
+    return {"optim_wrapper": wrapper}
 
 
 @DATASETS.register_module()

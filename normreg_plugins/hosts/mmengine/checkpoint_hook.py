@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object, get_rank
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.utils.data import DataLoader
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.files import atomic_path
 
 BACKEND = "normreg_atomic"
 KEY = "random_states"
-States = dict[str, Any]
 
 
 @register_backend(BACKEND)
@@ -47,8 +45,9 @@ class NormRegCheckpointHook(CheckpointHook):
 
     Args:
         random_states: save the random states of every rank too. A run that is killed and resumed then ends with the
-            same weights, bit for bit, as one that was never stopped. It needs `randomness=dict(seed=...)` and, in a
-            loop by epochs, `persistent_workers=False`.
+            same weights, bit for bit, as one that was never stopped. mmengine restores the order of the images, but not
+            what dropout, noise and augmentation draw. It needs `randomness=dict(seed=...)` and, in a loop by epochs,
+            `persistent_workers=False`.
         kwargs: those of mmengine's CheckpointHook.
     """
 
@@ -56,28 +55,50 @@ class NormRegCheckpointHook(CheckpointHook):
 
     def __init__(self, *args: Any, random_states: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._continuation = Continuation() if random_states else None
+        self._saves_random_states = random_states
+        self._next_states: dict[str, Any] | None = None
+        """The random states to restore before the next training batch.
+
+        They are set by a save too, so that what a validation draws after it has no effect on training.
+        """
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         _warn_of_half_an_epoch(runner)
-        if self._continuation is not None:
-            self._continuation.begin(runner)
+        if self._saves_random_states:
+            _refuse_inexact_resume(runner)
+            loop: Any = runner.train_loop
+            if not isinstance(loop, EpochBasedTrainLoop):
+                loop.dataloader_iterator = TrainingBatches(loop.dataloader_iterator, loop.iter, self._restore)
         if self.file_client_args is None and isinstance(self.file_backend, LocalBackend):
             self.backend_args = {"backend": BACKEND}
             self.file_backend = AtomicBackend()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        if self._continuation is not None:
-            self._continuation.begin_epoch(runner)
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            self._restore()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        if self._continuation is not None:
-            self._continuation.save(checkpoint)
+        if self._saves_random_states:
+            self._next_states = self._next_states or random_states()
+            checkpoint[KEY] = all_gather_object(self._next_states)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        if self._continuation is not None and runner._resume:
-            self._continuation.load(checkpoint, runner)
+        if not self._saves_random_states or not runner._resume:
+            return
+        found = checkpoint.get(KEY, [])
+        if len(found) == get_world_size():
+            self._next_states = found[get_rank()]
+        else:
+            runner.logger.warning(
+                f"the checkpoint has random states of {len(found)} processes, this run has {get_world_size()}: it "
+                "continues with other random numbers"
+            )
+
+    def _restore(self) -> None:
+        if self._next_states is not None:
+            set_random_states(self._next_states)
+            self._next_states = None
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Choose none if there is no score to choose by: mmdet logs no mAP while a model detects nothing."""
@@ -98,101 +119,50 @@ def _warn_of_half_an_epoch(runner: Runner) -> None:
         )
 
 
-class Continuation:
-    """Lets training draw after a checkpoint the random numbers that the run which saved it drew, on every rank.
-
-    mmengine restores the order of the images, but not what dropout, noise and augmentation draw. What is drawn between
-    a checkpoint and the next batch, by a validation for example, has no effect on training.
-    """
-
-    def __init__(self) -> None:
-        self._next: States | None = None
-        """The states before the next training batch; None for whatever they are then."""
-
-    def save(self, checkpoint: dict[str, Any]) -> None:
-        self._next = self._next or random_states()
-        checkpoint[KEY] = all_gather_object(self._next)
-
-    def load(self, checkpoint: dict[str, Any], runner: Runner) -> None:
-        found = checkpoint.get(KEY)
-        ranks = len(all_gather_object(None))
-        if found is None or len(found) != ranks:
-            has = "no random states" if found is None else f"the random states of {len(found)} processes, not {ranks}"
-            runner.logger.warning(f"the checkpoint has {has}: the run goes on with other random numbers")
-            return
-        self._next = found[get_rank()]
-
-    def begin(self, runner: Runner) -> None:
-        if runner._randomness_cfg.get("seed") is None:
-            raise NormRegError(
-                "random_states=True needs randomness=dict(seed=NUMBER), or the images change their order"
-            )
-        loop = runner.train_loop
-        if not isinstance(loop, EpochBasedTrainLoop):
-            loop.dataloader_iterator = ResumedBatches(loop.dataloader_iterator, loop.dataloader, self, loop.iter)
-        elif loop.dataloader.persistent_workers:
-            raise NormRegError(
-                "random_states=True needs train_dataloader=dict(persistent_workers=False): workers that live on have "
-                "random states that no checkpoint has"
-            )
-
-    def begin_epoch(self, runner: Runner) -> None:
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            self.restore()
-
-    def restore(self) -> None:
-        if self._next is not None:
-            set_random_states(self._next)
-            self._next = None
+def _refuse_inexact_resume(runner: Runner) -> None:
+    if runner._randomness_cfg.get("seed") is None:
+        raise NormRegError("random_states=True needs randomness=dict(seed=NUMBER), or the images change their order")
+    loop = runner.train_loop
+    if isinstance(loop, EpochBasedTrainLoop) and loop.dataloader.persistent_workers:
+        raise NormRegError(
+            "random_states=True needs train_dataloader=dict(persistent_workers=False): workers that live on have "
+            "random states that no checkpoint has"
+        )
 
 
-class ResumedBatches:
-    """The batches of a loop by iterations. Before the first new batch, the random states are restored.
+class TrainingBatches:
+    """The batches of a loop by iterations; random states are restored before each that the run has not trained on.
 
     Args:
-        done: how many batches the loop will skip, because the run has trained on them.
+        trained: how many batches the loop will skip, because the run has trained on them. They are loaded again, so
+            that the workers draw for them too.
     """
 
-    def __init__(self, batches: Any, loader: DataLoader, states: Continuation, done: int) -> None:
-        self._batches, self._loader, self._states = batches, loader, states
-        self._old = 0 if hasattr(batches, "skip_iter") else done  # mmengine 0.10.7 takes them one by one
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
+    def __init__(self, batches: Any, trained: int, restore: Callable[[], None]) -> None:
+        self._batches, self._trained, self._restore = batches, trained, restore
 
     def __next__(self) -> Any:
-        if self._old:
-            self._old -= 1
+        if self._trained:
+            self._trained -= 1
         else:
-            self._states.restore()
+            self._restore()
         return next(self._batches)
 
     def skip_iter(self, count: int) -> None:
-        """Workers draw random numbers for every image, so they reach the same states only if they load it again."""
-        if self._loader.num_workers == 0:
-            self._batches.skip_iter(count)
-        else:
-            for _ in range(count):
-                next(self._batches)
+        for _ in range(count):
+            next(self)
 
 
-def random_states() -> States:
+def random_states() -> dict[str, Any]:
     """The states of Python, NumPy and torch, as plain numbers and tensors."""
-    version, numbers, gauss = random.getstate()
     kind, keys, *rest = cast("tuple[Any, ...]", np.random.get_state())  # noqa: NPY002  (mm's pipelines draw from it)
-    states = {
-        "python": [version, torch.tensor(numbers), gauss],
-        "numpy": [kind, torch.tensor(keys.astype(np.int64)), *rest],
-        "torch": torch.get_rng_state(),
-    }
+    states = {"python": random.getstate(), "numpy": (kind, keys.tolist(), *rest), "torch": torch.get_rng_state()}
     return {**states, "cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else states
 
 
-def set_random_states(states: States) -> None:
-    version, numbers, gauss = states["python"]
-    random.setstate((version, tuple(numbers.tolist()), gauss))
-    kind, keys, *rest = states["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+def set_random_states(states: dict[str, Any]) -> None:
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])  # noqa: NPY002
     torch.set_rng_state(states["torch"].cpu())
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"].cpu())

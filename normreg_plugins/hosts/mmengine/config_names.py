@@ -24,7 +24,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.optim import Optimizer
 
-from normreg_plugins.hosts.mmengine.method_hook import bare_model
+from normreg_plugins.hosts.mmengine.method_hook import bare
 from normreg_plugins.layers import (
     MIXINS,
     NORMALIZATIONS,
@@ -40,9 +40,8 @@ for _plain, _normalization in product(MIXINS, NORMALIZATIONS):
     MODELS.register_module(f"NormReg{_layer.__name__}", module=_layer)
 
 
-@MODELS.register_module()
-class NormRegScaleBias(ScaleBias):
-    """ScaleBias for mmcv's `build_norm_layer`.
+class BuiltByMmcv:
+    """Inherited before a norm layer, so that mmcv's `build_norm_layer` can build it.
 
     Models name it as they name a batch norm ('bn', 'bn1', ...), so gamma and beta have the same keys in a checkpoint.
 
@@ -53,21 +52,17 @@ class NormRegScaleBias(ScaleBias):
     _abbr_ = "bn"
 
     def __init__(self, num_features: int, eps: float = 1e-5, **kwargs: Any) -> None:
-        super().__init__(num_features, **kwargs)
+        super().__init__(num_features, **kwargs)  # type: ignore[call-arg]
 
 
 @MODELS.register_module()
-class NormRegMeanOnlyBN(MeanOnlyBatchNorm):
-    """MeanOnlyBatchNorm for mmcv's `build_norm_layer`.
+class NormRegScaleBias(BuiltByMmcv, ScaleBias):
+    """ScaleBias for mmcv."""
 
-    Args:
-        eps: ignored; mmcv passes it to every norm layer.
-    """
 
-    _abbr_ = "bn"
-
-    def __init__(self, num_features: int, eps: float = 1e-5, **kwargs: Any) -> None:
-        super().__init__(num_features, **kwargs)
+@MODELS.register_module()
+class NormRegMeanOnlyBN(BuiltByMmcv, MeanOnlyBatchNorm):
+    """MeanOnlyBatchNorm for mmcv."""
 
 
 @MODELS.register_module()
@@ -113,7 +108,7 @@ class NormRegZeroScaleHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         if runner.iter == 0 and not runner._load_from:
-            zeroed = zero_scales_(bare_model(runner), self.names)
+            zeroed = zero_scales_(bare(runner.model), self.names)
             runner.logger.info(f"{len(zeroed)} scale-bias layers begin with gamma = 0")
 
 

@@ -14,10 +14,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import AttachError
-from normreg_plugins.core.training import refuse_unsound
 from normreg_plugins.hosts.methods import build_regularizer
-from normreg_plugins.hosts.mmengine.method_hook import attach_to
-from normreg_plugins.hosts.mmengine.run_report import report
+from normreg_plugins.hosts.mmengine.method_hook import SEVERAL_OPTIMIZERS, attach_to
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -44,12 +42,9 @@ class NormRegOptimWrapperConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapper:
         wrapper = self._base(model)
         if isinstance(wrapper, OptimWrapperDict):
-            raise AttachError(
-                "several optimizers: use custom_hooks=[dict(type='NormRegHook', regularizer=...)] instead"
-            )
+            raise AttachError(SEVERAL_OPTIMIZERS)
         merge_groups(wrapper.optimizer)
-        refuse_unsound(wrapper.optimizer, model, self._method)  # a wrapped model shows whether it is sharded
-        report([attach_to(wrapper, getattr(model, "module", model), self._method)])
+        attach_to(wrapper, model, self._method)
         return wrapper
 
 

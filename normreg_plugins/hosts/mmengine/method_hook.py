@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger, print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS
@@ -14,11 +18,14 @@ from torch import nn
 from torch.optim import Optimizer
 
 from normreg_plugins.core import Handle, Method, attach
-from normreg_plugins.core.errors import AttachError, SelectionError
+from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.training import handle_of, refuse_unsound
 from normreg_plugins.hosts.methods import build_regularizer, guard_resume
-from normreg_plugins.hosts.mmengine.config import updates_per_epoch
-from normreg_plugins.hosts.mmengine.run_report import report
+from normreg_plugins.hosts.mmengine.config import updates_per_epoch, uses_stock_ema
+from normreg_plugins.hosts.run_report import MM, summary, warn_of_untested, write_verdicts
+from normreg_plugins.monitor import rate_at_start
+
+SEVERAL_OPTIMIZERS = "a run with several optimizers: attach a method to each with normreg_plugins.attach, in a hook"
 
 
 @HOOKS.register_module()
@@ -28,71 +35,81 @@ class NormRegHook(Hook):
         custom_hooks = [*_base_.custom_hooks, dict(type="NormRegHook", regularizer=dict(type="WRS", interval=10))]
 
     mmengine replaces lists, so list the hooks of the base config too.
-
-    With several optimizers, the method is attached to each and acts on the weights which that optimizer updates.
     """
 
     priority = "VERY_HIGH"
 
     def __init__(self, regularizer: dict) -> None:
         self._method = build_regularizer(regularizer)
-        self.handles: list[Handle] = []
+        self._handle: Handle | None = None
 
     def before_run(self, runner: Runner) -> None:
-        wrappers = list(named_wrappers(runner).values())
-        if self.handles or not wrappers:
-            return  # a test, or a runner that has already trained
+        wrapper = getattr(runner, "optim_wrapper", None)
+        if isinstance(wrapper, OptimWrapperDict):
+            raise AttachError(SEVERAL_OPTIMIZERS)
+        if self._handle is not None or not isinstance(wrapper, OptimWrapper):
+            return  # a runner that has already trained, or a test
         if not isinstance(runner, Runner):
             raise AttachError(
                 f"{type(runner).__name__} loads checkpoints before its hooks run, so the method would not resume: "
                 "use optim_wrapper=dict(constructor='NormRegOptimWrapperConstructor', regularizer=...) instead"
             )
-        for wrapper in wrappers:
-            refuse_unsound(wrapper.optimizer, runner.model, self._method)
-        for wrapper in wrappers:
-            self._attach(wrapper, runner, one_of_many=len(wrappers) > 1)
-        if not self.handles:
-            raise SelectionError(f"{self._method!r} finds no weight to act on in any of {len(wrappers)} optimizers")
-        report(self.handles)
-
-    def _attach(self, wrapper: OptimWrapper, runner: Runner, one_of_many: bool) -> None:
-        schedulers = [s for s in _schedulers(runner.param_schedulers) if s.optimizer is wrapper]
-        try:
-            self.handles.append(attach_to(wrapper, bare_model(runner), self._method, schedulers))
-        except SelectionError:
-            if not one_of_many:  # one of several may have no weight for the method
-                raise
+        self._handle = attach_to(wrapper, runner.model, self._method, runner.param_schedulers or ())
 
 
 def attach_to(wrapper: OptimWrapper, model: nn.Module, method: Method, schedulers: Sequence[Any] = ()) -> Handle:
+    refuse_unsound(wrapper.optimizer, model, method)  # a wrapped model shows whether it is sharded
     per_epoch = updates_per_epoch(wrapper)
-    handle = attach(wrapper.optimizer, model, method, updates_per_epoch=per_epoch, schedulers=schedulers)
+    plain = bare(model)
+    handle = attach(wrapper.optimizer, plain, method, updates_per_epoch=per_epoch, schedulers=schedulers)
     guard_resume(wrapper.optimizer, method, "load_from=CHECKPOINT and resume=False")
+    _report(handle)
     return handle
 
 
 def handles_of(runner: Runner) -> Iterator[Handle]:
-    """The methods attached to a runner's optimizers, by constructor or hook."""
-    for wrapper in named_wrappers(runner).values():
-        optimizer = wrapper.optimizer
-        handle = handle_of(optimizer) if isinstance(optimizer, Optimizer) else None
-        if handle is not None:
+    """The handles of the methods that are attached to a runner's optimizers."""
+    for optimizer in optimizers_of(runner):
+        if handle := handle_of(optimizer):
             yield handle
 
 
-def bare_model(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
-def named_wrappers(runner: Runner) -> dict[str, OptimWrapper]:
-    """The runner's optimizer wrappers; a single one has the name ''. A runner that only tests has none."""
+def optimizers_of(runner: Runner) -> list[Optimizer]:
+    """A runner that only tests has none."""
     wrapper = getattr(runner, "optim_wrapper", None)
-    if isinstance(wrapper, OptimWrapperDict):
-        return dict(wrapper.items())
-    return {"": wrapper} if isinstance(wrapper, OptimWrapper) else {}
+    wrappers = list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    found = (getattr(each, "optimizer", None) for each in wrappers)
+    return [optimizer for optimizer in found if isinstance(optimizer, Optimizer)]
 
 
-def _schedulers(schedulers: Any) -> Iterator[Any]:
-    if isinstance(schedulers, dict):
-        schedulers = [each for group in schedulers.values() for each in group]
-    yield from schedulers or ()
+def bare(model: nn.Module) -> nn.Module:
+    """The model without a wrapper such as DDP."""
+    return cast("nn.Module", model.module) if is_model_wrapper(model) else model
+
+
+def _report(handle: Handle) -> None:
+    """Log what the method acts on, and write the verdict on every weight to a file beside the log."""
+    warn_of_untested(MM)
+    print_log(summary(handle), logger="current")
+    handle.on_first_forward(_log_rate)  # the weights are loaded by then
+    handle.on_first_forward(_warn_of_stock_average)  # the config can be read by then
+    handle.optimizer.register_load_state_dict_post_hook(_warn_of_stock_average)  # in a run that is resumed
+    if is_main_process():
+        for log in MMLogger.get_current_instance().handlers:
+            if isinstance(log, logging.FileHandler):
+                write_verdicts(handle, Path(log.baseFilename).parent)
+
+
+def _log_rate(handle: Handle) -> None:
+    if change := rate_at_start(handle):
+        print_log(f"{handle.method!r}: {change}", logger="current")
+
+
+def _warn_of_stock_average(_: object) -> None:
+    if uses_stock_ema():
+        print_log(
+            "mmengine's EMAHook evaluates and saves averaged filters with running statistics that do not fit them. "
+            "Use type='NormRegEMAHook' instead in custom_hooks: it takes the same arguments and corrects that.",
+            logger="current",
+            level=logging.WARNING,
+        )

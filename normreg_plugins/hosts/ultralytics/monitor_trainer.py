@@ -14,7 +14,8 @@ from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.hosts.monitoring import EVERY, run_file, start_monitor
+from normreg_plugins.core.options import is_count, require
+from normreg_plugins.hosts.monitoring import EVERY, FILE, start_monitor
 from normreg_plugins.monitor import JsonLinesSink, Monitor
 
 PREFIX = "norms/"
@@ -31,8 +32,7 @@ def base_trainer(model: Model | type[BaseTrainer]) -> type[BaseTrainer]:
 
 def monitor_settings(every: int) -> Metrics:
     """The class attributes of a MonitorTrainer."""
-    if isinstance(every, bool) or not isinstance(every, int) or every < 0:
-        raise NormRegError(f"monitor={every!r}: must be a whole number of updates, or 0 for no monitor")
+    require(is_count(every, 0), "monitor", every, "a whole number of updates, or 0 for no monitor")
     return {"monitor_every": every}
 
 
@@ -66,7 +66,7 @@ class MonitorTrainer(BaseTrainer):
         if self.monitor_every and RANK in {-1, 0}:
             updates_per_epoch = int(len(self.train_loader) / self.accumulate)
             every = max(1, min(self.monitor_every, updates_per_epoch))
-            self._sink = JsonLinesSink(run_file(self.save_dir))
+            self._sink = JsonLinesSink(Path(self.save_dir) / FILE)
             self.monitor = start_monitor(optimizer, unwrap_model(model), every, sink=self._sink)
         return optimizer
 

@@ -6,13 +6,10 @@ size after running out of memory. So the name of a group decides whether its par
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
-
-from normreg_plugins.core.model import is_norm_layer, layers_of
 
 DECAYED = "weight"
 DECAYED_BY_TRAINER = (DECAYED, "muon")
@@ -45,14 +42,3 @@ def keep_undecayed_(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
         decayed = group.get("param_group") in DECAYED_BY_TRAINER
         if decayed and group["params"] and all(id(p) in ours for p in group["params"]):
             group["param_group"] = UNDECAYED
-
-
-def decayed_counts(optimizer: Optimizer, model: nn.Module, targets: Iterable[Tensor]) -> dict[str, str]:
-    """How many parameters of each kind have weight decay: '0 of 24'."""
-    kinds = {id(p): "other parameters" for p in model.parameters()}
-    kinds |= {id(layer.weight): "other weights" for layer in layers_of(model)}
-    kinds |= {id(p): "norm layers" for m in model.modules() if is_norm_layer(m) for p in m.parameters(recurse=False)}
-    kinds |= {id(p): "the method's weights" for p in targets}
-    every = [(kinds[id(p)], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]]
-    total, decayed = Counter(kind for kind, _ in every), Counter(kind for kind, decay in every if decay)
-    return {kind: f"{decayed[kind]} of {total[kind]}" for kind in sorted(total)}

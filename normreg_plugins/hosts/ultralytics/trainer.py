@@ -23,17 +23,15 @@ from ultralytics.utils.torch_utils import autocast, unwrap_model
 from normreg_plugins.core import Handle, Method, attach
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import named_by
-from normreg_plugins.files import write_text
 from normreg_plugins.hosts.methods import guard_resume
 from normreg_plugins.hosts.monitoring import EVERY
-from normreg_plugins.hosts.tested_versions import warn_of_untested
+from normreg_plugins.hosts.run_report import summary, warn_of_untested, write_verdicts
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
 from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
-from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, decayed_counts, keep_undecayed_
-from normreg_plugins.monitor import norm_summary, rate_at_start
+from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
+from normreg_plugins.monitor import rate_at_start
 
 PREFIX = colorstr("normreg:")
-VERDICTS_FILE = "verdicts.txt"
 
 
 def with_method(
@@ -96,7 +94,8 @@ class MethodTrainer(BaseTrainer):
         guard_resume(optimizer, self.method, "model=CHECKPOINT and no resume")
         keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.undecayed))
         if RANK in {-1, 0}:
-            log_method(self.handle, optimizer, plain)
+            LOGGER.info(f"{PREFIX} {summary(self.handle)}")
+            self.handle.on_first_forward(_log_rate)  # the weights are loaded by then
             if not self.resume:  # a resume can still be refused, and must leave the folder as it is
                 write_verdicts(self.handle, Path(self.save_dir))
         return optimizer
@@ -112,15 +111,6 @@ class MethodTrainer(BaseTrainer):
     def save_model(self) -> Any:
         with self._correct_average():
             return super().save_model()
-
-    def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Add the filter norms of the targets as they are now, for results.csv and the loggers."""
-        summary = norm_summary(unwrap_model(self.model), self.handle.targets)
-        norms = {f"norms/{name}": value for name, value in summary.items()}
-        norms["norms/updates"] = float(self.handle.updates)
-        self.metrics.update(norms)
-        others = {key: value for key, value in metrics.items() if key not in norms}
-        super().save_metrics({**others, **norms})  # last, because the file has fixed columns
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
         """Called on resume and when the trainer recovers from NaN. It loads a half-precision average as weights."""
@@ -148,24 +138,6 @@ class MethodTrainer(BaseTrainer):
             model(super().preprocess_batch(batch)["img"])
 
 
-def log_method(handle: Handle, optimizer: Optimizer, model: nn.Module) -> None:
-    """Log which weights a method acts on, and what has weight decay."""
-    method = handle.method
-    targets = f"{len(handle.targets)} of {handle.verdicts.summary()}"
-    LOGGER.info(f"{PREFIX} {method!r} acts on {targets}; all in {VERDICTS_FILE}")
-    counts = decayed_counts(optimizer, model, (model.get_parameter(name) for name in handle.targets))
-    decayed = ", ".join(f"{kind} {count}" for kind, count in counts.items())
-    LOGGER.info(f"{PREFIX} parameters with weight decay: {decayed} (decay_on={method.decay_on!r})")
-    handle.on_first_forward(_log_rate)  # the weights are loaded by then
-
-
 def _log_rate(handle: Handle) -> None:
     if change := rate_at_start(handle):
         LOGGER.info(f"{PREFIX} {change}")
-
-
-def write_verdicts(handle: Handle, folder: Path) -> None:
-    """Write to the run's folder the verdict on every weight."""
-    left = "".join(f"\n  {name}: {why}" for name, why in handle.left_alone.items())
-    text = f"{handle.verdicts}\n\n{handle.method!r} leaves alone:{left or ' nothing'}\n"
-    write_text(folder / VERDICTS_FILE, text)

@@ -16,13 +16,12 @@ pytest.importorskip("mmseg")
 import mmseg.models  # noqa: F401
 from mmcv.cnn import ConvModule, build_conv_layer, build_norm_layer
 from mmengine.model import initialize
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from normreg_plugins.hosts.mmengine.config_names import NormRegLinearNoiseHook, NormRegScaleBias
-from normreg_plugins.layers import ConversionError, ScaleBias, convert, fold, normalized_class, relative_change
+from normreg_plugins.layers import ScaleBias, convert, fold, normalized_class, relative_change
 
 pytestmark = pytest.mark.mm
 
@@ -104,11 +103,6 @@ def test_converted_weights_load_into_the_configured_net(name: str, to: str, conf
     assert relative_change(net, plain.float(), see_images) < max(1e-5, 2 * rounded)
 
 
-def test_an_auxiliary_head_that_the_forward_misses_is_named() -> None:
-    with pytest.raises(ConversionError, match=r"auxiliary_head\.convs\.0\.conv: .*never called"):
-        convert(deeplabv3(), "ws", lambda model: model(IMAGES, mode="tensor"))
-
-
 @pytest.mark.parametrize("scope", ["mmdet", "mmseg"])
 def test_registered_convolutions(scope: str) -> None:
     with DefaultScope.overwrite_default_scope(scope):
@@ -139,20 +133,6 @@ def test_registered_norm_keeps_the_names_of_a_batch_norm(scope: str) -> None:
     assert not torch.equal(ours(IMAGES), ours(IMAGES))  # it draws noise
     ours.eval()
     assert torch.equal(ours(IMAGES), ours(IMAGES))
-
-
-def test_decay_rule_for_flat_parameters_spares_gamma_and_beta() -> None:
-    module = ConvModule(3, 4, 3, norm_cfg=SCALE_BIAS)
-    wrapper = build_optim_wrapper(
-        module,
-        {
-            "optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 0.5},
-            "paramwise_cfg": {"flat_decay_mult": 0.0},
-        },
-    )
-    decay = {id(g["params"][0]): g["weight_decay"] for g in wrapper.optimizer.param_groups}
-    assert decay[id(module.conv.weight)] == 0.5
-    assert decay[id(module.bn.weight)] == decay[id(module.bn.bias)] == 0
 
 
 def test_linear_noise_is_given_before_the_run(tmp_path) -> None:

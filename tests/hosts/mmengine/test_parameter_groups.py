@@ -1,13 +1,12 @@
 """Parameter groups keep all that a config says of them, are few, and follow their schedules."""
 
 import pytest
-import torch
 from helpers.mm_toy import ToyNet, config, several, train
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-from normreg_plugins.core.errors import AttachError, SelectionError
+from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.training import STATE_KEY
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
@@ -60,14 +59,9 @@ def test_every_paramwise_option_stays_but_the_targets_decay(tmp_path, name, way)
     plain = train(tmp_path / "plain", **changes)
     with_method = train(tmp_path / "wrs", WRS, way, **changes)
     assert options_of(with_method) == expected(plain)
-
-
-@pytest.mark.parametrize("name", PARAMWISE)
-def test_groups_are_as_few_as_their_options(tmp_path, name):
-    runner = train(tmp_path, WRS, **{"optim_wrapper.paramwise_cfg": PARAMWISE[name], "train_cfg.max_epochs": 1})
-    groups = runner.optim_wrapper.optimizer.param_groups
-    distinct = {tuple(sorted(options.items())) for options in options_of(runner).values()}
-    assert len(groups) <= len(distinct) + 1 <= 6  # one more, where others had no weight decay before
+    if way == "constructor":  # which merges groups; one more, where others had no weight decay before
+        distinct = {tuple(sorted(options.items())) for options in options_of(with_method).values()}
+        assert len(with_method.optim_wrapper.optimizer.param_groups) <= len(distinct) + 1 <= 6
 
 
 @pytest.mark.parametrize("way", ["constructor", "hook"])
@@ -129,42 +123,13 @@ def test_layer_decay_of_another_constructor(tmp_path, way):
         assert len(group["params"]) == len(group["param_names"])
 
 
-PARTS = {"early": ["conv1", "bn1", "depthwise", "bn2"], "late": ["conv3", "bn3"], "head": ["head"]}
-
-
-def test_several_optimizers_each_hold_their_own(tmp_path):
-    runner = train(tmp_path, WRS, "hook", **several(PARTS))
-    handles = list(handles_of(runner))
-    assert [handle.targets for handle in handles] == [("conv1.weight", "depthwise.weight"), ("conv3.weight",)]
-    assert [handle.updates for handle in handles] == [12, 12]
-    for name in TARGETS:
-        filters = runner.model.get_parameter(name).flatten(1)
-        torch.testing.assert_close(filters.norm(dim=1), torch.ones(8))
-    (table,) = tmp_path.glob("*/verdicts.txt")
-    assert table.read_text().count("on 2 of 4 weights") == table.read_text().count("on 1 of 4 weights") == 1
-    assert not [n for n, o in _all_options(runner).items() if n in TARGETS and o["weight_decay"]]
-
-
-def _all_options(runner):
-    names = {id(p): name for name, p in runner.model.named_parameters()}
-    return {names[id(p)]: g for _, w in runner.optim_wrapper.items() for g in w.param_groups for p in g["params"]}
-
-
-def test_several_optimizers_without_a_target_among_them(tmp_path):
-    with pytest.raises(SelectionError, match="finds no weight to act on among 4"):
-        train(tmp_path, WRS, "hook", **several({"head": ["head"]}))
-    two = {"head": ["head"], "norms": ["bn"]}
-    with pytest.raises(SelectionError, match="no weight to act on in any of 2 optimizers"):
-        train(tmp_path, WRS, "hook", **several(two))
-
-
-def test_the_constructor_names_the_hook_for_several_optimizers(tmp_path):
-    cfg = config(tmp_path, WRS, model=several(PARTS)["model"])
-    cfg.optim_wrapper = {
-        "constructor": "NormRegOptimWrapperConstructor",
-        "base_constructor": "OnePerPart",
-        "regularizer": WRS,
-        "parts": PARTS,
-    }
-    with pytest.raises(AttachError, match=r"several optimizers: use custom_hooks=.*NormRegHook"):
+@pytest.mark.parametrize("way", ["constructor", "hook", "monitor"])
+def test_several_optimizers_are_refused_with_what_to_do(tmp_path, way):
+    cfg = config(tmp_path, WRS if way == "hook" else None, way, **several({"early": ["conv", "bn"], "late": ["head"]}))
+    if way == "constructor":
+        cfg.optim_wrapper |= {"constructor": "NormRegOptimWrapperConstructor", "base_constructor": "OnePerPart"}
+        cfg.optim_wrapper.regularizer = WRS
+    if way == "monitor":
+        cfg.custom_hooks = [{"type": "NormRegMonitorHook"}]
+    with pytest.raises(AttachError, match="takes one optimizer" if way == "monitor" else "attach a method to each"):
         Runner.from_cfg(cfg).train()

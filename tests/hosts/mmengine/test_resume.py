@@ -4,7 +4,6 @@ import pytest
 import torch
 from helpers.mm_toy import config, loader, train, weights
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.methods import ResumeError
@@ -57,12 +56,13 @@ def assert_same_ends(one, other):
 
 @pytest.mark.parametrize("way", ["constructor", "hook"])
 @pytest.mark.parametrize("name", METHODS)
-def test_at_any_iteration(tmp_path, name, way):
+def test_at_any_iteration_and_by_the_other_way(tmp_path, name, way):
+    other = "hook" if way == "constructor" else "constructor"
     train(tmp_path / "whole", METHODS[name], way, **BY_ITERATION)
     whole = torch.load(tmp_path / "whole" / f"iter_{ITERATIONS}.pth", weights_only=False)
     for stop in (1, 3, 6) if name == "WRS" else (3,):
         checkpoint = tmp_path / "whole" / f"iter_{stop}.pth"
-        runner = resumed(checkpoint, tmp_path / f"from{stop}", METHODS[name], way, **BY_ITERATION)
+        runner = resumed(checkpoint, tmp_path / f"from{stop}", METHODS[name], other, **BY_ITERATION)
         (handle,) = handles_of(runner)
         assert handle.updates == ITERATIONS
         ends = tmp_path / f"from{stop}" / f"iter_{ITERATIONS}.pth"
@@ -104,33 +104,18 @@ def test_a_run_without_a_method_is_not_resumed_with_one(tmp_path, way):
         resumed(tmp_path / "epoch_1.pth", tmp_path, METHODS["WRS"], way)
 
 
-def test_the_same_method_by_the_other_way(tmp_path):
-    """Both ways are equivalent, so a checkpoint of one resumes in the other."""
-    by_hook = train(tmp_path, METHODS["WRS"], "hook", **{"train_cfg.max_epochs": 2})
-    runner = resumed(tmp_path / "epoch_1.pth", tmp_path / "other", METHODS["WRS"], "constructor")
-    assert all(torch.equal(value, weights(runner)[name]) for name, value in weights(by_hook).items())
-
-
-def test_a_runner_that_loads_before_its_hooks_names_the_constructor(tmp_path):
+def test_a_runner_that_loads_before_its_hooks_resumes_with_the_constructor_and_refuses_the_hook(tmp_path):
     from mmengine.runner import FlexibleRunner
 
-    cfg = config(tmp_path, METHODS["WRS"], "hook")
-    with pytest.raises(NormRegError, match="FlexibleRunner loads checkpoints before its hooks run"):
-        FlexibleRunner.from_cfg(cfg).train()
-
-
-def test_a_flexible_runner_resumes_with_the_constructor(tmp_path):
-    from mmengine.runner import FlexibleRunner
-
-    def run(folder, **changes):
-        runner = FlexibleRunner.from_cfg(config(tmp_path / folder, METHODS["WRS"], **changes))
+    def run(folder, way="constructor", **changes):
+        runner = FlexibleRunner.from_cfg(config(tmp_path / folder, METHODS["WRS"], way, **changes))
         runner.train()
         return runner
 
+    with pytest.raises(NormRegError, match="FlexibleRunner loads checkpoints before its hooks run"):
+        run("hook", "hook")
     whole = run("whole")
     rest = run("rest", resume=True, load_from=str(tmp_path / "whole" / "epoch_1.pth"))
-    assert isinstance(whole, FlexibleRunner)
-    assert not isinstance(whole, Runner)
     assert all(torch.equal(value, weights(rest)[name]) for name, value in weights(whole).items())
     (handle,) = handles_of(rest)
     assert handle.updates == 12
@@ -179,10 +164,10 @@ def test_the_log_tells_what_the_loaded_norms_mean_for_the_rate(tmp_path, pretrai
     train(tmp_path / "new", {"type": "WRS"}, way, load_from=str(path), **changes)
     every = torch.cat([norms(loaded, f"{name}.weight") for name in ("conv1", "depthwise", "conv3")])
     factor = every.quantile(0.5).item() ** 2
-    (line,) = [line for line in logged if "effective rate" in line]
-    assert f"multiplies the effective rate by {factor:.2g} " in line
-    assert f"lr={0.1 / factor:.2g} in place of 0.1 would keep it" in line
+    (line,) = [line for line in logged if "effective learning rate" in line]
+    assert f"effective learning rate x{factor:.2g} " in line
+    assert f"Use lr={0.1 / factor:.2g} instead of 0.1 to keep it" in line
     logged.clear()
     half = str(tmp_path / "new" / "iter_4.pth")
     train(tmp_path / "rest", {"type": "WRS"}, way, load_from=half, resume=True, **changes)
-    assert not [line for line in logged if "effective rate" in line]
+    assert not [line for line in logged if "effective learning rate" in line]

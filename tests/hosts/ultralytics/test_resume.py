@@ -1,4 +1,4 @@
-"""What ultralytics writes and reads: checkpoints, resume, recovery, other processes."""
+"""What ultralytics writes and reads: checkpoints in half precision, resume, recovery, other processes."""
 
 import os
 import shutil
@@ -13,9 +13,10 @@ pytest.importorskip("ultralytics")
 
 from helpers.tiny_yolo import OFFLINE, filter_norms, make_set, tiny_net
 from ultralytics import YOLO
+from ultralytics.utils import LOGGER
 from ultralytics.utils.patches import torch_load
 
-from normreg_plugins import SphereDescent, WeightRescaling
+from normreg_plugins import Hyperball, SphereDescent, WeightRescaling
 from normreg_plugins.hosts.ultralytics import ResumeError, with_method
 
 pytestmark = pytest.mark.ultralytics
@@ -36,8 +37,10 @@ def interrupt_after_two_epochs(trainer):
 def begin(tmp_path):
     """Train two of four epochs, as a run that was killed, and return its last.pt."""
 
-    def run(method, **settings):
+    def run(method, callbacks=(), **settings):
         model = YOLO(tiny_net(tmp_path))
+        for event, callback in dict(callbacks).items():
+            model.add_callback(event, callback)
         model.add_callback("on_fit_epoch_end", interrupt_after_two_epochs)
         data = make_set(tmp_path / "set", "detect")
         trainer = with_method(model, method) if method else None
@@ -85,6 +88,40 @@ def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, meth
     assert trainer.handle.updates == 8
     if isinstance(method, WeightRescaling):  # PGD also centres, which no statistic can undo
         assert seen["error"] < 1e-5
+
+
+INITIAL_NORMS = [WeightRescaling(interval=1, radius="initial"), Hyperball(per="filter")]
+
+
+@pytest.mark.parametrize("method", INITIAL_NORMS, ids=["WRS", "Hyperball"])
+def test_filters_keep_their_first_norms_and_a_resume_restores_them(begin, method):
+    first, seen = {}, []
+
+    def same(norms, handle):
+        return all(torch.allclose(norms[name], first[name], rtol=1e-5) for name in handle.targets)
+
+    def look(trainer):
+        seen.append((trainer.handle.updates, same(filter_norms(trainer.model), trainer.handle)))
+
+    note = {"on_pretrain_routine_end": lambda trainer: first.update(filter_norms(trainer.model))}
+    last = begin(method, note, warmup_epochs=0)
+    rounded = filter_norms(torch_load(last)["ema"].float())
+    trainer = go_on(last, method, {"on_pretrain_routine_end": look, "on_train_end": look})
+    assert seen == [(4, True), (8, True)]
+    assert not same(rounded, trainer.handle)
+
+
+def test_the_log_says_in_a_new_run_what_the_norms_mean_for_the_rate(begin, monkeypatch):
+    lines, first = [], {}
+    monkeypatch.setattr(LOGGER, "info", lambda message, *_: lines.append(str(message)))
+    method = WeightRescaling(interval=1)
+    last = begin(method, {"on_pretrain_routine_end": lambda trainer: first.update(filter_norms(trainer.model))})
+    (line,) = [line for line in lines if "effective learning rate" in line]
+    lines.clear()
+    trainer = go_on(last, method)
+    assert not [line for line in lines if "effective learning rate" in line]
+    factor = torch.cat([first[name] for name in trainer.handle.targets]).quantile(0.5).item() ** 2
+    assert f"effective learning rate x{factor:.2g} " in line
 
 
 def test_resume_before_the_phase_touches_nothing(begin):
@@ -157,6 +194,7 @@ import sys
 sys.modules["normreg_plugins"] = None  # any import of it fails
 import torch
 from ultralytics import YOLO
+from ultralytics.utils import LOGGER
 
 last, best = sys.argv[1:]
 plain = YOLO(last)  # with optimizer and all

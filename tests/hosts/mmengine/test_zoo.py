@@ -1,0 +1,369 @@
+"""Nets of mmdet, mmseg and mmpretrain, from configs: structure, trace and numbers agree, and WRS keeps the function.
+
+Numbers are asked for every verdict where that takes seconds. Elsewhere they are asked for every weight that the methods
+touch, all scaled at once, and for those left alone that might be blind all the same: a gradient that is not orthogonal
+to a filter shows that its weight is not (Lemma 3.1 of the WRS paper), so one backward pass rules nearly all others out.
+"""
+
+import copy
+import warnings
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("mmengine")
+
+from helpers.config_keys import CONFIGS
+from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.registry import MODELS
+from mmengine.structures import PixelData
+from torch.utils._pytree import tree_flatten
+
+from normreg_plugins import WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
+from normreg_plugins.core.errors import SelectionError, StructureMismatchError
+from normreg_plugins.core.model import filters_of, layers_of, restored
+from normreg_plugins.core.verdicts.proof_forward import generic_point
+
+BLIND = ("invariant", "compensated")
+
+
+@dataclass
+class Case:
+    scope: str
+    config: str
+    model: dict = field(default_factory=dict)
+    """What is smaller than in the config, to save time."""
+    size: int = 64
+    all_numbers: bool = True
+    invariant: int | None = None
+    """The weights whose scale one norm layer takes away, where they are counted."""
+    finer: dict = field(default_factory=dict)
+    """Patterns of weights that numbers call by another kind than the trace does; the methods leave both alone."""
+    missed: tuple | None = ()
+    """Patterns of invariant weights that the structure alone does not tell; None for any."""
+    refused: bool = False
+    """The structure alone promises something that the first forward contradicts."""
+
+
+def detector(config, **options):
+    return Case("mmdet", config, missed=None, **options)
+
+
+def classifier(config, invariant, backbone, channels=None, **options):
+    head = {"num_classes": 10, **({"in_channels": channels} if channels else {})}
+    return Case("mmpretrain", config, {"backbone": backbone, "head": head}, invariant=invariant, **options)
+
+
+DETECTORS = [
+    detector("yolox/yolox_tiny_8xb8-300e_coco"),
+    detector("rtmdet/rtmdet_tiny_8xb32-300e_coco"),
+    detector("ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco"),
+    detector("centernet/centernet_r18-dcnv2_8xb16-crop512-140e_coco"),
+    detector("yolo/yolov3_mobilenetv2_8xb24-320-300e_coco"),
+    detector("retinanet/retinanet_r18_fpn_1x_coco"),
+    detector("yolo/yolov3_d53_8xb8-ms-608-273e_coco", all_numbers=False),
+    detector("retinanet/retinanet_r50-caffe_fpn_1x_coco", all_numbers=False),
+    detector("faster_rcnn/faster-rcnn_r50_fpn_1x_coco", all_numbers=False),
+    detector("gn/mask-rcnn_r50_fpn_gn-all_2x_coco", all_numbers=False),
+    detector("gn+ws/faster-rcnn_r50_fpn_gn-ws-all_1x_coco", all_numbers=False),
+    detector("fcos/fcos_r50-caffe_fpn_gn-head_1x_coco", all_numbers=False),
+    detector("atss/atss_r50_fpn_1x_coco", all_numbers=False),
+    detector("dcnv2/faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco", all_numbers=False),
+    detector("nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco", all_numbers=False, size=128),
+    detector("efficientnet/retinanet_effb3_fpn_8xb4-crop896-1x_coco", all_numbers=False),
+    detector("detr/detr_r50_8xb2-150e_coco", all_numbers=False),
+    detector("yolof/yolof_r50-c5_8xb8-1x_coco", all_numbers=False),
+    detector("hrnet/faster-rcnn_hrnetv2p-w18-1x_coco", all_numbers=False),
+    detector("vfnet/vfnet_r50_fpn_1x_coco", all_numbers=False),
+    detector("reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco", all_numbers=False),
+    detector("swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco", all_numbers=False),
+    detector("foveabox/fovea_r50_fpn_4xb4-1x_coco", all_numbers=False),
+    detector("dyhead/atss_r50_fpn_dyhead_1x_coco", all_numbers=False),
+    detector("tood/tood_r50_fpn_1x_coco", all_numbers=False),
+    detector("rtmdet/rtmdet-ins_tiny_8xb32-300e_coco", all_numbers=False),
+    detector("guided_anchoring/ga-retinanet_r50-caffe_fpn_1x_coco", all_numbers=False),
+    detector("pvt/retinanet_pvt-t_fpn_1x_coco", all_numbers=False),
+]
+
+# An addition between the layer and its norm: numbers see that it changes, the trace sees both readers.
+LEAKS = ("unsafe", "free")
+# Scaled with its bias as a whole, a layer before ReLU and another layer scales what the norm behind that takes away.
+THROUGH_LAYERS = ("free", "per_layer")
+SPP = {"backbone.spp.scales.0.conv.weight": LEAKS, "backbone.spp.processes.*.conv.weight": LEAKS}
+SEGMENTERS = [
+    Case("mmseg", "deeplabv3/deeplabv3_r18-d8_4xb2-80k_cityscapes-512x1024"),
+    Case("mmseg", "deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024"),
+    Case("mmseg", "pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024"),
+    Case("mmseg", "fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024"),
+    Case("mmseg", "upernet/upernet_r18_4xb2-80k_cityscapes-512x1024"),
+    Case("mmseg", "icnet/icnet_r18-d8_4xb2-80k_cityscapes-832x832"),
+    Case("mmseg", "hrnet/fcn_hr18s_4xb2-40k_cityscapes-512x1024"),
+    Case("mmseg", "bisenetv1/bisenetv1_r18-d32_4xb4-160k_cityscapes-1024x1024"),
+    Case("mmseg", "bisenetv2/bisenetv2_fcn_4xb4-160k_cityscapes-1024x1024"),
+    Case("mmseg", "fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024"),
+    Case("mmseg", "mobilenet_v2/mobilenet-v2-d8_fcn_4xb2-80k_cityscapes-512x1024"),
+    Case("mmseg", "stdc/stdc1_4xb12-80k_cityscapes-512x1024"),
+    Case(
+        "mmseg",
+        "unet/unet-s5-d16_fcn_4xb4-40k_chase-db1-128x128",
+        {"backbone": {"base_channels": 16}, "decode_head": {"in_channels": 16}, "auxiliary_head": {"in_channels": 32}},
+    ),
+    Case(
+        "mmseg",
+        "sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024",
+        # The topmost lateral convolution is added to all levels below, and a norm behind one of them is blind to it.
+        finer={"neck.fpn_convs.*": THROUGH_LAYERS, "neck.lateral_convs.3.*": ("free", "unsafe")},
+    ),
+    Case("mmseg", "segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512"),
+    Case(
+        "mmseg",
+        "swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512",
+        {"backbone": {"depths": [1, 1, 1, 1]}},
+    ),
+    Case(
+        "mmseg",
+        "erfnet/erfnet_fcn_4xb4-160k_cityscapes-512x1024",
+        finer={"*.convs_layers.*": THROUGH_LAYERS},
+        missed=("backbone.encoder.[017].conv.weight",),
+    ),
+    Case(
+        "mmseg",
+        "cgnet/cgnet_fcn_4xb4-60k_cityscapes-680x680",
+        finer={"backbone.level?.0.bottleneck.weight": LEAKS},
+        missed=("*.f_loc.weight", "*.f_sur.weight"),
+    ),
+    Case(
+        "mmseg",
+        "pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes",
+        finer=SPP,
+        missed=("decode_head.[pd]_head.conv.conv.weight",),
+        refused=True,
+    ),
+    Case(
+        "mmseg",
+        "ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024",
+        finer=SPP,
+        missed=("decode_head.head.0.conv.weight",),
+        refused=True,
+    ),
+]
+
+NARROW = {"stem_channels": 8, "base_channels": 8}
+WIDE = {"depth": 16, "width": 2}
+RESNEXT = {"type": "ResNeXt", "groups": 4, "width_per_group": 4, "base_channels": 64}
+# Batch norm also takes away what BWN, which sees a whole weight, leaves.
+BWN = {"backbone.*": ("per_layer", "invariant")}
+CLASSIFIERS = [
+    classifier("vgg16bn_cifar10_wd", 13, {}, size=32),
+    classifier("resnet18_cifar10_wd", 20, NARROW, 64, size=32),
+    classifier("resnet18_cifar10_ws", 20, NARROW, 64, size=32),
+    classifier("resnet18_cifar10_bwn", 0, NARROW, 64, size=32, finer=BWN),
+    classifier("resnet18_cifar10_bwn_mean_only", 0, NARROW, 64, size=32),
+    classifier("wrn28_10_cifar10_wd", 16, WIDE, 128, size=32),
+    classifier("wrn28_10_tinyimagenet_adamw", 7, WIDE, 128, size=32, missed=("backbone.conv1.weight",)),
+    classifier("resnet110_cifar10_wd", 19, {"depth": 20}, size=32),
+    classifier("resnet50_imagenet_wd", 53, {"stem_channels": 16, "base_channels": 8}, 256),
+    classifier("resnet50_imagenet_wd", 53, RESNEXT),
+    classifier("resnet50_imagenet_wd", 53, {"type": "SEResNet", "se_ratio": 4, "base_channels": 8}, 256),
+]
+
+
+def without_downloads(node):
+    """No pretrained weights and no augmentation of batches, in place."""
+    if isinstance(node, dict):
+        for key in ("init_cfg", "pretrained", "batch_augments"):
+            node.pop(key, None)
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
+        without_downloads(child)
+
+
+def build(case):
+    stock = Path(import_module(case.scope).__file__).parent / ".mim" / "configs"
+    folder = CONFIGS / "classification" if case.scope == "mmpretrain" else stock
+    config = Config.fromfile(folder / f"{case.config}.py")
+    config.merge_from_dict({"model": case.model})
+    without_downloads(config.model)
+    for settings, part in (("train_cfg", "rpn_proposal"), ("test_cfg", "rpn")):
+        if proposals := (config.model.get(settings) or {}).get(part):
+            proposals.max_per_img = 20  # the same layers, sooner done
+    if case.scope == "mmseg":
+        config.model.data_preprocessor.size = (case.size, case.size)
+    import_module(f"{case.scope}.utils").register_all_modules(init_default_scope=True)
+    MessageHub.get_current_instance().update_info("epoch", 0)  # TOOD asks for it
+    torch.manual_seed(0)
+    model = MODELS.build(config.model).train()
+    for module in model.modules():
+        if type(module).__name__ == "DropPath":
+            module.drop_prob = 0.0  # numbers cannot speak of a branch that chance left out
+    return model
+
+
+def batch_for(case, model):
+    generator = torch.Generator().manual_seed(1)
+    side = case.size
+    if case.scope == "mmdet":
+        from mmdet.testing import demo_mm_inputs
+
+        masks = any("mask" in name for name, _ in model.named_modules())
+        packed = demo_mm_inputs(2, [[3, side, side]] * 2, num_classes=5, with_mask=masks, use_box_type=False)
+        packed["inputs"][1] //= 4  # noise is the same everywhere once it is pooled: a darker picture differs even there
+        return packed
+    count = 2 if case.scope == "mmseg" else 4
+    images = [torch.randint(0, 256, (3, side, side), generator=generator).float() for _ in range(count)]
+    if case.scope == "mmpretrain":
+        from mmpretrain.structures import DataSample
+
+        return {"inputs": images, "data_samples": [DataSample().set_gt_label(label) for label in range(count)]}
+    from mmseg.structures import SegDataSample
+
+    samples = [SegDataSample(metainfo=dict.fromkeys(("img_shape", "ori_shape", "pad_shape"), (side, side)))] * count
+    samples = copy.deepcopy(samples)
+    for sample in samples:
+        for name in ("gt_sem_seg", "gt_edge_map"):  # some models learn edges
+            setattr(sample, name, PixelData(data=torch.randint(0, 2, (1, side, side), generator=generator)))
+    return {"inputs": images, "data_samples": samples}
+
+
+def training_forward(case, model):
+    """The losses, and the scores of the heads, which losses do not read everywhere."""
+    batch = batch_for(case, model)
+    modes = ["loss"] if case.scope == "mmseg" or hasattr(model, "roi_head") else ["loss", "tensor"]
+
+    def forward(model):
+        scores = []
+        heads = [module for name, module in model.named_modules() if name.endswith("conv_seg")]
+        hooks = [head.register_forward_hook(lambda _module, _args, output: scores.append(output)) for head in heads]
+        try:
+            data = model.data_preprocessor(copy.deepcopy(batch), True)
+            return [model(**data, mode=mode) for mode in modes] + scores
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    return forward
+
+
+MARKS = {"mmdet": [pytest.mark.mm, pytest.mark.slow], "mmseg": [pytest.mark.mm], "mmpretrain": [pytest.mark.mmpretrain]}
+
+
+@pytest.fixture(
+    params=[pytest.param(case, marks=MARKS[case.scope]) for case in (*DETECTORS, *SEGMENTERS, *CLASSIFIERS)],
+    ids=lambda case: f"{case.scope}-{case.config.split('/')[-1]}",
+    scope="module",
+)
+def zoo(request):
+    """A case, its model in training mode with statistics of two batches, its forward, and what is seen of it."""
+    case = request.param
+    pytest.importorskip(case.scope)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the hosts', of old options in their configs
+        model = build(case)
+        forward = training_forward(case, model)
+        forward(model)
+        forward(model)
+        return case, model, forward, find_scale_invariant(model, forward)
+
+
+def might_be_blind(model, forward):
+    """The weights whose filters all have a gradient orthogonal to them, or none."""
+    frozen = [p for p in model.parameters() if not p.requires_grad]
+    model.requires_grad_(True)
+    with restored(model), torch.no_grad(), generic_point(model), torch.enable_grad():
+        outputs = [t for t in tree_flatten(forward(model))[0] if isinstance(t, torch.Tensor) and t.requires_grad]
+        sum((t * torch.randn_like(t)).mean() for t in outputs).backward()
+        found = {layer.name for layer in layers_of(model) if orthogonal(layer)}
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    model.zero_grad()
+    return found
+
+
+def orthogonal(layer):
+    filters, weight, gradient = filters_of(layer.module), layer.weight.detach(), layer.weight.grad
+    if gradient is None:
+        return True
+    along = filters.view(weight * gradient).sum(filters.dims, keepdim=True).abs()
+    return not (along > 1e-3 * filters.norms(weight) * filters.norms(gradient)).any()
+
+
+def matching(patterns, name):
+    return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
+
+
+def test_the_verdicts_are_the_numeric_truth(zoo):
+    case, model, forward, seen = zoo
+    if case.invariant is not None:
+        assert len(seen.of("invariant")) == case.invariant
+    asked = {v.name for v in seen}
+    if not case.all_numbers:
+        asked = {v.name for v in seen.of(*BLIND)} | might_be_blind(model, forward)
+    proven = {v.name: v for v in prove_scale_invariant(model, forward, asked)} if asked else {}
+    for verdict in (v for v in seen if v.name in asked):
+        kinds = (verdict.kind, proven[verdict.name].kind)
+        allowed = {(verdict.kind, verdict.kind), case.finer.get(matching(case.finer, verdict.name))}
+        # Numbers may tell more of what is left alone: a linear layer hands the scale of a layer on to a norm, say.
+        left_alone = not case.all_numbers and not {*kinds} & {*BLIND}
+        assert left_alone or kinds in allowed, f"{verdict} but {proven[verdict.name]}"
+
+
+def test_the_structure_tells_the_same_but_for_what_is_named(zoo):
+    case, model, forward, seen = zoo
+    told = find_scale_invariant(model)
+    pairs = list(zip(told, seen, strict=True))
+    assert all(t.name == s.name for t, s in pairs)
+    assert case.refused or not [(t, s) for t, s in pairs if t.kind in BLIND and t.kind != s.kind]
+    if case.missed is not None:
+        missed = [s.name for t, s in pairs if t.kind != "invariant" and s.kind == "invariant"]
+        assert {matching(case.missed, name) for name in missed} == {*case.missed}, missed
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    if not told.of(*BLIND):
+        with pytest.raises(SelectionError, match="finds no weight to act on"):
+            attach(optimizer, model, WeightRescaling())
+        return
+    with warnings.catch_warnings(), attach(optimizer, model, WeightRescaling()):
+        warnings.simplefilter("ignore")  # of the weights it misses
+        if case.refused:
+            with pytest.raises(StructureMismatchError):
+                forward(model)
+        else:
+            forward(model)
+
+
+def test_a_step_of_wrs_gives_unit_filters_and_leaves_the_evaluated_function(zoo):
+    case, model, forward, seen = zoo
+    model = copy.deepcopy(model)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=0.0)  # so that WRS alone changes weights
+    expected = {v.name for v in seen.of(*BLIND) if model.get_parameter(v.name).requires_grad}
+    if not expected:
+        with pytest.raises(SelectionError, match="finds no weight to act on"):
+            attach(optimizer, model, WeightRescaling(interval=1), forward=forward)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of dead filters
+        handle = attach(optimizer, model, WeightRescaling(interval=1), forward=forward)
+        model.parse_losses(forward(model)[0])[0].backward()
+        before = evaluated(case, model)
+        optimizer.step()
+    assert {*handle.targets} == expected
+    assert (handle.updates, handle.broken_filters) == (1, {})
+    for name in handle.targets:
+        layer = model.get_submodule(name.removesuffix(".weight"))
+        norms = filters_of(layer).norms(layer.weight.detach())
+        torch.testing.assert_close(norms[norms > 0], torch.ones_like(norms[norms > 0]), rtol=1e-5, atol=0)
+    assert (evaluated(case, model) - before).norm() <= 1e-4 * before.norm()
+
+
+@torch.no_grad()
+def evaluated(case, model):
+    if case.scope == "mmdet":  # deeper, on statistics of two small pictures: rounding alone may be larger
+        return torch.zeros(())
+    images = torch.linspace(-2, 2, 2 * 3 * case.size**2).view(2, 3, case.size, case.size)
+    output = model.eval()(images, mode="tensor")
+    model.train()
+    return (output[-1] if isinstance(output, list | tuple) else output).clone()
