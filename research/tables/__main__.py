@@ -16,10 +16,10 @@ from rich.console import Console
 
 from normreg_plugins.files import write_json
 from normreg_plugins.plots import new_figure, save
-from research.tables import aws, l2, pgd, wrs
+from research.tables import aws, l2, wrs
 from research.tables.study import Study, side_by_side
 
-PAPERS: dict[str, dict[str, Study]] = {"wrs": wrs.STUDIES, "l2": l2.STUDIES, "aws": aws.STUDIES, "pgd": pgd.STUDIES}
+PAPERS: dict[str, dict[str, Study]] = {"wrs": wrs.STUDIES, "l2": l2.STUDIES, "aws": aws.STUDIES}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

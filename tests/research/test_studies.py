@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
 
 from normreg_plugins import SphereDescent, attach
-from normreg_plugins.layers import ScaleBias, WSConv2d
+from normreg_plugins.layers import WSConv2d
 from normreg_plugins.plots import new_figure
 from research.digits import digits
 from research.nets import TextbookWS, conv_weights, digits_net, filter_norms
@@ -20,8 +20,6 @@ from research.tables.__main__ import PAPERS, main
 from research.tables.aws import beginnings, dead_filter, equilibrium
 from research.tables.l2 import best_rates
 from research.tables.l2.laws import LAWS
-from research.tables.pgd.points import EdgeConv, PointNet
-from research.tables.pgd.solids import SOLIDS, clouds
 from research.tables.study import Results, Run, axis, cross_table, grid, mean_and_error
 from research.tables.wrs import strengths
 
@@ -211,29 +209,3 @@ def test_the_gradient_of_a_short_filter_explodes_where_it_is_reparametrized_but_
         nn.functional.cross_entropy(model(images), labels).backward()
         gradients.append(filter_norms([weight.grad for weight in conv_weights(model)]).mean().item())
     assert math.log(gradients[1] / gradients[0], 100) == pytest.approx(power, abs=0.01)
-
-
-def test_clouds_have_all_classes_and_the_unit_ball():
-    torch.manual_seed(0)
-    points, labels = clouds(12)
-    assert points.shape == (12, 3, 128)
-    assert labels.bincount().tolist() == [2] * len(SOLIDS)
-    torch.testing.assert_close(points.norm(dim=1).amax(1), torch.ones(12))
-
-
-def test_an_edge_convolution_is_the_largest_answer_over_the_nearest_points():
-    """Against a loop over points and neighbours."""
-    torch.manual_seed(0)
-    layer, x = EdgeConv(3, 4, lambda _: nn.Identity()), torch.randn(2, 3, 12)
-    weight = layer.conv.weight.detach().flatten(1)
-    for cloud, found in zip(x, layer(x), strict=True):
-        for i in range(12):
-            nearest = (cloud - cloud[:, i : i + 1]).norm(dim=0).argsort()[1:9]
-            edges = [weight @ torch.cat([cloud[:, i], cloud[:, j] - cloud[:, i]]) for j in nearest]
-            torch.testing.assert_close(found[:, i], nn.functional.leaky_relu(torch.stack(edges), 0.2).amax(0))
-
-
-def test_pgd_takes_every_layer_of_the_point_net_but_the_classifier():
-    net = PointNet(ScaleBias)
-    handle = attach(SGD(net.parameters(), lr=0.1), net, SphereDescent())
-    assert {*handle.targets} == {"edge1.conv.weight", "edge2.conv.weight", "conv.weight"}
