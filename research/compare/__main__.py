@@ -14,11 +14,9 @@ tables, and the pictures. Given such a JSON file instead of a name, it trains no
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.files import write_json, write_text
@@ -37,33 +35,16 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("comparison", help=f"one of {', '.join(described())}, a description (.py) or results (.json)")
     add("--part", metavar="i/n", help="train only the i-th of n parts, and write no page")
     add("--seeds", type=int, nargs="+", help="instead of those of the description; the first one chooses the rates")
-    add("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="settings of all cells to override")
-    add("--work-dir", type=Path, help="default: work_dirs/compare_NAME")
-    add("--out", type=Path, help="folder for NAME.json; default: the work dir")
+    add("--out", type=Path, help="folder for NAME.json; default: work_dirs/compare_NAME, where the cells are")
     add("--page", type=Path, help="put the tables into this page, between its two comments; pictures go beside it")
     add("--page-only", action="store_true", help="train nothing: write the tables and pictures of what there is")
     return parser.parse_args(argv)
-
-
-def key_values(given: list[str]) -> dict[str, Any]:
-    """KEY=VALUE as settings. A value that is not JSON is text."""
-    settings = {}
-    for each in given:
-        key, is_pair, value = each.partition("=")
-        if not is_pair:
-            raise NormRegError(f"--cfg-options {each}: write KEY=VALUE")
-        try:
-            settings[key] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[key] = value
-    return settings
 
 
 def command_of(args: argparse.Namespace) -> str:
     """The command that makes the full table."""
     command = ["python", "-m", "research.compare", args.comparison]
     command += ["--seeds", *map(str, args.seeds)] if args.seeds else []
-    command += ["--cfg-options", *args.cfg_options] if args.cfg_options else []
     return shlex.join(command)
 
 
@@ -84,9 +65,8 @@ def run(args: argparse.Namespace) -> int:
         comparison, found, command = read_content(Path(args.comparison))
         report(comparison, found, command, args.out or Path("work_dirs") / f"compare_{comparison.name}", args.page)
         return 0
-    comparison = read_comparison(args.comparison)
-    comparison = comparison.with_settings(key_values(args.cfg_options)).with_seeds(args.seeds)
-    folder = args.work_dir or Path("work_dirs") / f"compare_{comparison.name}"
+    comparison = read_comparison(args.comparison).with_seeds(args.seeds)
+    folder = Path("work_dirs") / f"compare_{comparison.name}"
     groups = part_of(comparison.groups, args.part) if args.part else comparison.groups
     failed = [] if args.page_only else work(comparison, folder, train_cell, groups)
     for cell in failed:

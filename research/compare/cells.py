@@ -77,7 +77,7 @@ def read_result(comparison: Comparison, folder: Path, cell: Cell) -> Result | No
         key = min(key for key in {*had, *wanted} if had.get(key) != wanted.get(key))
         raise ComparisonError(
             f"{path} was trained with {key}={had.get(key)!r}, not {wanted.get(key)!r}: "
-            "use another --work-dir, or delete the folder of the cell"
+            "delete the folder of the cell, or give the comparison another name"
         )
     del found["cell"], found["settings"]
     return Result(**found)

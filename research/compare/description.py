@@ -97,9 +97,6 @@ class Comparison:
     def drawn(self) -> list[str]:
         return [method for method in self.methods if method not in self.not_drawn]
 
-    def with_settings(self, settings: Settings) -> Comparison:
-        return replace(self, base={**self.base, **settings})
-
     def with_seeds(self, seeds: Sequence[int] | None) -> Comparison:
         """The same with other seeds, the first of which chooses the rates. None leaves them."""
         return replace(self, seeds=seeds, selection_seeds=seeds[:1]) if seeds else self

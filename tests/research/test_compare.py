@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_results_of_other_settings_are_refused(tmp_path):
     save_result(TABLE, tmp_path, cell, result(50.0))
     assert read_result(TABLE, tmp_path, cell) == result(50.0)
     with pytest.raises(ComparisonError, match="was trained with epochs=None, not 5"):
-        read_result(TABLE.with_settings({"epochs": 5}), tmp_path, cell)
+        read_result(replace(TABLE, base={"epochs": 5}), tmp_path, cell)
 
 
 def test_a_failed_cell_does_not_end_the_others_and_is_tried_again(tmp_path, capsys):
@@ -199,7 +200,8 @@ def test_two_processes_train_a_table_and_a_third_command_writes_its_page(tmp_pat
     assert all(imread(f"mine_{kind}.png").size for kind in ("scores", "rates", "sweeps"))
     assert main(["raw/mine.json", "--page", "page.md"]) == 0
     assert capsys.readouterr().out == first
-    assert main(["mine.py", "--cfg-options", "weight_decay=0.1"]) == 2
+    Path("mine.py").write_text(DIGITS.replace("epochs=1", "epochs=1, weight_decay=0.1"))
+    assert main(["mine.py"]) == 2
     assert "weight_decay=None, not 0.1" in capsys.readouterr().err
 
 
@@ -216,7 +218,7 @@ def test_an_mm_config_is_trained_and_tested(tmp_path, monkeypatch):
     crowd = Comparison("crowd", "t", "mm", {"wrs": {}}, {"MAE": "count/MAE"}, config="configs/mini/csrnet_{method}.py")
     roots = {f"{split}_dataloader.dataset.data_root": data for split in ("train", "val", "test")}
     short = {**roots, "train_cfg.max_epochs": 1, "train_cfg.val_interval": 1}
-    found = train_cell(crowd.with_settings(short), Cell("wrs", "", None, 3), tmp_path / "wrs_3")
+    found = train_cell(replace(crowd, base=short), Cell("wrs", "", None, 3), tmp_path / "wrs_3")
     assert found.validation > 0
     assert {"count/MAE", "count/RMSE"} <= set(found.test)
     assert "mmengine" in " ".join(found.stack)
