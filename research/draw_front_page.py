@@ -6,10 +6,8 @@ without weight decay, with it, and with WRS.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +16,9 @@ from rich.progress import track
 
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.monitor import Monitor, Report
-from normreg_plugins.plots import OKABE_ITO, log_scale, new_figure, save, style
+from normreg_plugins.plots import OKABE_ITO, log_scale, new_figure, style
 from research.digits import tested_accuracy, training
+from research.draw_methods import picture_parser, write_pictures
 from research.nets import digits_net
 
 RATE, DECAY = 0.1, 5e-3
@@ -114,17 +113,13 @@ def _draw_turns(ax: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = picture_parser(__doc__)
     parser.add_argument("--updates", type=int, default=1500, help="updates of each training (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder for the pictures (%(default)s)")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)  # the net is too small for more
     progress = track(RUNS.items(), "training", console=Console(stderr=True))
     courses = {name: train(decay, tau, args.updates) for name, (decay, tau) in progress}
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, figure in (("idea", draw_idea()), ("courses", draw_courses(courses))):
-        save(figure, args.out / f"{name}.svg")
-        print(f"picture: {args.out / f'{name}.svg'}")
+    write_pictures({"idea": draw_idea(), "courses": draw_courses(courses)}, args.out)
     return 0
 
 

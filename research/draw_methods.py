@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,23 @@ def _draw_path(ax: Any, path: Path2D, colour: str) -> None:
     ax.plot(xs[-1], ys[-1], "s", color=colour, markersize=5)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def picture_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of a command that draws pictures of the pages."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder for the pictures (%(default)s)")
-    args = parser.parse_args(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, card in CARDS.items():
-        save(draw(card), args.out / f"{name}.svg")
-        print(f"picture: {args.out / name}.svg")
+    return parser
+
+
+def write_pictures(figures: Mapping[str, Any], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        save(figure, folder / f"{name}.svg")
+        print(f"picture: {folder / name}.svg")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = picture_parser(__doc__).parse_args(argv)
+    write_pictures({name: draw(card) for name, card in CARDS.items()}, args.out)
     return 0
 
 
