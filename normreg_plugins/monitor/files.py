@@ -111,9 +111,11 @@ def read_run(path: Path, name: str | None = None) -> Run:
     if not lines:
         raise NormRegError(f"{path}: no line has a step")
     with_layers = [line for line in lines if line.get("layers")]
-    names = with_layers[-1]["layers"]["name"] if with_layers else []
-    with_layers = [line for line in with_layers if line["layers"]["name"] == names]
-    fields = [key for key in with_layers[-1]["layers"] if key != "name"] if with_layers else []
+    last = with_layers[-1]["layers"] if with_layers else {"name": []}
+    names, fields = last["name"], [key for key in last if key != "name"]
+    with_layers = [
+        line for line in with_layers if line["layers"]["name"] == names and line["layers"].keys() == last.keys()
+    ]
     ends = _epoch_ends(lines)
     return Run(
         name or path.stem,
@@ -183,7 +185,7 @@ def _fits(layers: Any) -> bool:
     """Whether it is the `layers` of a report: for each field a list with one entry per layer; or nothing."""
     if not layers:
         return True
-    if not isinstance(layers, dict) or "name" not in layers:
+    if not isinstance(layers, dict) or not isinstance(layers.get("name"), list):
         return False
     if not all(isinstance(values, list) and len(values) == len(layers["name"]) for values in layers.values()):
         return False

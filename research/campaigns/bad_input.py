@@ -33,6 +33,7 @@ from normreg_plugins.crowd.data import read_rgb
 from normreg_plugins.evaluation import load_predictions
 from normreg_plugins.files import read_numbers
 from normreg_plugins.hosts.methods import METHODS, build_method, options_of
+from normreg_plugins.monitor import read_run
 
 NUMBERS = (0, -1, 1, 0.5, 1e-45, 1e308, float("nan"), float("inf"), 2**63, 10**400)
 WORDS = ("", "initial", "filter", "all", "epoch", "WRS", "0.weight")
@@ -71,6 +72,9 @@ def targets(marker: Path) -> Iterator[Target]:
     yield Target("point files", damaged([npy(a) for a in arrays]), lambda p: read_numbers(p, columns=3), ".npy")
     box = json.dumps([{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]).encode()
     yield Target("detections", damaged([box, b"[" * 50_000]), lambda p: load_predictions(p, [1]), ".json")
+    report = {"step": 1, "norms/mean": 0.5, "layers": {"name": ["0.weight"], "filter_norm": [0.5]}, "rate_law": "sgd"}
+    lines = b"".join(json.dumps({**report, "step": step}).encode() + b"\n" for step in (1, 2))
+    yield Target("logs", damaged([lines]), read_run, ".jsonl")
     contents: list[Any] = [[sample()], [1], {}, Touch(marker), [Touch(marker)]]
     results = [pickle.dumps(content) for content in contents]
     yield Target("result pickles", damaged(results), lambda p: load_predictions(p, [1]), ".pkl")

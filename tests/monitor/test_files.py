@@ -189,3 +189,16 @@ def test_what_is_not_there_is_named(tmp_path):
     log(tmp_path / "20260102_000000/vis_data", [], cut_off="torn\n")
     with pytest.raises(DamagedFileError, match=r"scalars\.json, line 1: no valid JSON"):
         logged_scores(tmp_path, ["detection/f1"])
+
+
+def test_a_report_with_damaged_layers_is_left_out_or_refused_by_name(tmp_path):
+    file, right = tmp_path / "norms.jsonl", {"filter_norm": [0.5], "name": ["0.weight"]}
+
+    def write(*reports):
+        file.write_text("".join(json.dumps({"step": i, "layers": rows}) + "\n" for i, rows in enumerate(reports)))
+
+    write({"bilter_norm": [2.0], "name": ["0.weight"]}, right)
+    assert read_run(file).layers == {"filter_norm": [[0.5]]}
+    write({"filter_norm": [0.5], "name": 5}, right)
+    with pytest.raises(DamagedFileError, match="step 0 is not as a monitor"):
+        read_run(file)
