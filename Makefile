@@ -30,7 +30,7 @@ demo: env ## draw a small detection set and train YOLOv3 on it with WRS: about 5
 	$(BIN)/python tools/train.py configs/mini/yolov3_wrs.py $(ARGS)
 
 demo-digits: env ## compare strengths of weight decay and of WRS on scikit-learn's digits, in about a minute
-	$(BIN)/python -m research.tables wrs strengths $(ARGS)
+	$(BIN)/python -m research.compare digits_strengths $(ARGS)
 
 demo-ultralytics: env ## train ultralytics' yolov3-tiny on drawn shapes, with weight decay and with WRS
 	$(BIN)/python tools/data/make_mini_data.py yolo

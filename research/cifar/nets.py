@@ -68,8 +68,7 @@ def cnn(width: int, conv: Callable[..., nn.Conv2d] = nn.Conv2d) -> nn.Sequential
 NETS: dict[str, Callable[[], nn.Module]] = {
     "resnet20": lambda: CifarResNet(20),
     "resnet56": lambda: CifarResNet(56),
+    "cnn3": lambda: plain_cnn((16, 32, 64), 3, nn.Conv2d, nn.MaxPool2d),  # for digits
     "cnn8": lambda: cnn(8),
-    "cnn16": lambda: cnn(16),
-    "cnn32": lambda: cnn(32),
     "cnn8_eq25": lambda: cnn(8, conv=TextbookWS),  # weight standardization that nothing guards
 }

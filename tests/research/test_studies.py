@@ -21,7 +21,6 @@ from research.tables.aws import beginnings, dead_filter, equilibrium
 from research.tables.l2 import best_rates
 from research.tables.l2.laws import LAWS
 from research.tables.study import Results, Run, axis, cross_table, grid, mean_and_error
-from research.tables.wrs import strengths
 
 
 @pytest.fixture(autouse=True)
@@ -44,11 +43,11 @@ def test_every_study_trains_makes_its_table_and_draws_its_figure(paper, study):
 
 
 def test_the_command_prints_draws_and_saves(tmp_path, capsys):
-    args = ["wrs", "strengths", "--seeds", "1", "--length", "0.05", "--workers", "2", "--out", str(tmp_path)]
+    args = ["wrs", "shapes", "--seeds", "1", "--length", "0.02", "--workers", "2", "--out", str(tmp_path)]
     assert main(args) == 0
-    assert "WRS tau 10" in capsys.readouterr().out
-    assert len(json.loads((tmp_path / "wrs_strengths.json").read_text())) == 8
-    assert (tmp_path / "wrs_strengths.png").read_bytes().startswith(b"\x89PNG")
+    assert "beta" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "wrs_shapes.json").read_text())) == 3
+    assert (tmp_path / "wrs_shapes.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -79,13 +78,6 @@ def test_a_grid_and_its_table_come_from_the_same_axes():
     assert [column.header for column in table.columns] == ["", "size 1", "size 4"]
     assert list(table.columns[2].cells) == ["2.5 ± 0.7", "6.5 ± 0.7"]
     assert results.powers(lambda run, _: run.size, lambda _: 3.0) == pytest.approx([0, 0])
-
-
-def test_wrs_keeps_the_norms_at_one_and_weight_decay_moves_them():
-    decay, wrs = (strengths.train(strengths.Run(decay=5e-4, tau=tau, seed=0, updates=40)) for tau in (None, 1))
-    assert wrs.norms[0] == decay.norms[0] != 1
-    assert wrs.norms[1:] == pytest.approx([1.0] * 5, abs=1e-5)
-    assert all(abs(norm - 1) > 0.05 for norm in decay.norms)
 
 
 # AWS

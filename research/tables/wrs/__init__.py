@@ -1,6 +1,6 @@
-"""The WRS paper: which strengths work (Fig. 2b), and how sparse the weights become (Fig. 4 and 5)."""
+"""The WRS paper: how sparse the weights become (Fig. 4 and 5). Which strengths work is a comparison."""
 
 from research.tables.study import Study
-from research.tables.wrs import shapes, strengths
+from research.tables.wrs import shapes
 
-STUDIES: dict[str, Study] = {"strengths": strengths.STUDY, "shapes": shapes.STUDY}
+STUDIES: dict[str, Study] = {"shapes": shapes.STUDY}
