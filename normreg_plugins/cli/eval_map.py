@@ -1,8 +1,8 @@
 """Score saved detections against COCO annotations; no model is needed.
 
-  normreg eval-map data/coco/annotations/instances_val2017.json wd.pkl wrs.pkl --out eval
+  normreg eval-map data/coco/annotations/instances_val2017.json wd.json wrs.json --out eval
 
-A file of detections is COCO's .json, or the .pkl of `normreg test --out`. For each file it prints COCO's mAP (IoU .5 to
+Files of detections are in COCO's form, as `normreg test --out FILE.json` writes it. Prints COCO's mAP (IoU .5 to
 .95) and mAP@.5, and precision, recall and F1 (IoU .5, means over classes) at two confidences: where F1 is best, and at
 --confidence. --out writes all numbers as JSON and draws precision, recall and F1 over the confidence, the scores as
 bars, and the confusion of classes at --confidence. --images and --pictures draw the images with the most mistakes, with
@@ -51,7 +51,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     options = scoring_parser(__doc__, FILES)
     add = options.add_argument
     add("annotations", type=Path, help="COCO annotation file")
-    add_runs(options, ".json or .pkl files of detections")
+    add_runs(options, ".json files of detections in COCO's form")
     add("--confidence", type=float, default=0.3, help="threshold to report at (%(default)s)")
     add("--classes", nargs="+", help="the classes of the model, if not all of the file")
     add("--images", type=Path, help="folder of the images, for --pictures")
@@ -94,7 +94,7 @@ class Run:
 
 def score(path: Path, coco: Any, ids: Sequence[int], confidence: float) -> Run:
     print(f"scoring {path} ...", file=sys.stderr)
-    detections = load_predictions(path, ids)
+    detections = load_predictions(path)
     check_ids(path, detections, coco)
     scores = detection_scores(coco, detections, ids)
     found = curves(scores.matches)

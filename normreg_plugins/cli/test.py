@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS, METRICS
-from mmengine.runner import Runner
 
 from normreg_plugins.cli.console import refuse
 from normreg_plugins.cli.mm_runs import (
@@ -29,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     options = common_parser(__doc__)
     add = options.add_argument
     add("checkpoint", help="checkpoint file")
-    add("--out", type=Path, help="write the predictions: a .pkl for eval-map, a folder for eval-miou")
+    add("--out", type=Path, help="write the predictions: a .json for eval-map, a folder for eval-miou, else a .pkl")
     add("--show", action="store_true", help="show the predictions in a window")
     add("--show-dir", help="draw the predictions into this folder, under the work dir")
     add("--wait-time", type=float, default=2, help="seconds per shown image")
@@ -63,16 +62,23 @@ def save_masks(cfg: Config, folder: Path) -> None:
     metric["output_dir"] = str(folder)
 
 
-def dump_detections(runner: Runner, file: Path) -> None:
-    dump = "DumpDetResults" if runner.cfg.get("default_scope") == "mmdet" else "DumpResults"
-    runner.test_evaluator.metrics.append(METRICS.build({"type": dump, "out_file_path": str(file)}))
+def coco_metric(cfg: Config, file: Path) -> ConfigDict:
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    metric = next((each for each in evaluators if each["type"].endswith("CocoMetric")), None)
+    if metric is None:
+        refuse(f"--out: {file}: only mmdet's CocoMetric writes detections, and test_evaluator has none")
+    return metric
 
 
-def refuse_bad_out(out: Path, masks: bool) -> None:
+def out_suffix(cfg: Config) -> str:
+    return {"mmseg": "", "mmdet": ".json"}.get(cfg.get("default_scope"), ".pkl")
+
+
+def refuse_bad_out(out: Path, suffix: str) -> None:
     if out.exists():
         refuse(f"--out: {out} exists; remove it or choose another name")
-    if masks == (out.suffix in (".pkl", ".pickle")):
-        refuse(f"--out: {out} must {'name a folder, for PNG masks' if masks else 'end in .pkl or .pickle'}")
+    if out.suffix != suffix:
+        refuse(f"--out: {out} must {f'end in {suffix}' if suffix else 'name a folder, for PNG masks'}")
 
 
 def predict_into_folder(cfg: Config, folder: Path) -> None:
@@ -86,10 +92,17 @@ def predict_into_folder(cfg: Config, folder: Path) -> None:
 
 def predict_into_file(cfg: Config, file: Path) -> None:
     """Test, with all predictions in `file`, which only the main process writes."""
-    runner = build_runner(cfg)
     with atomic_path(file) if is_main_process() else nullcontext(file) as unfinished:
-        dump_detections(runner, unfinished)
-        runner.test()
+        if file.suffix == ".json":
+            coco_metric(cfg, file)["outfile_prefix"] = str(unfinished)
+            build_runner(cfg).test()
+            if is_main_process():
+                Path(f"{unfinished}.bbox.json").replace(unfinished)
+        else:
+            runner = build_runner(cfg)
+            dump = METRICS.build({"type": "DumpResults", "out_file_path": str(unfinished)})
+            runner.test_evaluator.metrics.append(dump)
+            runner.test()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = load_config(args)
     masks = cfg.get("default_scope") == "mmseg"
     if args.out is not None:
-        refuse_bad_out(args.out, masks)
+        refuse_bad_out(args.out, out_suffix(cfg))
     require_checkpoint("checkpoint", args.checkpoint)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:

@@ -1,45 +1,30 @@
-"""Reads saved detections: COCO's JSON, or the pickle of mm's test.py --out, without running code from it."""
+"""Detections in COCO's form: read from JSON, or made from the data samples of mm."""
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
 from collections.abc import Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from normreg_plugins.files import read_json
-
-_NUMPY = ("numpy.core", "numpy._core")  # before and since NumPy 2
-_DATA_ONLY = {
-    ("_codecs", "encode"),  # bytes, as old protocols write them
-    ("collections", "OrderedDict"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    *((f"{numpy}.multiarray", name) for numpy in _NUMPY for name in ("_reconstruct", "scalar")),
-    *((f"{numpy}.numeric", "_frombuffer") for numpy in _NUMPY),
-    ("torch._utils", "_rebuild_tensor_v2"),
-}
 
 
 class PredictionsError(ValueError):
-    """A file without detections, or with more than data."""
+    """A file without detections."""
 
 
-def load_predictions(path: Path, category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Detections in COCO's form. `category_ids` are the categories of mm's labels 0, 1, ..."""
-    if path.suffix == ".json":
-        detections = read_json(path)
-        if not isinstance(detections, list):
-            raise PredictionsError(f"{path} is no list of detections (is it the annotation file?)")
-    elif path.suffix in (".pkl", ".pickle"):
-        detections = from_mm(load_data_pickle(path), category_ids, path)
-    else:
-        raise PredictionsError(f"{path} is neither .json (COCO) nor .pkl (mm's test.py --out)")
+def load_predictions(path: Path) -> list[dict[str, Any]]:
+    """Detections in COCO's form."""
+    if path.suffix != ".json":
+        raise PredictionsError(
+            f"{path} is no .json file of detections in COCO's form: `normreg test --out FILE.json` writes one, and so "
+            "does mmdet's CocoMetric with outfile_prefix"
+        )
+    detections = read_json(path)
+    if not isinstance(detections, list):
+        raise PredictionsError(f"{path} is no list of detections (is it the annotation file?)")
     if not detections:
         raise PredictionsError(f"{path} has no detections")
     for position, detection in enumerate(detections):
@@ -71,58 +56,14 @@ def _fault_of(detection: Any) -> str:
     return ""
 
 
-def load_data_pickle(path: Path) -> Any:
-    """Unpickle numbers, strings, containers, NumPy arrays and torch tensors, and nothing else.
-
-    A pickle can name any function, and unpickling calls it. Every name that is not listed above is refused.
-    """
-    try:
-        with path.open("rb") as file:
-            return _DataUnpickler(file).load()
-    except OSError:
-        raise
-    except Exception as error:  # what a damaged pickle asks for may fail in any way, for want of memory too
-        raise PredictionsError(f"{path} cannot be read as plain data: {str(error) or type(error).__name__}") from error
+def from_mm(samples: Sequence[Any], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Detections of mm's data samples, as dicts. `category_ids` are the categories of mm's labels 0, 1, ..."""
+    return [each for sample in samples for each in _detections_of(sample, category_ids)]
 
 
-class _DataUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("torch.storage", "_load_from_bytes"):
-            return _load_storage  # torch's own function unpickles without restrictions
-        if (module, name) not in _DATA_ONLY:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not data")
-        return super().find_class(module, name)
-
-
-def _load_storage(content: bytes) -> Any:
-    try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's message advises to load it unsafely
-        raise pickle.UnpicklingError("a tensor in it is damaged, or holds more than data") from error
-
-
-def from_mm(samples: Any, category_ids: Sequence[int], source: object = "mm") -> list[dict[str, Any]]:
-    """Detections of mm's data samples, as dicts, in COCO's form.
-
-    Args:
-        source: where they come from, for errors.
-    """
-    try:
-        return [each for sample in samples for each in _detections_of(sample, category_ids, source)]
-    except PredictionsError:
-        raise
-    except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
-        raise PredictionsError(f"{source} has no detections of mm: {error!r}") from error
-
-
-def _detections_of(sample: Any, category_ids: Sequence[int], source: object) -> Iterator[dict[str, Any]]:
+def _detections_of(sample: Any, category_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
     instances = sample["pred_instances"]
     columns = (instances[name].tolist() for name in ("bboxes", "scores", "labels"))
     for (left, top, right, bottom), score, label in zip(*columns, strict=True):
-        if not 0 <= label < len(category_ids):
-            raise PredictionsError(
-                f"{source} has label {label}, the annotations have {len(category_ids)} categories: "
-                "they do not belong together"
-            )
         box = [left, top, right - left, bottom - top]
         yield {"image_id": sample["img_id"], "category_id": category_ids[label], "bbox": box, "score": score}

@@ -1,11 +1,9 @@
 """`eval-map` on drawn detections: its numbers, its pictures, and what it refuses."""
 
 import json
-import pickle
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 pytest.importorskip("pycocotools")
@@ -44,45 +42,28 @@ def annotations(tmp_path):
     return path
 
 
-def mm_pickle(path, images=BOXES):
-    """Perfect detections, as mm's test.py --out writes them: corners, labels in the file's order."""
-    labels = [category["id"] for category in CATEGORIES]
-    samples = []
-    for image in images:
-        corners = [[x, y, x + w, y + h] for _, (x, y, w, h) in BOXES[image]]
-        found = {
-            "bboxes": torch.tensor(corners, dtype=torch.float32),
-            "scores": torch.full((len(corners),), 0.8),
-            "labels": torch.tensor([labels.index(category) for category, _ in BOXES[image]]),
-        }
-        samples.append({"img_id": image, "pred_instances": found})
-    path.write_bytes(pickle.dumps(samples, protocol=2))
-    return path
-
-
-def coco_json(path, **change):
-    boxes = [(image, *box) for image, boxes in BOXES.items() for box in boxes]
+def coco_json(path, images=BOXES, **change):
+    """Perfect detections."""
+    boxes = [(image, *box) for image in images for box in BOXES[image]]
     found = [{"image_id": i, "category_id": c, "bbox": box, "score": 0.8, **change} for i, c, box in boxes]
     path.write_text(json.dumps(found))
     return path
 
 
-def test_perfect_and_half_found_in_both_formats(run, annotations, tmp_path):
-    files = (mm_pickle(tmp_path / "pkl"), coco_json(tmp_path / "json"), mm_pickle(tmp_path / "half", images=[1]))
-    files = [file.rename(file.with_suffix(".json" if file.name == "json" else ".pkl")) for file in files]
-    names = ("--names", "pkl", "json", "half")
-    code, told, complaint = run(annotations, *files, *names, "--confidence", 0.5, "--out", tmp_path / "eval")
+def test_perfect_and_half_found(run, annotations, tmp_path):
+    files = (coco_json(tmp_path / "all.json"), coco_json(tmp_path / "half.json", images=[1]))
+    names = ("--names", "all", "half")
+    code, printed, complaint = run(annotations, *files, *names, "--confidence", 0.5, "--out", tmp_path / "eval")
     assert code == 0, complaint
     metrics = json.loads((tmp_path / "eval" / "detection_metrics.json").read_text())
-    assert metrics["pkl"] == metrics["json"]
-    assert metrics["pkl"]["mAP"] == metrics["pkl"]["mAP50"] == pytest.approx(1)
-    assert metrics["pkl"]["at_confidence"] == {"confidence": 0.5, "precision": 1, "recall": 1, "f1": 1}
+    assert metrics["all"]["mAP"] == metrics["all"]["mAP50"] == pytest.approx(1)
+    assert metrics["all"]["at_confidence"] == {"confidence": 0.5, "precision": 1, "recall": 1, "f1": 1}
     # dogs: all found; cats: one of two, so recall 3/4 and F1 (1 + 2/3) / 2
     assert metrics["half"]["at_confidence"]["recall"] == pytest.approx(0.75)
     assert metrics["half"]["best_f1"]["f1"] == pytest.approx(5 / 6)
     assert metrics["half"]["mAP50"] == pytest.approx((1 + 51 / 101) / 2)
     assert all((tmp_path / "eval" / name).stat().st_size for name in eval_map.FILES)
-    assert all(name in told for name in ("pkl", "json", "half"))
+    assert all(name in printed for name in ("all", "half"))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +79,7 @@ def test_the_worst_or_the_best_are_drawn(found, flags, drawn, run, annotations, 
         Image.new("RGB", (64, 64)).save(tmp_path / f"{image}.png")
     images = []
     monkeypatch.setattr(eval_map, "plot_detected_images", lambda rows, *_: images.extend(int(row.name) for row in rows))
-    files = (annotations, mm_pickle(tmp_path / "p.pkl", images=found), "--out", tmp_path / "eval")
+    files = (annotations, coco_json(tmp_path / "p.json", images=found), "--out", tmp_path / "eval")
     code, _, complaint = run(*files, "--images", tmp_path, "--pictures", 2, *flags)
     assert code == 0, complaint
     assert images == drawn

@@ -71,17 +71,17 @@ def test_only_one_rank_says_why_training_stops(refused, monkeypatch):
         ("train", (MINI, "--auto-scale-lr"), "has no auto_scale_lr.base_batch_size"),
         ("train", (MINI, "--resume", "gone.pth"), "--resume gone.pth: there is no such file"),
         ("test", (MINI, "gone.pth"), "checkpoint gone.pth: there is no such file"),
-        ("test", (MINI, "gone.pth", "--out", "p.json"), "must end in .pkl"),
-        ("test", (MINI, "gone.pth", "--out", "there.pkl"), "there.pkl exists"),
+        ("test", (MINI, "gone.pth", "--out", "p.pkl"), "must end in .json"),
+        ("test", (MINI, "gone.pth", "--out", "there.json"), "there.json exists"),
         ("test", ("mini/deeplabv3_wrs.py", "gone.pth", "--out", "p.pkl"), "must name a folder, for PNG masks"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_sentence(refused, tmp_path, name, args, words):
-    (tmp_path / "there.pkl").write_text("precious")
+    (tmp_path / "there.json").write_text("precious")
     said = refused(name, *args)
     assert words in said
     assert "--cfg-options" not in said
-    assert (tmp_path / "there.pkl").read_text() == "precious"
+    assert (tmp_path / "there.json").read_text() == "precious"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -1,7 +1,6 @@
 """Precision, recall and F1 at each validation are those that eval_map.py finds in saved detections."""
 
 import json
-import pickle
 
 import pytest
 
@@ -18,8 +17,8 @@ from normreg_plugins.evaluation import (
     category_ids,
     curves,
     detection_scores,
+    from_mm,
     load_annotations,
-    load_predictions,
 )
 
 pytestmark = pytest.mark.mm
@@ -71,14 +70,11 @@ def evaluate(ann_file, samples, **settings):
 
 
 @pytest.mark.parametrize("confidence", [0.1, 0.3])
-def test_they_are_those_of_the_saved_detections(ann_file, tmp_path, confidence):
-    saved = tmp_path / "saved.pkl"
-    saved.write_bytes(
-        pickle.dumps([{"img_id": s.img_id, "pred_instances": s.pred_instances.to_dict()} for s in SAMPLES])
-    )
+def test_they_are_those_of_the_saved_detections(ann_file, confidence):
+    samples = [{"img_id": s.img_id, "pred_instances": s.pred_instances.to_dict()} for s in SAMPLES]
     coco = load_annotations(ann_file)
     ids = category_ids(coco, CLASSES)
-    expected = curves(detection_scores(coco, load_predictions(saved, ids), ids).matches)
+    expected = curves(detection_scores(coco, from_mm(samples, ids), ids).matches)
     scores = evaluate(ann_file, SAMPLES, confidence=confidence)
     at = expected.at(confidence)
     assert scores == {f"detection/{name}": at[name] for name in ("precision", "recall", "f1")} | {
