@@ -157,19 +157,27 @@ NARROW = {"stem_channels": 8, "base_channels": 8}
 WIDE = {"depth": 16, "width": 2}
 RESNEXT = {"type": "ResNeXt", "groups": 4, "width_per_group": 4, "base_channels": 64}
 # Batch norm also takes away what BWN, which sees a whole weight, leaves.
+BWN_CONV = {"conv_cfg": {"type": "NormRegBWNConv2d"}}
 BWN = {"backbone.*": ("per_layer", "invariant")}
 CLASSIFIERS = [
-    classifier("vgg16bn_cifar10_wd", 13, {}, size=32),
-    classifier("resnet18_cifar10_wd", 20, NARROW, 64, size=32),
-    classifier("resnet18_cifar10_ws", 20, NARROW, 64, size=32),
-    classifier("resnet18_cifar10_bwn", 0, NARROW, 64, size=32, finer=BWN),
-    classifier("resnet18_cifar10_bwn_mean_only", 0, NARROW, 64, size=32),
-    classifier("wrn28_10_cifar10_wd", 16, WIDE, 128, size=32),
-    classifier("wrn28_10_tinyimagenet_adamw", 7, WIDE, 128, size=32, missed=("backbone.conv1.weight",)),
-    classifier("resnet110_cifar10_wd", 19, {"depth": 20}, size=32),
-    classifier("resnet50_imagenet_wd", 53, {"stem_channels": 16, "base_channels": 8}, 256),
-    classifier("resnet50_imagenet_wd", 53, RESNEXT),
-    classifier("resnet50_imagenet_wd", 53, {"type": "SEResNet", "se_ratio": 4, "base_channels": 8}, 256),
+    classifier("vgg16bn_wd_cifar10", 13, {}, size=32),
+    classifier("resnet18_wd_cifar10", 20, NARROW, 64, size=32),
+    classifier("resnet18_wd_cifar10", 20, {**NARROW, "conv_cfg": {"type": "NormRegWSConv2d"}}, 64, size=32),
+    classifier("resnet18_wd_cifar10", 0, NARROW | BWN_CONV, 64, size=32, finer=BWN),
+    classifier("resnet18_wd_cifar10", 0, NARROW | BWN_CONV | {"norm_cfg": {"type": "NormRegMeanOnlyBN"}}, 64, size=32),
+    classifier("wrn28_10_wd_cifar10", 16, WIDE, 128, size=32),
+    classifier(
+        "wrn28_10_wd_tinyimagenet",
+        7,
+        {**WIDE, "block": "preactivated"},
+        128,
+        size=32,
+        missed=("backbone.conv1.weight",),
+    ),
+    classifier("resnet110_wd_cifar10", 19, {"depth": 20}, size=32),
+    classifier("resnet50_wd_imagenet", 53, {"stem_channels": 16, "base_channels": 8}, 256),
+    classifier("resnet50_wd_imagenet", 53, RESNEXT),
+    classifier("resnet50_wd_imagenet", 53, {"type": "SEResNet", "se_ratio": 4, "base_channels": 8}, 256),
 ]
 
 
