@@ -49,7 +49,7 @@ class FirstForward:
         _remove_all(self._handles)
 
     def _begin(self, model: nn.Module, args: Any) -> None:
-        if model is not self._model() or not model.training or is_compiling() or self._running is not None:
+        if model is not self._model() or not model.training or self._running is not None:
             return
         if is_restored(model):
             return  # this forward only serves to trace or prove something
@@ -63,7 +63,7 @@ class FirstForward:
         _tracing.add(self)
 
     def _finish(self, model: nn.Module, args: Any, output: Any) -> None:
-        if model is not self._model() or self._running is None or is_compiling():
+        if model is not self._model() or self._running is None:
             return
         self._running.__exit__(None, None, None)
         _tracing.discard(self)
@@ -78,6 +78,8 @@ def _weak(method: Callable[..., None]) -> Callable[..., None]:
     reference = weakref.WeakMethod(method)
 
     def call(*args: Any) -> None:
+        if is_compiling():
+            return  # the compiler cannot trace what follows, and it would break the graph of any other model too
         alive = reference()
         if alive is not None:
             alive(*args)

@@ -148,3 +148,13 @@ def test_what_a_compiled_first_forward_hides_is_said() -> None:
     warned = any(w.category is UnconfirmedWarning and "gradients" in str(w.message) for w in caught)
     assert warned != confirmation.saw_forward
     assert are_unit(net)
+
+
+@pytest.mark.skipif(not CAN_LOOK_INSIDE, reason="torch < 2.6 breaks the graph at any global hook")
+def test_another_model_compiles_to_one_graph() -> None:
+    """The hooks that wait for the first forward are global."""
+    net = tiny_net()
+    handle = attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(interval=1))
+    other = torch.compile(tiny_net(seed=1), backend="eager", fullgraph=True)
+    see_batch(other)
+    handle.detach()
