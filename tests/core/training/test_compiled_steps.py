@@ -1,6 +1,7 @@
 """Compiled models: the method acts all the same, and never inside the compiled graph."""
 
 import copy
+import gc
 import warnings
 
 import pytest
@@ -25,6 +26,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _fresh_compiler():
+    gc.collect()  # hooks of earlier tests, which must not go while something is compiled
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
