@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normreg_plugins.core.model import Filters, Per, at_least_float32, filters_of
-from normreg_plugins.core.training.old_torch import is_compiling
+from normreg_plugins.core.old_torch import is_compiling
 
 EPS = 1e-6
 

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-_RMSNorm = getattr(nn, "RMSNorm", nn.LayerNorm)  # torch >= 2.4
+from normreg_plugins.core.old_torch import RMSNorm
 
 
 class NotScalable(Enum):
@@ -112,7 +112,7 @@ def _stored_weights(module: nn.Module) -> Iterator[tuple[nn.Parameter, NotScalab
 
 
 def is_norm_layer(module: nn.Module) -> bool:
-    return isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm | _RMSNorm) or _keeps_statistics(module)
+    return isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm | RMSNorm) or _keeps_statistics(module)
 
 
 def keeps_channel_statistics(module: nn.Module) -> bool:

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import nn
 
+from normreg_plugins.core.old_torch import eager
+
 
 @contextmanager
 def training_mode(model: nn.Module) -> Iterator[None]:
@@ -54,7 +56,7 @@ def restored(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(same_randomness())
         stack.enter_context(training_mode(model))
-        stack.enter_context(_eager())
+        stack.enter_context(eager())
         for parameter, _ in gradients:
             parameter.grad = None
         _restored.append(model)
@@ -84,14 +86,3 @@ def same_randomness() -> Iterator[None]:
         random.setstate(python_state)
         if numpy:
             numpy.random.set_state(numpy_state)
-
-
-@contextmanager
-def _eager() -> Iterator[None]:
-    """Run a compiled model in eager mode, because compiled code hides its operations (needs torch >= 2.6)."""
-    set_stance = getattr(torch.compiler, "set_stance", None)
-    if set_stance is None:
-        yield
-        return
-    with set_stance("force_eager"):
-        yield

@@ -11,9 +11,9 @@ from torch.optim import LBFGS, Optimizer
 
 from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.methods import Method
+from normreg_plugins.core.old_torch import keep_step_hooks
 from normreg_plugins.core.training.confirmation import Confirmation
 from normreg_plugins.core.training.handle import Handle, handle_of
-from normreg_plugins.core.training.old_torch import keep_step_hooks
 from normreg_plugins.core.training.selection import select_targets
 from normreg_plugins.core.training.steps import PerEpoch
 from normreg_plugins.core.verdicts import Forward, Verdicts, find, overruled

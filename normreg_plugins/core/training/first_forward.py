@@ -12,7 +12,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils.hooks import RemovableHandle
 
 from normreg_plugins.core.model import is_restored, layers_of
-from normreg_plugins.core.training.old_torch import is_compiling
+from normreg_plugins.core.old_torch import is_compiling
 from normreg_plugins.core.verdicts import FilterTrace, WeightReport, reports_of
 
 _tracing: set[FirstForward] = set()

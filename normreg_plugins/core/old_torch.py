@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
+
+RMSNorm = getattr(nn, "RMSNorm", nn.LayerNorm)  # torch >= 2.4
 
 if hasattr(torch.compiler, "is_compiling"):
     from torch.compiler import is_compiling
 else:  # torch < 2.3; the compiler recognises only its own function
     from torch._dynamo.external_utils import is_compiling
 
-__all__ = ["is_compiling", "keep_step_hooks"]
+__all__ = ["RMSNorm", "eager", "is_compiling", "keep_step_hooks"]
+
+
+def eager() -> AbstractContextManager[Any]:
+    """Runs a compiled model in eager mode, because compiled code hides its operations (torch >= 2.6)."""
+    set_stance = getattr(torch.compiler, "set_stance", None)
+    return nullcontext() if set_stance is None else set_stance("force_eager")
 
 
 def keep_step_hooks(optimizer: Optimizer) -> None:
