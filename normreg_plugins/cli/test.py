@@ -7,8 +7,9 @@ import inspect
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS, METRICS
 
@@ -62,14 +63,6 @@ def save_masks(cfg: Config, folder: Path) -> None:
     metric["output_dir"] = str(folder)
 
 
-def coco_metric(cfg: Config, file: Path) -> ConfigDict:
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    metric = next((each for each in evaluators if each["type"].endswith("CocoMetric")), None)
-    if metric is None:
-        refuse(f"--out: {file}: only mmdet's CocoMetric writes detections, and test_evaluator has none")
-    return metric
-
-
 def out_suffix(cfg: Config) -> str:
     return {"mmseg": "", "mmdet": ".json"}.get(cfg.get("default_scope"), ".pkl")
 
@@ -92,17 +85,19 @@ def predict_into_folder(cfg: Config, folder: Path) -> None:
 
 def predict_into_file(cfg: Config, file: Path) -> None:
     """Test, with all predictions in `file`, which only the main process writes."""
+    runner = build_runner(cfg)  # first, because it tells the ranks apart
+    metrics = runner.test_evaluator.metrics
+    coco: Any = next((metric for metric in metrics if type(metric).__name__.endswith("CocoMetric")), None)
+    if file.suffix == ".json" and coco is None:
+        refuse(f"--out: {file}: only mmdet's CocoMetric writes detections, and test_evaluator has none")
     with atomic_path(file) if is_main_process() else nullcontext(file) as unfinished:
         if file.suffix == ".json":
-            coco_metric(cfg, file)["outfile_prefix"] = str(unfinished)
-            build_runner(cfg).test()
-            if is_main_process():
-                Path(f"{unfinished}.bbox.json").replace(unfinished)
+            coco.outfile_prefix = str(unfinished)
         else:
-            runner = build_runner(cfg)
-            dump = METRICS.build({"type": "DumpResults", "out_file_path": str(unfinished)})
-            runner.test_evaluator.metrics.append(dump)
-            runner.test()
+            metrics.append(METRICS.build({"type": "DumpResults", "out_file_path": str(unfinished)}))
+        runner.test()
+        if file.suffix == ".json" and is_main_process():
+            Path(f"{unfinished}.bbox.json").replace(unfinished)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
