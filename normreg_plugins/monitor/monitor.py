@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.core.training import closure_of, handle_of, is_update, keep_step_hooks
+from normreg_plugins.core.training import closure_of, handle_of, is_nested, is_update, keep_step_hooks
 from normreg_plugins.monitor.measure import Change, Drift, RunningStatistics, Sums, sums_of
 from normreg_plugins.monitor.optimizer_direction import applied_norm, layer_norm, rate_law
 from normreg_plugins.monitor.report import Report, row_of, total
@@ -101,6 +101,8 @@ class Monitor:
 
     @torch.no_grad()
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if is_nested(optimizer):
+            return
         self._copies = []
         if (self._count.before_step(args, kwargs) + 1) % self._every == 0:
             self._copies = [each.weight.clone() for each in self._weights]
@@ -110,6 +112,8 @@ class Monitor:
 
     @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if is_nested(optimizer):
+            return
         copies, self._copies = self._copies, []
         if not self._count.after_step() or not copies:
             return

@@ -5,7 +5,7 @@ from normreg_plugins.core.training.attach import attach, refuse_unsound
 from normreg_plugins.core.training.averages import correct_average_, match_norms_, measuring_statistics, takes_means
 from normreg_plugins.core.training.handle import Handle, handle_of
 from normreg_plugins.core.training.state import STATE_KEY
-from normreg_plugins.core.training.steps import PerEpoch, closure_of, is_update
+from normreg_plugins.core.training.steps import PerEpoch, closure_of, is_nested, is_update
 from normreg_plugins.core.training.weight_decay import named_by
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "closure_of",
     "correct_average_",
     "handle_of",
+    "is_nested",
     "is_update",
     "keep_step_hooks",
     "match_norms_",

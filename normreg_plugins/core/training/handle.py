@@ -18,7 +18,7 @@ from normreg_plugins.core.training.filter_health import BrokenFilters, NormsAtSt
 from normreg_plugins.core.training.first_forward import FirstForward
 from normreg_plugins.core.training.selection import Selection
 from normreg_plugins.core.training.state import State, attached_to, forget, remember
-from normreg_plugins.core.training.steps import PerEpoch, Phase, closure_of, is_update, refuse_capture
+from normreg_plugins.core.training.steps import PerEpoch, Phase, closure_of, is_nested, is_update, refuse_capture
 from normreg_plugins.core.training.weight_decay import WeightDecayOff, spared_from_decay
 from normreg_plugins.core.verdicts import Forward, Verdicts
 
@@ -162,6 +162,8 @@ class Handle:
             self._callbacks.pop(0)(self)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        if is_nested(optimizer):
+            return None
         refuse_capture(self._targets[0].weight)
         closure = closure_of(args, kwargs)
         if closure is None:
@@ -181,7 +183,7 @@ class Handle:
             self._check(self.method.before_update(self._active(), self._rates))
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if not self._is_update:
+        if not self._is_update or is_nested(optimizer):
             return
         update = self._state.count()
         if update % self.method.interval == 0 and self._phase.contains(update):

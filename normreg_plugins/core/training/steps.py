@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import torch
@@ -14,6 +16,9 @@ from normreg_plugins.core.methods import Method
 
 PerEpoch = float | Callable[[], float] | None
 """Updates per epoch, or a callable that is called when the first update comes."""
+
+_CALLS_HOOKS = Optimizer.profile_hook_step(lambda _: None).__code__
+"""The code of torch's wrapper around each `step`."""
 
 
 def is_update(optimizer: Optimizer) -> bool:
@@ -44,6 +49,21 @@ def _moves_nothing(optimizer: Optimizer) -> bool:
 
 def _is_zero_on_cpu(rate: float | Tensor | None) -> bool:
     return rate is not None and (not isinstance(rate, Tensor) or rate.device.type == "cpu") and not rate
+
+
+def is_nested(optimizer: Optimizer) -> bool:
+    """Whether a hook runs in a step that another step of the same optimizer called.
+
+    torch calls the hooks in the `step` of a class and, if that calls `super().step()`, in that of its base class too.
+    """
+    if sum("step" in vars(cls) for cls in type(optimizer).__mro__) <= 2:  # its own and Optimizer's
+        return False
+    frame: FrameType | None = sys._getframe(1)
+    calls = 0
+    while frame is not None:
+        calls += frame.f_code is _CALLS_HOOKS and frame.f_locals.get("self") is optimizer
+        frame = frame.f_back
+    return calls > 1
 
 
 def closure_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -182,3 +182,33 @@ class TestGradScaler:
             else:
                 saved.append(optimizer.state_dict()["param_groups"][0]["normreg_plugins"]["updates"])
         assert (counts, saved) == ([1, 2, 4], [0, 2, 3])
+
+
+class CallsItsBase(SGD):
+    def step(self, closure=None):
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("with_closure", [False, True])
+def test_a_step_that_calls_the_step_of_its_base_class_is_one_update(with_closure: bool) -> None:
+    """torch calls the hooks in both, once any optimizer of the base class exists."""
+    net, twin = tiny_net(), tiny_net()
+    optimizer, plain = CallsItsBase(net.parameters(), lr=0.1), SGD(twin.parameters(), lr=0.1)
+    method = AdaptiveWeightShrink(alpha=0.5)
+    handle = attach(optimizer, net, method)
+    attach(plain, twin, method)
+    for index in range(4):
+        if with_closure and index == 2:
+            with pytest.raises(ZeroDivisionError):  # a step that fails leaves nothing behind
+                optimizer.step(lambda: 1 / 0)
+
+        def closure(index: int = index) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = loss_on(net, index)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure) if with_closure else (closure(), optimizer.step())
+    train(twin, plain, 4)
+    assert handle.updates == 4
+    assert same_state(net, twin)
