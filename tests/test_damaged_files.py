@@ -63,7 +63,7 @@ def test_an_index_of_something_else(tmp_path, content):
 @pytest.mark.parametrize("content", ["[]", "{}", '{"counts": 3}', '{"counts": {"a": "many"}}'])
 def test_counts_of_something_else(tmp_path, content):
     file_of(tmp_path, content, "predictions.json")
-    with pytest.raises(DamagedFileError, match=r"predictions\.json holds no counts"):
+    with pytest.raises(DamagedFileError, match=r"predictions\.json has no counts"):
         load_counts(tmp_path)
 
 

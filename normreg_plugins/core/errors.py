@@ -22,7 +22,7 @@ class ProofError(NormRegError):
 
 
 class NonFiniteWeightWarning(RuntimeWarning):
-    """A filter holds NaN or Inf; it was left as it is."""
+    """A filter contains NaN or Inf; it is left as it is."""
 
 
 class PluginLostWarning(UserWarning):

@@ -113,7 +113,7 @@ def load_counts(folder: Path) -> dict[str, float]:
     content = read_json(path)
     counts = content.get("counts") if isinstance(content, dict) else None
     if not isinstance(counts, dict) or not all(isinstance(count, int | float) for count in counts.values()):
-        raise DamagedFileError(f"{path} holds no counts of people; tools/test.py writes it, see docs/crowd.md")
+        raise DamagedFileError(f"{path} has no counts of people; tools/test.py writes it, see docs/crowd.md")
     return counts
 
 

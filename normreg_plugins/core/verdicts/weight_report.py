@@ -125,7 +125,7 @@ def _by_channel(name: str, norm: nn.Module, index: Tensor, filters: int) -> Norm
 def _statistic_rows(norm: nn.Module, index: Tensor) -> Tensor:
     """One row per statistic of a group or layer norm, one entry per element that enters it."""
     if isinstance(norm, nn.GroupNorm):
-        if index.shape[1] % norm.num_groups:  # thinned to one value: every group holds the same
+        if index.shape[1] % norm.num_groups:  # thinned to one value: every group has the same
             index = index.expand(-1, norm.num_groups, *index.shape[2:])
         return index.reshape(index.shape[0] * norm.num_groups, -1)
     normalized: tuple[int, ...] = tuple(norm.normalized_shape)  # type: ignore[arg-type]
