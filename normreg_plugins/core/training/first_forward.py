@@ -39,11 +39,10 @@ class FirstForward:
         self._running: AbstractContextManager | None = None
         self._handles: list[RemovableHandle] = []
         if not hasattr(model, "_orig_mod"):  # a compiled model cannot be traced, and torch warns of global hooks on it
-            self._handles = [
-                register_module_forward_pre_hook(_weak(self._begin)),
-                register_module_forward_hook(_weak(self._finish), always_call=True),
+            self._handles += [
+                register_module_forward_pre_hook(_weak(self._begin, self._handles)),
+                register_module_forward_hook(_weak(self._finish, self._handles), always_call=True),
             ]
-        weakref.finalize(self, _remove_all, self._handles)
 
     def remove(self) -> None:
         _remove_all(self._handles)
@@ -73,15 +72,21 @@ class FirstForward:
             self._done(reports_of(trace, output))
 
 
-def _weak(method: Callable[..., None]) -> Callable[..., None]:
-    """A global hook must not keep alive the object it serves."""
+def _weak(method: Callable[..., None], handles: list[RemovableHandle]) -> Callable[..., None]:
+    """A global hook that does not keep alive the object it serves, and removes its ``handles`` at a call after its end.
+
+    Not at the end itself: the garbage collector may bring it while another model compiles, and Dynamo then looks for
+    the hook that it has just traced.
+    """
     reference = weakref.WeakMethod(method)
 
     def call(*args: Any) -> None:
         if is_compiling():
             return  # the compiler cannot trace what follows, and it would break the graph of any other model too
         alive = reference()
-        if alive is not None:
+        if alive is None:
+            _remove_all(handles)
+        else:
             alive(*args)
 
     return call
