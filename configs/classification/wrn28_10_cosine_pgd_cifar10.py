@@ -1,7 +1,8 @@
 # WideResNet-28-10 on CIFAR-10 with constrained weights (PGD): filters of mean 0 and norm sqrt(2), and scale, bias and
 # noise instead of batch norm (constrained paper, Algorithm 1; section 4.1, Table 1). The noise grows with depth up to
-# sigma (eq. 8), the best for CIFAR-10 in Table 4. Small batches (Table 2): --grow-batch --cfg-options
-# train_dataloader.batch_size=4 divides the rate as the paper does.
+# sigma (eq. 8), the best for CIFAR-10 in Table 4. Small batches (Table 2), with the rate
+# divided as the paper does: --cfg-options train_dataloader.batch_size=4 optim_wrapper.optimizer.lr=0.00625
+# auto_scale_lr.base_batch_size=4 auto_scale_lr.written_for=4
 _base_ = "./wrn28_10_cosine_wd_cifar10.py"
 
 custom_imports = dict(imports=["normreg_plugins"])

@@ -1,6 +1,6 @@
 """Train any mm config: `normreg train configs/mini/yolov3_wrs.py`. The flags are those of mm's own train.py.
 
-Two more flags run the papers' protocols on several GPUs, --split-batch and --grow-batch: see docs/multi_gpu.md.
+--split-batch runs the papers' protocols on several GPUs: see docs/multi_gpu.md.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from normreg_plugins.cli.mm_runs import (
 from normreg_plugins.cli.plot_norms import draw_run
 from normreg_plugins.cli.preflight.total_batch import (
     TotalBatchError,
-    grow_batch,
     protocol_of,
     ranks_of,
     refuse_other_batch,
@@ -43,9 +42,7 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("--amp", action="store_true", help="train in mixed precision")
     add("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size of all GPUs")
-    batch = options.add_mutually_exclusive_group()
-    batch.add_argument("--split-batch", action="store_true", help="the GPUs share the batch: same updates")
-    batch.add_argument("--grow-batch", action="store_true", help="each GPU adds its images: fewer, larger updates")
+    add("--split-batch", action="store_true", help="the GPUs share the protocol's batch: same updates")
     resumed = "resume from this checkpoint (default: the latest in the work dir)"
     add("--resume", nargs="?", const="auto", metavar="CHECKPOINT", help=resumed)
     return options
@@ -63,7 +60,7 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
         if protocol_of(cfg) is not None:
             refuse(
                 f"--auto-scale-lr: {args.config} is a paper's protocol. mm's flag changes only the learning rate: the "
-                "number of updates, summed losses and Adam's rule stay wrong. Use --grow-batch or --split-batch"
+                "number of updates, summed losses and Adam's rule stay wrong. Use --split-batch"
             )
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             refuse(f"--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size")
@@ -74,13 +71,13 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def settle_batch(cfg: Config, args: argparse.Namespace) -> None:
-    """Split or grow the batch as the flags say; end here if a protocol would train with another batch."""
+    """Split the batch if the flag says so; end here if a protocol would train with another batch."""
     ranks = ranks_of(args.launcher, os.environ)
     try:
-        if args.split_batch or args.grow_batch:
-            changes = (split_batch if args.split_batch else grow_batch)(cfg, ranks)
+        if args.split_batch:
+            changes = split_batch(cfg, ranks)
             if first_on_machine():
-                print("\n  ".join([f"--{'split' if args.split_batch else 'grow'}-batch:", *changes]))
+                print("\n  ".join(["--split-batch:", *changes]))
         else:
             refuse_other_batch(cfg, args.config, ranks)
     except TotalBatchError as error:

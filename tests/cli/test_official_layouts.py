@@ -96,7 +96,7 @@ def train_on_one_and_two_ranks(user, folder, config, shares, score, *options):
 def test_coco_2017(user, tmp_path):
     layouts.coco(tmp_path / "data" / "coco", 2017, train=8, val=2)
     train_on_one_and_two_ranks(user, tmp_path, "yolov3_wrs", {1: 8, 2: 4}, "bbox_mAP_50")
-    assert "--split-batch  keeps the protocol" in user(DIST_TRAIN, tmp_path / "small.py", 2, ok=False)
+    assert "--split-batch keeps the protocol" in user(DIST_TRAIN, tmp_path / "small.py", 2, ok=False)
 
 
 def test_coco_2014(user, tmp_path):

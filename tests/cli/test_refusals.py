@@ -46,10 +46,9 @@ def test_without_data_it_says_what_to_do_and_builds_nothing(refused, tmp_path, c
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ((), "--split-batch  keeps the protocol: 4 images per GPU"),
+        ((), "--split-batch keeps the protocol: 4 images per GPU"),
         (("--auto-scale-lr",), "--auto-scale-lr: {config} is a paper's protocol"),
         (("--split-batch", "--cfg-options", "train_dataloader.batch_size=3"), "{config} cannot run here yet"),
-        (("--grow-batch",), "{config} cannot run here yet"),  # the batch is settled, the data are missing
     ],
 )
 def test_a_protocol_on_two_gpus_needs_to_know_what_to_do_with_its_batch(refused, monkeypatch, flags, words):

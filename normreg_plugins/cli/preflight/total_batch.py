@@ -1,4 +1,4 @@
-"""A paper's learning rate assumes a global batch size: keep that size on N GPUs, or rescale rates and schedule.
+"""A paper's learning rate assumes a global batch size: keep that size on N GPUs.
 
 A protocol's config says what its numbers are written for:
 
@@ -25,9 +25,6 @@ RANKS_IN = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_
 
 STEPS = ("begin", "end", "T_max", "step_size", "total_iters")
 """A scheduler's settings that count iterations, unless it counts epochs."""
-
-DECOUPLED = ("AdamW", "NormRegAdamP")
-"""Adam variants with decoupled weight decay: multiplied by the rate, not by the gradient's scale."""
 
 
 class TotalBatchError(NormRegError):
@@ -94,11 +91,8 @@ def refuse_other_batch(cfg: Config, name: str, ranks: int) -> None:
     raise TotalBatchError(
         f"{name} is a paper's protocol: its learning rate and its number of updates are for {protocol.update} images "
         f"per update, {protocol.iteration} per iteration on one GPU. This run has {batch}.\n"
-        f"Choose one of two flags:\n"
-        f"  --split-batch  {split}\n"
-        f"  --grow-batch   changes it: {batch.total} images per update, {batch.total / protocol.update:.3g} times the "
-        "protocol's; rates and number of updates follow.\n"
-        "To train something else on purpose: --cfg-options auto_scale_lr.written_for=0 changes nothing."
+        f"--split-batch {split}\n"
+        "To train another batch on purpose, with rates of your own: --cfg-options auto_scale_lr.written_for=0"
     )
 
 
@@ -134,29 +128,14 @@ def split_batch(cfg: Config, ranks: int) -> list[str]:
     return changes
 
 
-def grow_batch(cfg: Config, ranks: int) -> list[str]:
-    """Keep the images per rank, so that an update has more of them. Return what was changed."""
-    protocol, batch = _protocol(cfg), batch_of(cfg, ranks)
-    changes = [f"{batch} per update, instead of the protocol's {protocol.update}"]
-    changes += scale_summed_losses(cfg.model, protocol.iteration / batch.per_rank)
-    changes += scale_iterations(cfg, protocol.iteration / batch.iteration)
-    changes += scale_updates(cfg, protocol.update / batch.total)
-    changes += scale_rates(cfg, batch.total / protocol.update)
-    cfg.auto_scale_lr["written_for"] = 0
-    return changes
-
-
 def _protocol(cfg: Config) -> Protocol:
     protocol = protocol_of(cfg)
     if protocol is None:
         raise TotalBatchError(
-            "--split-batch and --grow-batch need to know what batch the config is written for: "
+            "--split-batch needs to know what batch the config is written for: "
             "auto_scale_lr=dict(enable=False, base_batch_size=IMAGES_PER_UPDATE, written_for=IMAGES_PER_ITERATION)"
         )
     return protocol
-
-
-# The numbers of a config that change with its batch. Each function returns what it changed.
 
 
 def scale_summed_losses(model: Any, factor: float) -> list[str]:
@@ -189,51 +168,8 @@ def scale_iterations(cfg: Config, factor: float) -> list[str]:
     return [f"counts of iterations x {factor:.4g}: {', '.join(changed)}"] if factor != 1 and changed else []
 
 
-def scale_updates(cfg: Config, factor: float) -> list[str]:
-    """Settings of a method that count updates."""
-    changed: list[str] = []
-    for regularizer in _regularizers(cfg):
-        changed += _scaled(regularizer, ("interval",), factor)
-        if regularizer.get("unit", "update") == "update":
-            changed += _scaled(regularizer, ("begin", "end"), factor, least=0)
-    return [f"the method's counts of updates x {factor:.4g}: {', '.join(changed)}"] if factor != 1 and changed else []
-
-
-def _regularizers(cfg: Config) -> list[dict[str, Any]]:
-    """The settings of the methods, from the optimizer wrapper and from hooks."""
-    places = [cfg.optim_wrapper, *(cfg.get("custom_hooks") or [])]
-    return [place["regularizer"] for place in places if place.get("regularizer")]
-
-
-def scale_rates(cfg: Config, factor: float) -> list[str]:
-    """Learning rates for updates of `factor` times as many images.
-
-    SGD: the linear rule, rate x k (Goyal et al. 2017). Weight decay and AWS then shrink a weight per epoch as before.
-
-    Adam, AdamW, AdamP: the square-root rule, rate x sqrt(k) (Malladi et al. 2022), because an update divides the
-    gradient by its own size. Decoupled weight decay and AWS's alpha are multiplied by sqrt(k), too, so that k times
-    fewer updates shrink a weight per epoch as before.
-    """
-    if factor == 1:
-        return []
-    optimizer = cfg.optim_wrapper.optimizer
-    adaptive = optimizer.type.startswith("Adam")
-    rule = factor**0.5 if adaptive else factor
-    settings = [(optimizer, "lr"), *((scheduler, "eta_min") for scheduler in cfg.get("param_scheduler") or [])]
-    if adaptive:
-        settings += [(optimizer, "weight_decay")] if optimizer.type in DECOUPLED else []
-        settings += [(regularizer, "alpha") for regularizer in _regularizers(cfg)]
-    changed = [_scaled_number(place, name, rule) for place, name in settings if place.get(name)]
-    return [f"{'square-root' if adaptive else 'linear'} rule for {optimizer.type}: {', '.join(changed)}"]
-
-
 def _scaled(settings: dict[str, Any], names: Iterable[str], factor: float, least: int = 1) -> list[str]:
     """Scale those of the integers that are set, and say how each changed."""
     old = {name: settings[name] for name in names if settings.get(name) is not None}
     settings.update({name: max(least, round(value * factor)) for name, value in old.items()})
     return [f"{name} {value} -> {settings[name]}" for name, value in old.items()]
-
-
-def _scaled_number(settings: dict[str, Any], name: str, factor: float) -> str:
-    old, settings[name] = settings[name], settings[name] * factor
-    return f"{name} {old:.4g} -> {settings[name]:.4g}"

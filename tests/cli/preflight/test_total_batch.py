@@ -1,4 +1,4 @@
-"""The images of one update are part of a protocol: what is refused, and what the two flags change."""
+"""The images of one update are part of a protocol: what is refused, and what --split-batch changes."""
 
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from normreg_plugins.cli.preflight.total_batch import (
     Protocol,
     TotalBatchError,
     batch_of,
-    grow_batch,
     protocol_of,
     ranks_of,
     refuse_other_batch,
@@ -42,7 +41,7 @@ def test_every_config_declares_its_batch_and_trains_as_it_is_on_one_gpu(path):
     assert (protocol_of(cfg) is None) == stock  # those are mmdet's and mmseg's own, with lines added
     refuse_other_batch(cfg, path.name, ranks=1)
     if not stock:
-        with pytest.raises(TotalBatchError, match=r"(?s)is a paper.s protocol.*--split-batch .*--grow-batch "):
+        with pytest.raises(TotalBatchError, match=r"(?s)is a paper.s protocol.*--split-batch "):
             refuse_other_batch(cfg, path.name, ranks=2)
 
 
@@ -51,7 +50,6 @@ def test_every_config_declares_its_batch_and_trains_as_it_is_on_one_gpu(path):
     [
         ({"train_dataloader__batch_size": 16}, "1 GPU x 16 images each = 16"),
         ({"optim_wrapper__accumulative_counts": 8}, "1 GPU x 8 images each x 8 accumulated iterations = 64"),
-        ({"train_dataloader__batch_size": 4}, r"4 images per update, 0\.5 times the protocol's"),
         # the right total, but mmdet's sum over 4 images is half of that over 8
         ({"train_dataloader__batch_size": 4, "optim_wrapper__accumulative_counts": 2}, "2 accumulated iterations = 8"),
     ],
@@ -82,7 +80,7 @@ def test_configs_of_users_are_left_alone():
 def test_a_batch_that_does_not_split_names_the_counts_that_do():
     with pytest.raises(TotalBatchError, match=r"10 images do not split over 8 GPUs.*do: 1, 2, 5, 10\."):
         split_batch(config("deeplabv3_wrs"), ranks=8)
-    with pytest.raises(TotalBatchError, match=r"--split-batch  is not possible here: 10 images"):
+    with pytest.raises(TotalBatchError, match=r"--split-batch is not possible here: 10 images"):
         refuse_other_batch(config("deeplabv3_wrs"), "deeplabv3_wrs.py", ranks=8)
     with pytest.raises(TotalBatchError, match=r"in 3 accumulated iterations do not split.*do: none"):
         share_of(Protocol(10, 10), Batch(2, 5, 3))
@@ -110,45 +108,6 @@ def test_split_of_a_loop_by_iterations_keeps_its_updates():
     assert (cfg.train_dataloader.batch_size, cfg.train_cfg.max_iters) == (5, 2 * 55026)
     assert (cfg.param_scheduler[0].end, cfg.train_cfg.val_interval) == (2 * 55026, 2 * 2116)
     assert cfg.default_hooks.checkpoint.interval == 4000
-
-
-def test_grow_for_a_summed_loss_follows_the_linear_rule():
-    cfg = config("yolov3_wrs")
-    grow_batch(cfg, ranks=4)  # gradients of ranks are averaged: the sum over 8 images of a rank stays
-    assert loss_weights(cfg) == LOSSES
-    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(4 * 0.01 / 8)
-    assert cfg.optim_wrapper.optimizer.weight_decay == 8 * 5e-4
-    assert cfg.param_scheduler[0].end == 500
-    assert cfg.train_cfg.max_epochs == 100
-    assert cfg.optim_wrapper.regularizer.interval == 2  # 10 / 4
-    cfg = config("yolov3_wrs", train_dataloader__batch_size=16)
-    grow_batch(cfg, ranks=2)
-    assert loss_weights(cfg) == {name: weight / 2 for name, weight in LOSSES.items()}
-    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(4 * 0.01 / 8)
-
-
-def test_grow_for_adam_follows_the_square_root_rule_and_shortens_the_loop():
-    cfg = config("deeplabv3_aws")
-    grow_batch(cfg, ranks=4)
-    optimizer = cfg.optim_wrapper.optimizer
-    assert (optimizer.lr, optimizer.weight_decay) == (pytest.approx(2e-4), pytest.approx(4e-4))
-    written = config("deeplabv3_aws").optim_wrapper.regularizer.alpha
-    assert cfg.optim_wrapper.regularizer.alpha == pytest.approx(2 * written)
-    assert cfg.train_cfg.max_iters == cfg.param_scheduler[0].end == 13756
-    assert cfg.param_scheduler[0].eta_min == pytest.approx(2e-6)
-    assert (cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint.interval) == (529, 500)
-    cfg = config("csrnet_wrs")
-    grow_batch(cfg, ranks=4)
-    assert cfg.optim_wrapper.optimizer == {"type": "Adam", "lr": pytest.approx(2e-4), "weight_decay": 1e-4}
-    assert (cfg.train_cfg.max_epochs, cfg.optim_wrapper.regularizer.interval) == (300, 1)
-
-
-def test_a_phase_in_updates_shortens_and_one_in_epochs_stays():
-    phase = {"optim_wrapper__regularizer__begin": 100, "optim_wrapper__regularizer__end": 1000}
-    for unit, expected in (("update", (25, 250)), ("epoch", (100, 1000))):
-        cfg = config("csrnet_wrs", optim_wrapper__regularizer__unit=unit, **phase)
-        grow_batch(cfg, ranks=4)
-        assert (cfg.optim_wrapper.regularizer.begin, cfg.optim_wrapper.regularizer.end) == expected
 
 
 def test_the_launcher_says_how_many_ranks_there_are():
