@@ -1,1 +1,1 @@
-"""What the package costs: `step` (a pass, a training step, the layers, the losses) and `growth` (weights, ranks)."""
+"""What the package costs: a pass, a training step, the layers, the losses."""

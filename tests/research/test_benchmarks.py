@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from research.benchmarks import bayesian_loss, growth, layers, passes, step, timing
+from research.benchmarks import bayesian_loss, layers, passes, step, timing
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSES = ["passes", "--model", "resnet18", "--size", "32", "--batch", "2", "--rounds", "2"]
@@ -94,19 +94,6 @@ def test_the_bayesian_losses_compared_are_equal(capsys) -> None:
     rows = rows_of(capsys.readouterr().out)
     assert set(rows) == set(bayesian_loss.LAYOUTS)
     assert all(float(row[3]) > 1 and float(row[-1]) < 1e-4 for row in rows.values())
-
-
-def test_growth_prints_a_row_for_each_part(capsys) -> None:
-    assert growth.main(["--weights", "2", "4", "--rounds", "1", "--ranks", "1"]) == 0
-    printed = capsys.readouterr().out
-    for words in ("2 weights", "4 weights", "prove by numbers", "DDP: attach"):
-        assert words in printed
-
-
-def test_growth_of_known_laws() -> None:
-    assert growth.exponent({n: 0.1 * n * n for n in (4, 8, 16)}) == pytest.approx(2)
-    table = growth.ranks_table({1: {"attach": 0.002}, 2: {"attach": 0.003}, 4: {"attach": 0.001}})
-    assert [next(column.cells) for column in table.columns] == ["attach", "1.50 x", "0.50 x"]
 
 
 @pytest.mark.parametrize("arguments", [["layers", "--widths", "1"], ["passes", "--rounds", "1"], ["speed"]])
