@@ -210,8 +210,8 @@ def test_torch_is_the_only_hard_dependency(site: Path) -> None:
 REGISTERED = """
 import {first}
 import {second}
-from mmengine.registry import HOOKS, VISUALIZERS
-print("NormRegHook" in HOOKS.module_dict, "CrowdVisualizer" in VISUALIZERS.module_dict)
+from mmengine.registry import HOOKS
+print("NormRegHook" in HOOKS.module_dict, "CrowdVisualizationHook" in HOOKS.module_dict)
 """
 
 

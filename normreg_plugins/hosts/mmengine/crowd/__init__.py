@@ -10,7 +10,7 @@ from normreg_plugins.hosts.mmengine.crowd.crowd_data import (
     CrowdSample,
     ShanghaiTech,
 )
-from normreg_plugins.hosts.mmengine.crowd.crowd_drawing import CrowdVisualizationHook, CrowdVisualizer
+from normreg_plugins.hosts.mmengine.crowd.crowd_drawing import CrowdVisualizationHook
 from normreg_plugins.hosts.mmengine.crowd.crowd_model import CountMetric, CrowdCounter, build_csrnet
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "CrowdRandomCrop",
     "CrowdSample",
     "CrowdVisualizationHook",
-    "CrowdVisualizer",
     "ShanghaiTech",
     "build_csrnet",
 ]

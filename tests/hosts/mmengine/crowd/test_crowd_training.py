@@ -10,11 +10,12 @@ pytest.importorskip("mmengine")
 pytest.importorskip("mmcv")
 
 from helpers.mini_crowd import mini_config, sample_of
-from mmengine.registry import METRICS, VISUALIZERS
+from mmengine.registry import METRICS
 from mmengine.runner import Runner
+from PIL import Image
 
-from normreg_plugins.crowd.data import read_rgb
 from normreg_plugins.evaluation import load_counts, load_map
+from normreg_plugins.hosts.mmengine.crowd.crowd_drawing import drawing_of
 
 pytestmark = pytest.mark.mm
 
@@ -55,16 +56,13 @@ def test_metric_names_both_errors_and_saves(tmp_path):
         load_counts(tmp_path)
 
 
-def test_visualizer_draws_density_where_it_is(tmp_path):
-    visualizer = VISUALIZERS.build({"type": "CrowdVisualizer", "name": "crowd-test"})
-    image = np.full((60, 90, 3), 100, dtype=np.uint8)
-    sample = sample_of(60, 90, name="a", count=7)
+def test_density_is_drawn_where_it_is(tmp_path):
+    Image.new("RGB", (90, 60), (100, 100, 100)).save(tmp_path / "a.png")
+    sample = sample_of(60, 90, name="a", count=7, img_path=str(tmp_path / "a.png"))
     sample.density = torch.zeros(8, 12)
     sample.density[2, 9] = 3.0
     sample.predicted_count = 3.0
-    file = tmp_path / "new" / "drawn.png"
-    visualizer.add_datasample("a", image, sample, out_file=str(file))
-    drawn = read_rgb(file)
+    drawn = drawing_of(sample)
     body = drawn[-60:, :90].astype(int)
     changed = np.abs(body - 100).sum(2) > 30
     rows, columns = np.nonzero(changed)
