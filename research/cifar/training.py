@@ -49,6 +49,8 @@ class Training:
     """From which part of the run to which the method acts; without a method, the weight decay of the filters."""
     convert: str = ""
     """'pgd': scale-bias layers instead of batch norms. 'ws', 'wn', ...: convolutions that normalize their weight."""
+    initial_scale: float = 1.0
+    """The filters begin so many times as large."""
     centre_alone: bool = False
     """The zero-mean constraint of PGD without its sphere, for the ablation."""
     sigma: float = 0.0
@@ -70,7 +72,10 @@ class Outcome:
 
 
 OPTIMIZERS = {
+    "sgd": lambda groups, rate: torch.optim.SGD(groups, rate),
     "sgdm": lambda groups, rate: torch.optim.SGD(groups, rate, momentum=0.9),
+    "nesterov": lambda groups, rate: torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True),
+    "rmsprop": lambda groups, rate: torch.optim.RMSprop(groups, rate),
     "adamw": lambda groups, rate: torch.optim.AdamW(groups, rate),
     "adam": lambda groups, rate: torch.optim.Adam(groups, rate),
 }
@@ -123,6 +128,8 @@ def built(run: Training, learned: Pictures) -> nn.Module:
     if run.convert:
         some = as_input(learned.images[: run.batch])
         model = convert(model, run.convert, lambda net: net(some))
+    for weight in conv_weights(model):
+        weight.data.mul_(run.initial_scale)
     for module in model.modules():
         if isinstance(module, ScaleBias):
             module.sigma = run.sigma

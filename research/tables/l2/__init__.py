@@ -1,6 +1,6 @@
-"""The L2 paper: the filter norm at equilibrium (Table 1), and the best learning rate (Section 6)."""
+"""The L2 paper: the filter norm at equilibrium (Table 1). The best rates (Section 6) are a comparison."""
 
-from research.tables.l2 import best_rates, equilibrium
+from research.tables.l2 import equilibrium
 from research.tables.study import Study
 
-STUDIES: dict[str, Study] = {"equilibrium": equilibrium.STUDY, "best_rates": best_rates.STUDY}
+STUDIES: dict[str, Study] = {"equilibrium": equilibrium.STUDY}
