@@ -97,23 +97,9 @@ def test_the_filters_may_have_their_own_decay_and_the_rate_follows_the_batch():
 
 
 def test_aws_shrinks_larger_first_filters_faster_than_weight_decay():
-    settings = {
-        "data": "digits",
-        "net": "cnn3",
-        "pictures": 64,
-        "validated": 20,
-        "tested": 20,
-        "batch": 32,
-        "epochs": 50,
-    }
-    settings |= {
-        "rate": 0.1,
-        "schedule": "constant",
-        "convert": "ws",
-        "initial_scale": 100,
-        "augment": False,
-        "epochs": 50,
-    }
+    settings = {"data": "digits", "net": "cnn3", "pictures": 64, "validated": 20, "tested": 20, "batch": 32}
+    settings |= {"epochs": 50, "rate": 0.1, "schedule": "constant", "augment": False}
+    settings |= {"convert": "ws", "initial_scale": 100}
     decay = train(training_of({**settings, "filter_decay": 1e-3}), 0)
     aws = train(training_of({**settings, "method": {"type": "AWS", "alpha": 0.1}}), 0)
     assert aws.filter_norm < 0.3 * decay.filter_norm
