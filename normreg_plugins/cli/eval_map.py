@@ -4,9 +4,8 @@
 
 Files of detections are in COCO's form, as `normreg test --out FILE.json` writes it. Prints COCO's mAP (IoU .5 to
 .95) and mAP@.5, and precision, recall and F1 (IoU .5, means over classes) at two confidences: where F1 is best, and at
---confidence. --out writes all numbers as JSON and draws precision, recall and F1 over the confidence, the scores as
-bars, and the confusion of classes at --confidence. --images and --pictures draw the images with the most mistakes, with
---best those with the fewest.
+--confidence. --out writes all numbers as JSON and draws precision, recall and F1 over the confidence. --images and
+--pictures draw the images with the most mistakes, with --best those with the fewest.
 """
 
 from __future__ import annotations
@@ -30,20 +29,17 @@ from normreg_plugins.evaluation import (
     PredictionsError,
     category_ids,
     curves,
-    detection_confusion,
     detection_scores,
     load_annotations,
     load_predictions,
     mistakes,
     pairs_by_image,
-    plot_bars,
-    plot_confusion,
     plot_curves,
     plot_detected_images,
 )
 from normreg_plugins.files import write_json
 
-FILES = ("detection_metrics.json", "detection_curves.png", "detection_scores.png", "detection_confusion.png")
+FILES = METRICS, CURVES = "detection_metrics.json", "detection_curves.png"
 POINT = ("confidence", "precision", "recall", "f1")
 
 
@@ -107,16 +103,9 @@ def score(path: Path, coco: Any, ids: Sequence[int], confidence: float) -> Run:
     return Run(metrics, found, pairs_by_image(coco, detections, ids, confidence))
 
 
-def write(args: argparse.Namespace, coco: Any, ids: Sequence[int], runs: dict[str, Run]) -> None:
-    metrics, curves_file, scores_file, confusion_file = (args.out / name for name in FILES)
-    found = {name: run.metrics for name, run in runs.items()}
-    write_json(metrics, found)
-    plot_curves({name: run.curves for name, run in runs.items()}, curves_file)
-    bars = {name: [each["mAP"], each["mAP50"], each["best_f1"]["f1"]] for name, each in found.items()}
-    plot_bars(bars, ["mAP", "mAP50", "best F1"], scores_file, label="IoU .5 to .95 for mAP, .5 for the others")
-    classes = [coco.cats[each]["name"] for each in ids]
-    counts = {name: detection_confusion(run.pairs, ids) for name, run in runs.items()}
-    plot_confusion(counts, [*classes, "nothing there"], [*classes, "missed"], confusion_file, unit="boxes")
+def write(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> None:
+    write_json(args.out / METRICS, {name: run.metrics for name, run in runs.items()})
+    plot_curves({name: run.curves for name, run in runs.items()}, args.out / CURVES)
     if args.pictures:
         draw_images(args, coco, runs)
     print(f"results: {args.out}")
@@ -149,5 +138,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs = {name: score(path, coco, ids, args.confidence) for name, path in files}
     wide_console().print(table({name: run.metrics for name, run in runs.items()}, args.confidence))
     if args.out:
-        write(args, coco, ids, runs)
+        write(args, coco, runs)
     return 0

@@ -4,9 +4,9 @@
   normreg eval-miou configs/deeplabv3_wrs.py wd wrs --out eval --pictures 8
 
 The test set of the config has the true masks; each folder of predictions has a PNG of labels per image. For each folder
-it prints the IoU of each class, mIoU and pixel accuracy, equal to those of mmseg's IoUMetric. --out writes them as JSON
-and draws the IoU as bars and the confusion of classes. --pictures also draws predictions beside image and truth: those
-with the fewest correct pixels, with --best those with the most.
+it prints the IoU of each class, mIoU and pixel accuracy, equal to those of mmseg's IoUMetric. --out writes them as
+JSON. --pictures also draws predictions beside image and truth: those with the fewest correct pixels, with --best those
+with the most.
 """
 
 from __future__ import annotations
@@ -35,22 +35,20 @@ from normreg_plugins.evaluation import (
     Row,
     Scores,
     confusion,
-    plot_bars,
-    plot_confusion,
     plot_rows,
     read_mask,
     scores,
 )
 from normreg_plugins.files import write_json
 
-FILES = METRICS, IOU, CONFUSION = "segmentation_metrics.json", "segmentation_iou.png", "segmentation_confusion.png"
+METRICS = "segmentation_metrics.json"
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    options = scoring_parser(__doc__, FILES)
+    options = scoring_parser(__doc__, (METRICS,))
     options.add_argument("config", type=Path, help="the config whose test set was predicted")
     add_runs(options, "folders of predicted masks, as `normreg test --out` writes them")
-    return parse_scoring(options, argv, FILES)
+    return parse_scoring(options, argv, (METRICS,))
 
 
 def truth_of(config: Path) -> Any:
@@ -134,13 +132,6 @@ def as_plain(found: Scores, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def draw_scores(found: Counted, classes: Sequence[str], out: Path) -> None:
-    each = found.scores()
-    bars = {name: [100 * one.mean_iou, *(100 * one.iou)] for name, one in each.items()}
-    plot_bars(bars, ["mean", *classes], out / IOU, label="IoU in %; none: neither truth nor prediction has the class")
-    plot_confusion(found.confusion, classes, classes, out / CONFUSION, unit="pixels")
-
-
 def draw(dataset: Any, runs: dict[str, list[Path]], images: Sequence[Path], chosen: Sequence[int], path: Path) -> None:
     rows = []
     for index in chosen:
@@ -162,7 +153,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     wide_console().print(table(found, classes))
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        draw_scores(counted, classes, args.out)
         if args.pictures:
             order = np.argsort(-counted.right if args.best else counted.right, kind="stable")  # NaN is last
             draw(dataset, runs, images, order[: args.pictures].tolist(), args.out / PICTURES)

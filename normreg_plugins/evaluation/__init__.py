@@ -3,7 +3,6 @@
 matplotlib and pycocotools are imported by the functions that need them. The extra `evaluation` installs both.
 """
 
-from normreg_plugins.evaluation.charts import plot_bars, plot_confusion, spread
 from normreg_plugins.evaluation.counting import (
     CountedImage,
     bands,
@@ -24,7 +23,6 @@ from normreg_plugins.evaluation.detection import (
     Pair,
     category_ids,
     curves,
-    detection_confusion,
     detection_matches,
     detection_scores,
     load_annotations,
@@ -46,7 +44,6 @@ from normreg_plugins.evaluation.segmentation import (
     Palette,
     Row,
     Scores,
-    coloured,
     confusion,
     plot_rows,
     read_mask,
@@ -71,11 +68,9 @@ __all__ = [
     "bands",
     "best",
     "category_ids",
-    "coloured",
     "confusion",
     "count_errors",
     "curves",
-    "detection_confusion",
     "detection_matches",
     "detection_scores",
     "from_mm",
@@ -87,8 +82,6 @@ __all__ = [
     "mistakes",
     "overlay",
     "pairs_by_image",
-    "plot_bars",
-    "plot_confusion",
     "plot_counted_images",
     "plot_counts",
     "plot_curves",
@@ -100,7 +93,6 @@ __all__ = [
     "save_map",
     "save_mask",
     "scores",
-    "spread",
     "voc_palette",
     "worst",
 ]

@@ -14,9 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.crowd.network import STRIDE
-from normreg_plugins.evaluation.charts import draw_bars
 from normreg_plugins.files import DamagedFileError, atomic_path, read_json, read_numbers, write_json
-from normreg_plugins.plots import MARKERS, OKABE_ITO, POINT, new_figure, save
+from normreg_plugins.plots import MARKERS, OKABE_ITO, POINT, draw_bars, new_figure, save
 
 FILE = "predictions.json"
 """The saved counts of a data set; the density maps stand beside it as `NAME.npy`."""

@@ -1,4 +1,4 @@
-"""Detection: COCO's mAP, precision, recall and F1 at every confidence, and which class was taken for which.
+"""Detection: COCO's mAP, precision, recall and F1 at every confidence, and which box was found by which detection.
 
 pycocotools computes mAP and matches detections with objects.
 """
@@ -181,7 +181,7 @@ Pair = tuple[Box | None, Box | None]
 def pairs_by_image(
     coco: Any, detections: Sequence[Box], category_ids: Sequence[int], confidence: float
 ) -> dict[int, list[Pair]]:
-    """For each image its pairs at this confidence. Classes need not agree: that is what the matrix is about.
+    """For each image its pairs at this confidence. Classes need not agree.
 
     The best detection chooses first, the free box that it overlaps most, if the IoU is 0.5 or more. Boxes that are
     marked as crowds are left out, with the detections that lie in them.
@@ -196,18 +196,6 @@ def pairs_by_image(
         boxes = [box for box in coco.imgToAnns[image_id] if box["category_id"] in wanted]
         pairs[image_id] = _pairs(boxes, sorted(found[image_id], key=lambda box: -box["score"]))
     return pairs
-
-
-def detection_confusion(pairs: dict[int, list[Pair]], category_ids: Sequence[int]) -> NDArray[np.int64]:
-    """Counts: a row for each true class and one for nothing, a column for each predicted class and one for nothing."""
-    place: dict[int | None, int] = {category: index for index, category in enumerate(category_ids)}
-    counts = np.zeros((len(place) + 1, len(place) + 1), dtype=np.int64)
-    for some in pairs.values():
-        for true, predicted in some:
-            row = place[true["category_id"]] if true else -1
-            column = place[predicted["category_id"]] if predicted else -1
-            counts[row, column] += 1
-    return counts
 
 
 def mistakes(pairs: Sequence[Pair]) -> int:

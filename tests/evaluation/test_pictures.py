@@ -1,11 +1,8 @@
 """Pictures of scores: what is in them, and what is chosen to be drawn."""
 
-import math
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from PIL import Image
 
 from normreg_plugins.evaluation import (
     CountedImage,
@@ -13,47 +10,19 @@ from normreg_plugins.evaluation import (
     Row,
     best,
     overlay,
-    plot_bars,
-    plot_confusion,
     plot_counted_images,
     plot_counts,
     plot_detected_images,
     plot_rows,
     plot_training,
-    spread,
     worst,
 )
-from normreg_plugins.evaluation.charts import in_percent
 
 GREY = np.full((24, 32, 3), 128, dtype=np.uint8)
 
 
 def words_of(path):
     return path.read_text()
-
-
-def test_bars_of_several_runs(tmp_path):
-    path = tmp_path / "bars.svg"
-    plot_bars({"wd": [0.25, math.nan], "wrs": [0.5, 0.75]}, ["cat", "dog"], path, label="IoU")
-    text = words_of(path)
-    assert all(word in text for word in ("wd", "wrs", "cat", "dog", "IoU", ">0.25<", ">0.75<", ">none<"))
-
-
-def test_a_confusion_is_in_percent_of_the_true_class(tmp_path):
-    counts = np.array([[3, 1], [0, 0]])
-    np.testing.assert_array_equal(in_percent(counts), [[75, 25], [np.nan, np.nan]])
-    path = tmp_path / "confusion.svg"
-    plot_confusion({"wd": counts, "wrs": counts}, ["cat", "dog"], ["cat", "missed"], path, unit="boxes")
-    text = words_of(path)
-    assert all(word in text for word in (">75<", ">25<", "missed", "true class", "% of the boxes"))
-
-
-def test_many_classes_have_no_numbers_and_a_bounded_size(tmp_path):
-    names = [f"class {i}" for i in range(80)]
-    path = tmp_path / "confusion.png"
-    plot_confusion({"wd": np.eye(80, dtype=int)}, names, names, path, unit="boxes")
-    with Image.open(path) as picture:
-        assert max(picture.size) < 2000
 
 
 def test_counts_with_nobody_and_below_zero(tmp_path):
@@ -139,8 +108,3 @@ def test_the_density_is_drawn_where_it_is_and_the_rest_stays(size):
     title = drawn[: drawn.shape[0] - height]
     assert (title < 100).any()
     assert (title[:, -4:] == 255).all()  # the title fits
-
-
-@pytest.mark.parametrize(("number", "shown", "places"), [(10, 3, [0, 4, 9]), (2, 5, [0, 1]), (0, 4, [])])
-def test_images_are_spread_over_a_set(number, shown, places):
-    assert spread(number, shown) == places
