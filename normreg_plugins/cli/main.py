@@ -44,9 +44,6 @@ COMMANDS = {
     ),
     "fold-checkpoint": Command("fold norm layers into weights, for inference", "checkpoints:fold_main", "mm"),
     "train-ultralytics": Command("train an ultralytics model", "train_ultralytics:main", "ultralytics"),
-    "predict-ultralytics": Command(
-        "save its detections for eval-map", "predict_ultralytics:main", "ultralytics", FILES
-    ),
     "make-mini-data": Command("draw a small data set, in seconds", "data.make_mini_data:main", "crowd", FILES),
     **{
         f"prepare-{name.replace('_', '-')}": Command(f"prepare {title}", f"data.prepare_{name}:main", "crowd", FILES)
