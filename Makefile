@@ -1,4 +1,4 @@
-# `make` lists what there is. `make test` and `make demo` build what they need.
+# `make` lists what there is. `make check` is the fast one; `make test` and `make demo` build hosts too.
 #
 # The hosts exist under two sets of distribution names that share their import names, so there are
 # two environments and the tests pass in both:
@@ -17,13 +17,19 @@ CLASSIC_EXTRAS := mm-classic,mmpretrain-classic,crowd,monitor,evaluation,researc
 BIN    := .venv/bin
 MINI_YOLO := configs/ultralytics/mini_detection.yaml
 PYTEST := -m pytest -n 2 --dist worksteal --durations=15
+CHECK_BIN := .venv-check/bin
+LINT_BIN := $(if $(wildcard .venv/.ready),$(BIN),$(CHECK_BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-classic demo demo-digits demo-ultralytics test test-classic test-trainers test-gpu
+.PHONY: help check env env-classic demo demo-digits demo-ultralytics test test-classic test-trainers test-gpu
 .PHONY: lint fmt docs release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+
+check: .venv-check/.ready ## lint, and test core, layers and monitor with torch only: a minute and a half, without hosts
+	@$(MAKE) --no-print-directory lint LINT_BIN=$(CHECK_BIN)
+	OMP_NUM_THREADS=1 $(CHECK_BIN)/python $(PYTEST) -m 'not slow' tests/core tests/layers tests/monitor $(ARGS)
 
 demo: env ## draw a small detection set and train YOLOv3 on it with WRS: about 5 minutes on two cores
 	$(BIN)/python tools/data/make_mini_data.py detection
@@ -52,15 +58,15 @@ GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
 test-gpu: $(if $(filter file,$(origin PYTHON)),env) ## run what needs a GPU (PYTHON=... takes another environment)
 	$(GPU_PYTHON) -m pytest -m gpu tests/gpu --durations=15 $(ARGS)
 
-lint: env ## check style, types, and which room imports which
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+lint: $(LINT_BIN:/bin=/.ready) ## check style, types, and which room imports which
+	$(LINT_BIN)/ruff check .
+	$(LINT_BIN)/ruff format --check .
+	$(LINT_BIN)/mypy
+	$(LINT_BIN)/lint-imports
 
-fmt: env ## format the code and fix what ruff can fix
-	$(BIN)/ruff check --fix-only .
-	$(BIN)/ruff format .
+fmt: $(LINT_BIN:/bin=/.ready) ## format the code and fix what ruff can fix
+	$(LINT_BIN)/ruff check --fix-only .
+	$(LINT_BIN)/ruff format .
 
 docs: env ## build the documentation site into site/, offline; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
@@ -79,6 +85,12 @@ clean: ## remove build outputs and caches (the environments stay)
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 BUILD := requirements/build_env.sh
+
+.venv-check/.ready: requirements/maintained.txt pyproject.toml
+	@echo "Building .venv-check: torch and the linters, no host. Two minutes."
+	$(PYTHON) -m venv .venv-check
+	$(CHECK_BIN)/python -m pip install -q -c $< -e '.[check]'
+	@touch $@
 
 .venv/.ready: requirements/maintained.txt pyproject.toml
 	@$(BUILD) .venv $(PYTHON) $< onedl-mmcv $(EXTRAS)

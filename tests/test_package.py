@@ -193,6 +193,23 @@ def test_citation_and_changelog_have_the_version_of_the_package() -> None:
     assert re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == version
 
 
+def test_pre_commit_and_make_have_one_ruff() -> None:
+    pinned = re.search(r"^ruff==(\S+)$", (ROOT / "requirements/maintained.txt").read_text(), re.MULTILINE)
+    assert pinned is not None
+    assert f"ruff-pre-commit\n    rev: v{pinned[1]}\n" in (ROOT / ".pre-commit-config.yaml").read_text()
+
+
+def test_actions_are_pinned_and_the_oldest_lane_is_what_the_package_claims() -> None:
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    uses = re.findall(r"uses: (\S+)", workflow)
+    assert uses
+    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", each) for each in uses)
+    lanes = re.findall(r'\{python: "3\.(\d+)", torch: "torch(?:==([\d.]+)\.\*)?', workflow)
+    claims = (ROOT / "pyproject.toml").read_text()
+    assert re.search(r'requires-python = ">=3\.(\d+)"', claims)[1] == lanes[0][0]
+    assert re.search(r'"torch>=([\d.]+)"', claims)[1] == lanes[0][1]
+
+
 def test_the_cuda_image_has_the_cuda_that_torch_was_built_with() -> None:
     """torch compiles no operators with a CUDA of another major version."""
     pins = (ROOT / "requirements/maintained.txt").read_text()

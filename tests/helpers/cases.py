@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, spectral_norm
 from torch.utils.checkpoint import checkpoint
-from torchvision.ops import FrozenBatchNorm2d
 
 from helpers.nets import (
     WIDTH,
@@ -36,6 +35,7 @@ from helpers.nets import (
     tied,
     with_old_weight_norm,
 )
+from helpers.vision import FrozenBatchNorm2d
 
 
 @dataclass(frozen=True)

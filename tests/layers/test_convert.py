@@ -5,12 +5,11 @@ import copy
 import pytest
 import torch
 from helpers.layer_cases import LAYERS, batch_norm_for, fill_norms_, filters, make_input, make_layer
+from helpers.vision import DenseNet, FrozenBatchNorm2d, resnet18, shufflenet_v2_x0_5
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.optim import SGD
-from torchvision.models import DenseNet, resnet18, shufflenet_v2_x0_5
-from torchvision.ops import FrozenBatchNorm2d
 
 from normreg_plugins.core import AdaptiveWeightShrink, SphereDescent, attach
 from normreg_plugins.core.errors import SelectionError

@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 from helpers.layer_cases import fill_norms_
+from helpers.vision import DenseNet, resnet18
 from torch import nn
-from torchvision.models import DenseNet, resnet18
 
 from normreg_plugins.core.errors import SelectionError
 from normreg_plugins.layers import (

@@ -63,6 +63,7 @@ def test_one_process_draws_one_standard_normal() -> None:
     assert torch.equal(output, gamma * (1 + 0.4 * torch.randn(3, 4, 1, 1)) * x + beta)
 
 
+@pytest.mark.slow
 def test_processes_with_one_seed_draw_noise_of_their_own(tmp_path) -> None:
     """Two processes: noise that differs and does not correlate, generators and DDP's weights that stay alike."""
     multiprocessing.spawn(scale_bias_ranks.one_process, args=(2, tmp_path), nprocs=2)

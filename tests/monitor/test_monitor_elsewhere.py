@@ -17,6 +17,7 @@ from normreg_plugins.monitor import Monitor
 @pytest.mark.skipif(
     not hasattr(torch.distributed.fsdp, "fully_shard"), reason="torch.distributed.fsdp.fully_shard: torch >= 2.6"
 )
+@pytest.mark.slow
 def test_a_process_reports_its_own_filters(tmp_path) -> None:
     run([monitor_under_fsdp2], tmp_path)
     assert [path.read_text() for path in tmp_path.glob("*.error")] == []

@@ -9,10 +9,9 @@ from helpers.cases import CASES, Case
 from helpers.layer_cases import LAYERS, batch_norm_for, make_input, make_layer
 from helpers.measures import EXACT, as_trained, change, outputs, relative_error, without_eps
 from helpers.nets import bn, conv, images
+from helpers.vision import FrozenBatchNorm2d, densenet121, mobilenet_v2, resnet18, shufflenet_v2_x0_5, vgg_layers
 from torch import nn
 from torch.optim import SGD
-from torchvision.models import densenet121, mobilenet_v2, resnet18, shufflenet_v2_x0_5, vgg
-from torchvision.ops import FrozenBatchNorm2d
 
 from normreg_plugins import (
     AdaptiveWeightShrink,
@@ -27,9 +26,10 @@ from normreg_plugins.core.errors import SelectionError, StructureMismatchError
 
 UNIT = WeightRescaling(at_start=True)
 PICTURES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+VGG11 = [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"]
 NETS: dict[str, Callable[[], nn.Module]] = {
     "resnet18": resnet18,
-    "vgg11 with conv biases": lambda: nn.Sequential(vgg.make_layers(vgg.cfgs["A"], batch_norm=True), nn.Flatten()),
+    "vgg11 with conv biases": lambda: nn.Sequential(vgg_layers(VGG11, batch_norm=True), nn.Flatten()),
     "densenet121": densenet121,
     "mobilenet v2": mobilenet_v2,
     "shufflenet v2": shufflenet_v2_x0_5,

@@ -6,10 +6,10 @@ import pytest
 import torch
 from helpers.measures import change, outputs, relative_error
 from helpers.training import INVARIANT, attached, batch, lengths, see_batch, tiny_net, train
+from helpers.vision import FrozenBatchNorm2d
 from torch import nn
 from torch.optim import SGD
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
-from torchvision.ops import FrozenBatchNorm2d
 
 from normreg_plugins import WeightRescaling, attach, correct_average_
 from normreg_plugins.core.errors import SelectionError

@@ -15,6 +15,7 @@ from normreg_plugins import attach
 from normreg_plugins.core.errors import AttachError
 
 HAS_FSDP2 = hasattr(torch.distributed.fsdp, "fully_shard")
+pytestmark = pytest.mark.slow  # ranks are processes
 needs_fsdp2 = pytest.mark.skipif(not HAS_FSDP2, reason="torch.distributed.fsdp.fully_shard: torch >= 2.6")
 
 

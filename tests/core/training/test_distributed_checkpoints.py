@@ -12,6 +12,7 @@ from torch.optim import SGD, AdamW
 
 from normreg_plugins import WeightRescaling, attach
 
+pytestmark = pytest.mark.slow  # ranks are processes
 HAS_FSDP2 = hasattr(torch.distributed.fsdp, "fully_shard")
 needs_fsdp2 = pytest.mark.skipif(not HAS_FSDP2, reason="torch.distributed.fsdp.fully_shard: torch >= 2.6")
 

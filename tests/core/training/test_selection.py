@@ -4,9 +4,9 @@ import pytest
 import torch
 from helpers.nets import bn, conv
 from helpers.training import INVARIANT, are_unit, attached, see_batch, tiny_net, train
+from helpers.vision import FrozenBatchNorm2d
 from torch import nn
 from torch.optim import SGD
-from torchvision.ops import FrozenBatchNorm2d
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach, prove_scale_invariant
 from normreg_plugins.core.errors import SelectionError

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from torch import nn
-from torchvision import models
-from torchvision.models import detection, segmentation, video
-from torchvision.ops import StochasticDepth
 
 from normreg_plugins import find_scale_invariant, prove_scale_invariant
+
+models = pytest.importorskip("torchvision.models")
+StochasticDepth = pytest.importorskip("torchvision.ops").StochasticDepth
 
 BLIND = ("invariant", "compensated")
 
@@ -53,12 +53,12 @@ def classifier(name: str, taken: int) -> Entry:
 
 def segmenter(name: str, taken: int, **options: Any) -> Entry:
     options |= {"weights": None, "weights_backbone": None, "num_classes": 5}
-    return Entry(lambda: getattr(segmentation, name)(**options), pictures, taken)
+    return Entry(lambda: getattr(models.segmentation, name)(**options), pictures, taken)
 
 
 def detector(name: str, taken: int, forward: Callable[[nn.Module], Any]) -> Entry:
     options = {"weights": None, "weights_backbone": None, "num_classes": 5, "min_size": 64, "max_size": 64}
-    return Entry(lambda: getattr(detection, name)(**options), forward, taken)
+    return Entry(lambda: getattr(models.detection, name)(**options), forward, taken)
 
 
 ZOO = {
@@ -94,8 +94,8 @@ ZOO = {
     "lraspp": segmenter("lraspp_mobilenet_v3_large", 47),
     "faster r-cnn": detector("fasterrcnn_mobilenet_v3_large_320_fpn", 46, with_boxes),
     "fcos": detector("fcos_resnet50_fpn", 53, up_to_the_heads),
-    "r3d_18": Entry(lambda: video.r3d_18(weights=None), clips, 20),
-    "mc3_18": Entry(lambda: video.mc3_18(weights=None), clips, 20),
+    "r3d_18": Entry(lambda: models.video.r3d_18(weights=None), clips, 20),
+    "mc3_18": Entry(lambda: models.video.mc3_18(weights=None), clips, 20),
     "vision transformer": Entry(lambda: models.VisionTransformer(64, 16, 4, 4, 64, 128), pictures, 0),
 }
 
