@@ -13,7 +13,6 @@ from research.compare.cells import Cell, Result, Results, chosen_rate
 from research.compare.description import Comparison, ComparisonError
 from research.compare.scores import (
     NOT_RUN,
-    Paired,
     against_baseline,
     paired,
     paired_scores,
@@ -40,9 +39,7 @@ def read_content(path: Path) -> tuple[Comparison, Results, str]:
 
 def markdown(comparison: Comparison, found: Results, command: str) -> str:
     """The tables of a comparison, and what they were made with."""
-    parts = [_score_table(comparison, found, title, name) for title, name in comparison.scores.items()]
-    if len(comparison.methods) > 1:
-        parts.append(_paired_table(comparison, found))
+    parts = [_score_table(comparison, found)]
     parts += [_rate_table(comparison, found, column) for column in comparison.every_rate]
     return "\n\n".join([*parts, _made_with(comparison, found, command)]) + "\n"
 
@@ -61,32 +58,37 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _score_table(comparison: Comparison, found: Results, title: str, name: str) -> str:
-    rows = []
-    for method in comparison.methods:
-        cells = []
-        for column in comparison.columns:
-            scores = scores_of(comparison, found, column, method, name)
-            rates = chosen_rate(comparison, found, column, method)
-            rate = f" (rate {rates[0]:g})" if scores and rates and rates[0] is not None else ""
-            cells.append(shown(scores, len(comparison.seeds), comparison.digits) + rate)
-        rows.append([method, *cells])
-    titles = [f"{title}, {column}" if column else title for column in comparison.columns]
+def _score_table(comparison: Comparison, found: Results) -> str:
+    """A row for each method: every score in every column, and the paired test against the baseline."""
+    columns = [(title, name, column) for title, name in comparison.scores.items() for column in comparison.columns]
+    titles = [f"{title}, {column}" if column else title for title, _, column in columns]
+    rows = [
+        [method, *(_shown_score(comparison, found, method, name, column) for _, name, column in columns)]
+        for method in comparison.methods
+    ]
+    if len(rows) > 1:
+        titles.append(f"{columns[0][0]} - {comparison.compared_with} (p)")
+        for row in rows:
+            row.append(_shown_test(comparison, found, row[0]))
     return table(["", *titles], rows)
 
 
-def _paired_table(comparison: Comparison, found: Results) -> str:
-    others = [method for method in comparison.methods if method != comparison.compared_with]
-    rows = [[method, *_shown_test(against_baseline(comparison, found, method), comparison)] for method in others]
-    title = f"{next(iter(comparison.scores))}, beside {comparison.compared_with}"
-    return table([title, "difference", "pairs", "t", "p"], rows)
+def _shown_score(comparison: Comparison, found: Results, method: str, name: str, column: str) -> str:
+    """With the rate that was chosen, beside the first score."""
+    scores = scores_of(comparison, found, column, method, name)
+    rates = chosen_rate(comparison, found, column, method)
+    chosen = name == comparison.first_score and scores and rates and rates[0] is not None
+    return shown(scores, len(comparison.seeds), comparison.digits) + (f" (rate {rates[0]:g})" if chosen else "")
 
 
-def _shown_test(test: Paired, comparison: Comparison) -> list[str]:
+def _shown_test(comparison: Comparison, found: Results, method: str) -> str:
+    if method == comparison.compared_with:
+        return ""
+    test = against_baseline(comparison, found, method)
     if not test.pairs:
-        return [NOT_RUN, "0", "", ""]
-    t_and_p = ["", ""] if math.isnan(test.p) else [f"{test.t:.2f}", f"{test.p:.2g}"]
-    return [f"{test.difference:+.{comparison.digits + 1}f}", str(test.pairs), *t_and_p]
+        return NOT_RUN
+    p = "" if math.isnan(test.p) else f" ({test.p:.2g})"
+    return f"{test.difference:+.{comparison.digits + 1}f}{p}"
 
 
 def _rate_table(comparison: Comparison, found: Results, column: str) -> str:

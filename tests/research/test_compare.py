@@ -58,7 +58,9 @@ def test_validation_chooses_the_rate_and_the_test_is_reported(tmp_path):
     found = results_so_far(TABLE, tmp_path)
     assert chosen_rate(TABLE, found, "", "wrs") == (1.0,)
     assert scores_of(TABLE, found, "", "wd", "accuracy") == {0: 60.0, 1: 61.0, 2: 62.0}
-    assert "| wd | 61.0 ± 1.0 (rate 0.1) |" in markdown(TABLE, found, "command")
+    text = markdown(TABLE, found, "command")
+    assert "| wd | 61.0 ± 1.0 (rate 0.1) |  |" in text
+    assert "| wrs | 61.0 ± 1.0 (rate 1) | +0.00 |" in text
 
 
 def test_a_lower_score_is_better_where_the_comparison_says_so():
@@ -106,7 +108,7 @@ def test_pairs_share_column_and_seed():
 def test_what_was_not_run_and_what_diverged_is_said():
     found = {Cell("wd", "", rate, 0): result(50.0, 40.0) for rate in TABLE.rates}
     text = markdown(TABLE, found, "command")
-    for row in ("| wd | 40.0, 1 of 3 seeds (rate 0.01) |", "| wrs | not run |", "| wrs | not run | 0 |  |  |"):
+    for row in ("| wd | 40.0, 1 of 3 seeds (rate 0.01) |", "| wrs | not run | not run |"):
         assert row in text
     found = {Cell("wd", "", None, seed): result(None, None if seed else 50.0) for seed in range(3)}
     assert "| wd | 50.0, 2 of 3 failed |" in markdown(plain(), found, "command")
