@@ -69,7 +69,7 @@ def main(settings: list[str]) -> None:
     found = [OUT / f"{method}.bbox.json" for method in RUNS]
     for which in "worst", "best":
         pictures = ["--images", str(DATA / "val"), "--pictures", "3", *(["--best"] if which == "best" else [])]
-        scored = (DATA / "annotations/val.json", *found, "--names", *RUNS.values())
+        scored: list[str | Path] = [DATA / "annotations/val.json", *found, "--names", *RUNS.values()]
         run("eval_map.py", *scored, *pictures, "--out", OUT / which)
     print(f"\n{what_it_means()}\n\nThe figure: {OUT / 'norms.png'}")
     print(f"Pictures: {OUT / 'worst/pictures.png'}, {OUT / 'best/pictures.png'}\n{NEXT}")
