@@ -81,6 +81,8 @@ def test_wheel_holds_the_package_with_configs_and_tools_and_nothing_else(site: P
     assert (package / "py.typed").read_text()
     index = (mim / "configs" / "metafile.yml").read_text()
     folders = {path.parent.name for path in (mim / "configs").rglob("*.py")}
+    assert "small/yolov3_wrs_bccd.py\n    Results:\n      - Task: Object Detection\n        Dataset: BCCD\n" in index
+    assert index.count("Results:") == 18
     named = set(re.findall(r"Config: configs/(?:(\w+)/)?", index))
     assert named - {""} == {name for name in folders if name in ("mini", "small", "classification", "finetune")}
 

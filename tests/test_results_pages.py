@@ -36,3 +36,13 @@ def test_results_are_small_and_each_picture_is_shown():
     for path in PAGES_FOLDER.iterdir():
         assert path.stat().st_size < 150_000, path.name
         assert path.suffix != ".png" or f"({path.name})" in shown, path.name
+
+
+@pytest.mark.parametrize("name", ["bccd", "camvid", "mbm"])
+def test_the_scores_beside_the_configs_are_those_of_the_pages(name):
+    table = (ROOT / "configs/README.md").read_text().split("| `small/` |")[-1]
+    methods, *rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.strip().splitlines()]
+    ((_, *scores),) = [row for row in rows if f"_{name}.py" in row[0]]
+    page = (PAGES_FOLDER / f"{name}.md").read_text()
+    for method, score in zip(methods, scores, strict=True):
+        assert f"\n| {method} | {score} ± " in page
