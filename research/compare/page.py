@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -113,16 +113,15 @@ def _rate_table(comparison: Comparison, found: Results, column: str) -> str:
 
 
 def _made_with(comparison: Comparison, found: Results, command: str) -> str:
-    seeds = ", ".join(map(str, comparison.seeds))
-    lines = [f"- Seeds {seeds}: mean ± standard deviation over them. {_choice(comparison)}"]
+    lines = [f"Seeds {', '.join(map(str, comparison.seeds))}. {_choice(comparison)}"]
     runs = list(found.values())
     if runs:
         dates = sorted({run.date for run in runs})
         minutes = sum(run.seconds for run in runs) / 60
         when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
-        lines.append(f"- {len(runs)} trainings, {minutes:.0f} minutes in all, {when}.")
-        lines += [f"- Stack: {text}." for text in sorted({_stack(run.stack) for run in runs})]
-    return "\n".join([*lines, f"- Command: `{command}`"])
+        machines = ", ".join(sorted({f"{run.stack['device']}, torch {run.stack['torch']}" for run in runs}))
+        lines.append(f"{len(runs)} trainings, {minutes:.0f} minutes, {when}, {machines}.")
+    return "\n".join([*lines, f"Command: `{command}`"])
 
 
 def _choice(comparison: Comparison) -> str:
@@ -133,8 +132,4 @@ def _choice(comparison: Comparison) -> str:
     others = "; ".join(f"{method}: {text}" for method, text in rates.items() if text != usual)
     seeds = ", ".join(map(str, comparison.selection_seeds))
     tried = "; ".join(part for part in (usual, others) if part)
-    return f"`{comparison.rate}` was chosen on validation pictures, with seed {seeds}, among {tried}."
-
-
-def _stack(stack: Mapping[str, str]) -> str:
-    return ", ".join(value if name == "device" else f"{name} {value}" for name, value in stack.items())
+    return f"`{comparison.rate}` was chosen with seed {seeds} among {tried}."

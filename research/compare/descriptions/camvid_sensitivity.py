@@ -14,7 +14,7 @@ methods = {
     **{f"WD {decay:g}": {"config": _CONFIG.format("wd"), _OPTIMIZER + "weight_decay": decay} for decay in _DECAYS},
     **{f"WRS tau {t}": {"config": _CONFIG.format("wrs"), "optim_wrapper.regularizer.interval": t} for t in _TAUS},
 }
-scores = {"mIoU": "mIoU", "pixel accuracy": "aAcc"}
+scores = {"mIoU": "mIoU"}
 sweeps = {
     "weight decay": {f"WD {decay:g}": decay for decay in _DECAYS},
     "updates between two rescales by WRS": {f"WRS tau {tau}": tau for tau in _TAUS},
