@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from normreg_plugins.monitor import log_of, read_run
+from normreg_plugins.monitor import log_of, logged_scores, read_run
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA, OUT = Path("data/mini/detection"), Path("work_dirs/demo")
@@ -22,6 +22,7 @@ HALF = (
     "default_hooks.checkpoint.save_best=None",
     "default_hooks.visualization.draw=False",
 )
+FIGURE = ("--score", "coco/bbox_mAP_50", "--out", OUT / "norms.png")
 NEXT = """
 Next:
   your config   python tools/inspect_model.py CONFIG says which weights a method would act on; then add the two
@@ -43,20 +44,27 @@ def train(method: str, settings: list[str]) -> None:
     run("train.py", config, "--work-dir", OUT / method, "--cfg-options", *HALF, saved, *settings)
 
 
-def what_it_means() -> str:
-    curves = {method: read_run(log_of(OUT / method)).curves for method in RUNS}
-    norms, rates, lr, score = (
-        {method: curves[method][name][1] for method in RUNS}
-        for name in ("norms/mean", "norms/eta_over_squared_norm", "lr", "coco/bbox_mAP_50")
+def measured(method: str) -> tuple[float, float, float, float]:
+    """The mean filter norm at the start and at the end, effective rate over learning rate at the end, mAP@.5."""
+    curves = read_run(log_of(OUT / method)).curves
+    norms = curves["norms/mean"][1]
+    effective, rate = (
+        dict(zip(*curve))
+        for curve in (curves["norms/eta_over_squared_norm"], logged_scores(OUT / method, ["lr"])["lr"])
     )
-    ratio = {method: rates[method][-1] / lr[method][-1] for method in RUNS}
+    last = max(effective.keys() & rate)
+    return norms[0], norms[-1], effective[last] / rate[last], curves["coco/bbox_mAP_50"][1][-1]
+
+
+def what_it_means() -> str:
+    (first, last, decayed, map_wd), (_, fixed, rescaled, map_wrs) = map(measured, RUNS)
     return (
-        f"Norm: with weight decay the mean filter norm goes from {norms['wd'][0]:.2f} to {norms['wd'][-1]:.2f} and is "
-        f"free to drift; WRS sets it to {norms['wrs'][-1]:.2f}.\n"
-        "Effective rate (learning rate / squared norm), which decides how far a step turns a filter: at the end "
-        f"{ratio['wd']:.2g} times the learning rate with weight decay, {ratio['wrs']:.2g} times with WRS.\n"
-        f"mAP@.5: {score['wd'][-1]:.2f} with weight decay, {score['wrs'][-1]:.2f} with WRS, one short run each: a "
-        "difference may be chance. WRS spares you the search for a weight decay; docs/results has fair comparisons."
+        f"Filter norm: with weight decay its mean goes from {first:.2f} to {last:.2f}, wherever growth and decay "
+        f"take it; WRS sets it to {fixed:.2f}.\n"
+        "Effective rate (learning rate / squared filter norm: how far a step turns a filter): at the end "
+        f"{decayed:.2g} times the learning rate with weight decay, {rescaled:.2g} times with WRS.\n"
+        f"mAP@.5: {map_wd:.2f} with weight decay, {map_wrs:.2f} with WRS. One short run each, so a difference may be "
+        "chance: WRS spares the search for a weight decay. docs/results has fair comparisons."
     )
 
 
@@ -65,7 +73,7 @@ def main(settings: list[str]) -> None:
     run("data/make_mini_data.py", "detection")
     for method in RUNS:
         train(method, settings)
-    run("plot_norms.py", *(OUT / method for method in RUNS), "--names", *RUNS.values(), "--out", OUT / "norms.png")
+    run("plot_norms.py", *(OUT / method for method in RUNS), "--names", *RUNS.values(), *FIGURE)
     found = [OUT / f"{method}.bbox.json" for method in RUNS]
     for which in "worst", "best":
         pictures = ["--images", str(DATA / "val"), "--pictures", "3", *(["--best"] if which == "best" else [])]
