@@ -6,7 +6,7 @@ matplotlib is imported by the functions that need it. The extra `evaluation` ins
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1.5, 1.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 POINT = {"s": 11, "color": "#F0E442", "edgecolor": "black", "linewidth": 0.6}
 """How a point looks that is seen on any picture: the yellow of Okabe and Ito with a dark edge."""
-HATCHES = ("", "///", "...", "\\\\\\", "xxx", "++", "oo")
 MARKERS_A_CURVE = 8
 POINTS_A_CURVE = 150
 SUFFIXES = (".png", ".svg")
@@ -44,29 +43,6 @@ def style(index: int, points: int) -> dict[str, Any]:
         "markersize": 4.5,
         "linewidth": 1.4,
     }
-
-
-def bar_style(index: int) -> dict[str, Any]:
-    """Colour and hatch of the bars with this index, which differ in grey too."""
-    looks = {"color": OKABE_ITO[index % len(OKABE_ITO)], "hatch": HATCHES[index % len(HATCHES)]}
-    return {**looks, "edgecolor": "white", "linewidth": 0.5}
-
-
-def draw_bars(axes: Any, runs: Mapping[str, Sequence[float]], groups: Sequence[str]) -> None:
-    width = 0.8 / len(runs)
-    for index, (name, values) in enumerate(runs.items()):
-        places = [group + (index + 0.5) * width - 0.4 for group in range(len(groups))]
-        shown = [0.0 if math.isnan(value) else value for value in values]
-        bars = axes.barh(places, shown, width, label=name, **bar_style(index))
-        texts = ["none" if math.isnan(value) else f"{value:.3g}" for value in values]
-        axes.bar_label(bars, texts, padding=2, fontsize=7)
-    axes.set_yticks(range(len(groups)), groups, fontsize=8)
-    axes.set_ylim(len(groups) - 0.5, -0.5)
-    axes.margins(x=0.1)
-    axes.tick_params(axis="x", labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", alpha=0.25)
-    axes.set_axisbelow(True)
 
 
 def thinned(x: Sequence[float], y: Sequence[float], points: int = POINTS_A_CURVE) -> tuple[list[float], list[float]]:

@@ -2,14 +2,15 @@
 
 The predictions are a folder that CountMetric(out_dir=...) or `normreg count --save` wrote. The annotations are the
 index of a prepared split. It prints MAE and RMSE (which crowd papers call MSE) of all images and of bands of true
-counts, and where density maps were saved the grid average mean error GAME(L): the picture is cut into 4^L equal parts
-whose errors are summed, so GAME(0) is the MAE. --out draws predicted against true counts and the error by density.
+counts. --out writes them as JSON. --pictures also draws true points and density maps of the images with the largest
+errors, with --best of those with the smallest.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,18 @@ from normreg_plugins.evaluation import (
     bands,
     best,
     count_errors,
-    grid_error,
     load_counts,
     load_map,
     plot_counted_images,
-    plot_counts,
     worst,
 )
-from normreg_plugins.files import read_numbers
+from normreg_plugins.files import read_numbers, write_json
 
-LEVELS = 4
-FILES = (COUNTS,) = ("counts.png",)
+METRICS = "counting_metrics.json"
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    options = scoring_parser(__doc__, FILES)
+    options = scoring_parser(__doc__, (METRICS,))
     add = options.add_argument
     add("predictions", type=Path, help="folder with predictions.json")
     add("annotations", type=Path, help="index of the prepared split, such as data/qnrf/test.json")
@@ -44,7 +42,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--bands", type=float, nargs="+", default=[100, 500, 1000, 5000], help=bands)
     baseline = "index of the training split: print also the error of predicting its mean count for every image"
     add("--baseline", type=Path, metavar="TRAIN.json", help=baseline)
-    return parse_scoring(options, argv, FILES)
+    return parse_scoring(options, argv, (METRICS,))
 
 
 def read_index(path: Path) -> list[dict[str, Any]]:
@@ -68,22 +66,8 @@ def people_of(annotations: Path, record: dict[str, Any]) -> np.ndarray:
     return read_numbers((annotations.parent / record["picture"]).with_suffix(".npy"), columns=2)[:, :2]
 
 
-def grid_errors(predictions: Path, annotations: Path, records: list[dict[str, Any]]) -> np.ndarray:
-    """GAME(0), GAME(1), ... over all images; empty if the density map of any image was not saved."""
-    errors = []
-    for record in records:
-        density = load_map(predictions, record["name"])
-        if density is None:
-            return np.zeros(0)
-        points = people_of(annotations, record)
-        size = record["width"], record["height"]
-        errors.append([grid_error(density, points, *size, level) for level in range(LEVELS)])
-    return np.mean(errors, axis=0)
-
-
 def draw(args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray, true: np.ndarray) -> None:
     name, images = args.predictions.name, []
-    plot_counts({name: predicted}, true, args.bands, args.out / COUNTS)
     for place in (best if args.best else worst)(predicted, true, args.pictures):
         record, count = records[place], float(predicted[place])
         pixels = read_rgb(args.annotations.parent / record["picture"])
@@ -100,15 +84,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     records = read_index(args.annotations)
     true = np.array([record["count"] for record in records])
     predicted = matched(load_counts(args.predictions), records)
-    print(f"all {len(true)} images: {count_errors(predicted, true)}")
-    for name, mask in bands(true, args.bands):
-        if mask.any():
-            print(f"{name}: {mask.sum()} images: {count_errors(predicted[mask], true[mask])}")
-    for level, error in enumerate(grid_errors(args.predictions, args.annotations, records)):
-        print(f"GAME({level}): {error:.2f}")
+    groups = [("all", true >= 0), *bands(true, args.bands)]
+    found = {name: count_errors(predicted[mask], true[mask]) for name, mask in groups if mask.any()}
+    for name, errors in found.items():
+        print(f"{name}, {errors.images} images: {errors}")
     if args.baseline:
         mean = np.mean([record["count"] for record in read_index(args.baseline)])
         print(f"always {mean:.1f}: {count_errors(np.full(len(true), mean), true)}")
     if args.out:
+        write_json(args.out / METRICS, {name: asdict(errors) for name, errors in found.items()})
         draw(args, records, predicted, true)
     return 0

@@ -2,7 +2,7 @@
 
 It prints a table: the verdict on every weight, whether the numeric proof agrees, its filter norms, and how many filters
 are zero. Then it says how the config's regularizer (WRS if there is none) changes the effective learning rate at the
-start of training, and lists the weights that it leaves alone. --plot draws the layers as bars.
+start of training, and lists the weights that it leaves alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from normreg_plugins.cli.mm_runs import config_of, require_checkpoint
 from normreg_plugins.cli.preflight.check import host_problems
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.methods import build_regularizer
-from normreg_plugins.monitor import plot_verdicts, rate_at_start
+from normreg_plugins.monitor import rate_at_start
 
 Forward = Callable[[nn.Module], Any]
 STYLES = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
@@ -43,7 +43,6 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--prove", action=argparse.BooleanOptionalAction, default=True, help="prove the verdicts by numbers"
     )
-    options.add_argument("--plot", type=Path, metavar="FILE", help="draw the layers, as .png or .svg")
     options.add_argument("--size", type=int, default=64, help="side of the random images (default: 64)")
     return options
 
@@ -171,8 +170,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     if proof is not None:
         differ = sum(p.kind != v.kind for p, v in zip(proof, verdicts))
         console.print(f"proven by numbers: {len(verdicts) - differ} of {len(verdicts)} verdicts agree")
-    if args.plot is not None:
-        plot_verdicts(model, verdicts, args.plot)
-        console.print(f"picture: {args.plot}")
     report_method(model, cfg, forward, console)
     return 0

@@ -1,4 +1,4 @@
-"""Counting: saved counts and density maps, their errors (MAE, RMSE, by density, GAME), and pictures of them."""
+"""Counting: saved counts and density maps, their errors (MAE, RMSE, by density), and pictures of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from normreg_plugins.crowd.data import Pixels
 from normreg_plugins.crowd.network import STRIDE
 from normreg_plugins.files import DamagedFileError, atomic_path, read_json, read_numbers, write_json
-from normreg_plugins.plots import MARKERS, OKABE_ITO, POINT, draw_bars, new_figure, save
+from normreg_plugins.plots import POINT, new_figure, save
 
 FILE = "predictions.json"
 """The saved counts of a data set; the density maps stand beside it as `NAME.npy`."""
@@ -62,40 +62,6 @@ def bands(true: ArrayLike, edges: Sequence[float]) -> list[tuple[str, NDArray[np
     ]
 
 
-def grid_error(
-    density: NDArray[np.floating],
-    points: NDArray[np.floating],
-    width: int,
-    height: int,
-    level: int,
-    stride: int = STRIDE,
-) -> float:
-    """The absolute count errors of 2^level x 2^level equal parts of a picture, summed. GAME is its mean over pictures.
-
-    A part may end within a cell. The density of a cell is spread evenly over the pixels of the picture that it covers.
-    """
-    parts = 2**level
-    columns = _shares(density.shape[1], stride, width, parts)
-    rows = _shares(density.shape[0], stride, height, parts)
-    predicted = rows @ density @ columns.T
-    x = np.minimum(points[:, 0] * parts // width, parts - 1).astype(int)
-    y = np.minimum(points[:, 1] * parts // height, parts - 1).astype(int)
-    true = np.zeros((parts, parts))
-    np.add.at(true, (y, x), 1)
-    return float(np.abs(predicted - true).sum())
-
-
-def _shares(cells: int, stride: int, length: int, parts: int) -> NDArray[np.float64]:
-    """The share of each cell that lies in each part of an axis: [parts, cells]."""
-    if cells != -(-length // stride):
-        raise ValueError(f"{cells} cells of {stride} pixels do not make a map of {length} pixels")
-    start = np.arange(cells) * stride
-    end = np.minimum(start + stride, length)
-    edges = np.linspace(0, length, parts + 1)
-    overlap = np.minimum(end, edges[1:, None]) - np.maximum(start, edges[:-1, None])
-    return overlap.clip(min=0) / (end - start)
-
-
 def save_map(folder: Path, name: str, density: NDArray[np.float32]) -> None:
     with atomic_path(folder / f"{name}.npy") as unfinished:
         np.save(unfinished, density)
@@ -132,45 +98,6 @@ class CountedImage:
     """x and y of each person."""
     counts: Mapping[str, float]
     densities: Mapping[str, NDArray[np.float32] | None]
-
-
-def plot_counts(runs: Mapping[str, ArrayLike], true: ArrayLike, edges: Sequence[float], path: Path) -> None:
-    """Write a picture: on the left a point for each image, on the right the MAE in bands of true counts."""
-    figure = new_figure(10, 4.6)
-    points, bars = figure.subplots(1, 2)
-    counts = np.asarray(true, dtype=float)
-    most = max(counts.max(), *(np.max(predicted) for predicted in runs.values()), 1)
-    points.plot([0, most], [0, most], color="black", linewidth=0.8, label="equal")
-    for index, (name, predicted) in enumerate(runs.items()):
-        looks = {"color": OKABE_ITO[index % 7], "marker": MARKERS[index % 7]}
-        points.scatter(counts, predicted, s=18, alpha=0.6, linewidth=0, label=name, **looks)
-    least = min(0.0, *(float(np.min(predicted)) for predicted in runs.values()))
-    for axis in ("x", "y"):
-        _scale_of_counts(points, axis, least, 1.2 * most)
-    points.set_xlabel("true count", fontsize=9)
-    points.set_ylabel("predicted count", fontsize=9)
-    points.legend(frameon=False, fontsize=8)
-    points.grid(alpha=0.25)
-    _draw_bands(bars, runs, counts, edges)
-    save(figure, path)
-
-
-def _scale_of_counts(ax: Any, axis: str, least: float, most: float) -> None:
-    """Logarithmic from 1 on, which leaves room for pictures of nobody."""
-    ticks = [0, *(10**power for power in range(int(np.log10(most)) + 1))]
-    getattr(ax, f"set_{axis}scale")("symlog", linthresh=1, linscale=0.4)
-    getattr(ax, f"set_{axis}lim")(least - 0.2, most)
-    getattr(ax, f"set_{axis}ticks")(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
-
-
-def _draw_bands(ax: Any, runs: Mapping[str, ArrayLike], true: NDArray[np.float64], edges: Sequence[float]) -> None:
-    groups = {"all": np.full(len(true), True), **{name: mask for name, mask in bands(true, edges) if mask.any()}}
-    errors = {
-        run: [count_errors(np.asarray(predicted)[mask], true[mask]).mae for mask in groups.values()]
-        for run, predicted in runs.items()
-    }
-    draw_bars(ax, errors, [f"{name} ({mask.sum()})" for name, mask in groups.items()])
-    ax.set_title("MAE in bands of the true count (images)", fontsize=10)
 
 
 def worst(predicted: ArrayLike, true: ArrayLike, number: int) -> list[int]:

@@ -6,7 +6,7 @@ A plot needs matplotlib, which is imported when it is drawn.
 from normreg_plugins.monitor.files import JsonLinesSink, Run, log_of, logged_scores, logs_of, read_run
 from normreg_plugins.monitor.measure import norm_summary
 from normreg_plugins.monitor.monitor import Monitor
-from normreg_plugins.monitor.plots import plot_layers, plot_runs, plot_verdicts
+from normreg_plugins.monitor.plots import plot_layers, plot_runs
 from normreg_plugins.monitor.rate_at_start import RateAtStart, rate_at_start
 from normreg_plugins.monitor.report import Report, Row
 
@@ -23,7 +23,6 @@ __all__ = [
     "norm_summary",
     "plot_layers",
     "plot_runs",
-    "plot_verdicts",
     "rate_at_start",
     "read_run",
 ]

@@ -11,7 +11,6 @@ from normreg_plugins.evaluation import (
     best,
     overlay,
     plot_counted_images,
-    plot_counts,
     plot_detected_images,
     plot_rows,
     plot_training,
@@ -23,14 +22,6 @@ GREY = np.full((24, 32, 3), 128, dtype=np.uint8)
 
 def words_of(path):
     return path.read_text()
-
-
-def test_counts_with_nobody_and_below_zero(tmp_path):
-    path = tmp_path / "counts.svg"
-    plot_counts({"wrs": [-0.3, 12.0, 950.0]}, [0, 10, 1000], [100, 500], path)
-    text = words_of(path)
-    assert all(word in text for word in ("true count", "below 100 (2)", "from 500 (1)", ">1,000<", "all (3)"))
-    assert "100 to 500" not in text  # no image is there
 
 
 def test_the_worst_are_the_farthest_from_the_truth():
