@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from normreg_plugins.core.model import (
     Filters,
     at_least_float32,
-    filters_of,
     is_zero,
     keeps_channel_statistics,
     norm_eps,
@@ -114,22 +112,6 @@ def angles_between_(before: Tensor, after: Tensor, norms_before: Tensor, norms: 
 
 def _sound(norms: Tensor) -> Tensor:
     return ~is_zero(norms) & norms.isfinite()
-
-
-@torch.no_grad()
-def norm_summary(model: nn.Module, names: Iterable[str]) -> dict[str, float]:
-    """Least, mean and greatest filter norm over the named weights, the extreme layer means, and zero filters.
-
-    `Report.scalars()` of a monitor has these under the same names.
-    """
-    modules = dict(model.named_modules())
-    owners = [modules[name.rpartition(".")[0]] for name in names]
-    norms = [filters_of(owner).norms(owner.weight).flatten().float() for owner in owners]
-    means = torch.stack([each.mean() for each in norms])
-    every = torch.cat(norms)
-    values = torch.stack([every.min(), every.mean(), every.max(), means.min(), means.max(), (every == 0).sum().float()])
-    keys = ("min", "mean", "max", "smallest_layer", "largest_layer", "zero_filters")
-    return dict(zip(keys, values.tolist()))
 
 
 class Drift(NamedTuple):

@@ -38,7 +38,7 @@ def prepare_crowd(args: argparse.Namespace, raw: CrowdSet) -> int:
     check_counts(args.raw, {"training": all_train, "test": test}, raw.counts, raw.source, args.any_counts)
     train, val, how = split_images(all_train, args)
     splits = {"train": train, "val": val, "test": test}
-    settings = Settings(sides, suffix=f".{args.format}", split=how)
+    settings = Settings(sides, split=how)
     records: dict[str, list[Record]] = {split: [] for split in splits}
     work = prepare(splits, args.out, settings, raw.read_points, args.workers)
     for split, record in track(work, "preparing", total=sum(map(len, splits.values()))):
@@ -55,7 +55,6 @@ def parser(description: str | None, val: int) -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="which images are held out (default: 0)")
     lists = "instead of --val: two text files that name the images of train and val, one per line"
     add("--lists", type=Path, nargs=2, metavar=("TRAIN", "VAL"), help=lists)
-    add("--format", choices=["jpg", "png"], default="jpg", help="format of resized pictures (default: jpg)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     return parser
 

@@ -75,7 +75,6 @@ class Settings:
     """What the prepared files depend on, besides the raw files."""
 
     shorter_side: tuple[int, int]  # bounds in pixels
-    suffix: str = ".jpg"  # or .png, which is lossless and several times as large
     split: str = ""  # how the images were divided into train and val, in words
 
     def __post_init__(self) -> None:
@@ -185,8 +184,8 @@ def _prepare_image(raw: RawImage, folder: Path, settings: Settings, read_points:
     points = resize_points(clean.points, old, new)
     people = np.column_stack([points, neighbour_distances(points)]).astype(np.float32)
 
-    picture = folder / f"{raw.name}{settings.suffix}"
-    unchanged = old == new and not turned and settings.suffix == ".jpg" and _is_plain_jpeg(raw.picture)
+    picture = folder / f"{raw.name}.jpg"
+    unchanged = old == new and not turned and _is_plain_jpeg(raw.picture)
     with atomic_path(picture) as unfinished:
         if unchanged:
             shutil.copyfile(raw.picture, unfinished)  # saving it again would lose quality

@@ -207,9 +207,3 @@ def test_a_folder_begun_otherwise_is_not_mixed(tmp_path):
     with pytest.raises(PreparationError, match="no preparation made"):
         run(splits, tmp_path / "mine")
     assert (tmp_path / "mine/notes.txt").read_text() == "mine"
-
-
-def test_png_loses_nothing(tmp_path):
-    raw = add_raw(tmp_path / "raw", "a")
-    run({"train": [raw]}, tmp_path / "out", Settings(shorter_side=(32, 64), suffix=".png"))
-    np.testing.assert_array_equal(read_rgb(tmp_path / "out/train/a.png"), read_rgb(raw.picture))
