@@ -28,20 +28,20 @@ def scores_of(
 
 @dataclass(frozen=True)
 class Paired:
-    """How much a method is above the baseline where both ran with the same settings and the same seed."""
+    """How much a method is above the baseline where both ran."""
 
     pairs: int
     difference: float
     """The mean of method minus baseline."""
     t: float
     p: float
-    """Two-sided. NaN if there are fewer than two pairs."""
+    """Two-sided. NaN if there are fewer than three pairs: two that are alike by chance would look certain."""
 
 
 def paired(pairs: Sequence[tuple[float, float]]) -> Paired:
     """A paired t-test of the first against the second."""
     differences = [a - b for a, b in pairs]
-    if len(differences) < 2:
+    if len(differences) < 3:
         return Paired(len(differences), statistics.mean(differences) if differences else math.nan, math.nan, math.nan)
     if len(set(differences)) == 1:  # no spread: scipy would warn and divide by zero
         return Paired(len(differences), differences[0], math.nan, math.nan)
@@ -56,13 +56,20 @@ def paired_scores(mine: Scores, theirs: Scores) -> list[tuple[float, float]]:
 
 
 def against_baseline(comparison: Comparison, found: Results, method: str) -> Paired:
-    """Over all columns and seeds in which both have the first score."""
+    """Of the first score. As in the paper, a pair is a setting (a column): two means over the seeds that both have.
+
+    A comparison with one column has no such pairs, so there a pair is a seed.
+    """
     name = comparison.first_score
-    pairs = []
-    for column in comparison.columns:
-        theirs = scores_of(comparison, found, column, comparison.compared_with, name)
-        pairs += paired_scores(scores_of(comparison, found, column, method, name), theirs)
-    return paired(pairs)
+    columns = [
+        paired_scores(
+            *(scores_of(comparison, found, column, each, name) for each in (method, comparison.compared_with))
+        )
+        for column in comparison.columns
+    ]
+    if len(columns) == 1:
+        return paired(columns[0])
+    return paired([tuple(map(statistics.mean, zip(*pairs, strict=True))) for pairs in columns if pairs])
 
 
 def shown(scores: Scores, seeds: int, digits: int) -> str:

@@ -95,14 +95,21 @@ def test_the_paired_test_is_that_of_a_hand_calculation():
     assert (test.pairs, test.difference) == (3, 2.0)
     assert test.t == pytest.approx(t)
     assert test.p == pytest.approx(1 - t / math.sqrt(2 + t**2))
+    assert math.isnan(paired([(11.0, 10.0), (22.0, 21.001)]).p)  # alike by chance
 
 
-def test_pairs_share_column_and_seed():
+def test_a_pair_is_a_column_with_the_means_of_the_seeds_that_both_have():
     table = plain(columns={"x": {}, "y": {}})
     found = {Cell("wd", column, None, seed): result(0, seed) for column in "xy" for seed in (0, 1)}
-    found |= {Cell("wrs", "x", None, 0): result(0, 5.0), Cell("wrs", "y", None, 1): result(0, 7.0)}
-    found |= {Cell("wrs", "y", None, 2): result(0, 100.0)}
-    assert against_baseline(table, found, "wrs") == paired([(5.0, 0.0), (7.0, 1.0)])
+    found |= {Cell("wrs", "x", None, seed): result(0, 5.0 + seed) for seed in (0, 1)}
+    found |= {Cell("wrs", "y", None, 1): result(0, 7.0), Cell("wrs", "y", None, 2): result(0, 100.0)}
+    assert against_baseline(table, found, "wrs") == paired([(5.5, 0.5), (7.0, 1.0)])
+
+
+def test_with_one_column_a_pair_is_a_seed():
+    found = {Cell("wd", "", None, seed): result(0, seed) for seed in (0, 1)}
+    found |= {Cell("wrs", "", None, 0): result(0, 5.0), Cell("wrs", "", None, 1): result(0, 7.0)}
+    assert against_baseline(plain(), found, "wrs") == paired([(5.0, 0.0), (7.0, 1.0)])
 
 
 def test_what_was_not_run_and_what_diverged_is_said():
