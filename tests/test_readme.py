@@ -66,14 +66,6 @@ def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch) ->
     run_page(page)
 
 
-@pytest.mark.slow
-def test_averages_are_short_until_corrected_and_best_recalibrated() -> None:
-    _, (averaged, short), (_, corrected_length), (recalibrated, _) = run_page("docs/averages.md")["found"].tolist()
-    assert short < 0.98
-    assert corrected_length == pytest.approx(1, abs=1e-3)
-    assert recalibrated < averaged
-
-
 @pytest.mark.mm
 @pytest.mark.parametrize("way", ["optim_wrapper", "custom_hooks"])
 def test_two_lines_put_the_method_to_work_in_an_mm_config(way, tmp_path) -> None:

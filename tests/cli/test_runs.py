@@ -124,6 +124,27 @@ def test_detection_trains_resumes_tests_and_scores(user, small, tmp_path):
     assert row["best_f1"]["f1"] == pytest.approx(score_in(tested, "detection/best_f1"), abs=6e-4)
 
 
+DEMO = """
+model.backbone._delete_=True model.backbone.type=MobileNetV2 model.backbone.widen_factor=0.25
+model.backbone.out_indices=(2,4,6) model.neck.in_channels=[80,24,8] model.neck.out_channels=[16,16,16]
+model.bbox_head.in_channels=[16,16,16] model.bbox_head.out_channels=[16,16,16]
+model.test_cfg.score_thr=0.0 model.test_cfg.conf_thr=0.0 train_cfg.max_epochs=1 train_cfg.val_interval=1
+train_dataloader.dataset.indices=96 val_dataloader.dataset.indices=8 default_hooks.monitor.interval=10
+"""
+
+
+def test_the_demo_compares_both_and_says_what_to_do_next(run_tool, tmp_path):
+    done = run_tool("../examples/demo.py", *DEMO.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-9000:]
+    *_, last_screen = done.stdout.split("\nFilter norm: ")
+    assert "WRS sets it to 1.00." in last_screen
+    assert "1 times with WRS." in last_screen
+    assert "Next:" in last_screen
+    for picture in ("norms.png", "worst/pictures.png", "best/pictures.png"):
+        assert f"work_dirs/demo/{picture}" in last_screen
+        assert (tmp_path / "work_dirs" / "demo" / picture).is_file()
+
+
 def test_segmentation_predicts_into_a_folder_and_scores_as_mmseg_did(user, small, tmp_path):
     config = small("segmentation")
     assert pictures_in(user("train.py", config))
