@@ -45,4 +45,4 @@ def test_the_scores_beside_the_configs_are_those_of_the_pages(name):
     ((_, *scores),) = [row for row in rows if f"_{name}.py" in row[0]]
     page = (PAGES_FOLDER / f"{name}.md").read_text()
     for method, score in zip(methods, scores, strict=True):
-        assert f"\n| {method} | {score} ± " in page
+        assert f"\n| {method} | {score}±" in page

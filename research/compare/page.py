@@ -67,9 +67,10 @@ def _score_table(comparison: Comparison, found: Results) -> str:
         for method in comparison.methods
     ]
     if len(rows) > 1:
-        titles.append(f"{columns[0][0]} - {comparison.compared_with} (p)")
-        for row in rows:
-            row.append(_shown_test(comparison, found, row[0]))
+        tests = [_shown_test(comparison, found, method) for method in comparison.methods]
+        p = " (p)" if any("(" in test for test in tests) else ""
+        titles.append(f"{columns[0][0]} - {comparison.compared_with}{p}")
+        rows = [[*row, test] for row, test in zip(rows, tests)]
     return table(["", *titles], rows)
 
 

@@ -79,7 +79,7 @@ def shown(scores: Scores, seeds: int, digits: int) -> str:
     values = [score for score in scores.values() if score is not None]
     parts = []
     if values:
-        spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+        spread = f"±{statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
         parts.append(f"{statistics.mean(values):.{digits}f}{spread}")
     if failed := len(scores) - len(values):
         parts.append(f"{failed} of {len(scores)} failed")

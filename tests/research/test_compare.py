@@ -59,8 +59,8 @@ def test_validation_chooses_the_rate_and_the_test_is_reported(tmp_path):
     assert chosen_rate(TABLE, found, "", "wrs") == (1.0,)
     assert scores_of(TABLE, found, "", "wd", "accuracy") == {0: 60.0, 1: 61.0, 2: 62.0}
     text = markdown(TABLE, found, "command")
-    assert "| wd | 61.0 ± 1.0 (rate 0.1) |  |" in text
-    assert "| wrs | 61.0 ± 1.0 (rate 1) | +0.00 |" in text
+    assert "| wd | 61.0±1.0 (rate 0.1) |  |" in text
+    assert "| wrs | 61.0±1.0 (rate 1) | +0.00 |" in text
 
 
 def test_a_lower_score_is_better_where_the_comparison_says_so():
