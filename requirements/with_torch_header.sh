@@ -10,7 +10,7 @@ set -euo pipefail
 if [[ $(basename "$0") != g++ ]]; then
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT # the precompiled header takes some 400 MB
-    ln -s "$(realpath "$0")" "$folder/g++"
+    install -m 755 "$0" "$folder/g++"
     echo '#include <torch/types.h>' >"$folder/torch_header.h"
     TORCH_HEADER=$folder/torch_header.h REAL_CXX=${CXX:-c++} CXX=$folder/g++ "$@"
     exit

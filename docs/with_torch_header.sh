@@ -1,0 +1,1 @@
+../requirements/with_torch_header.sh
