@@ -137,8 +137,8 @@ def test_the_demo_compares_both_and_says_what_to_do_next(run_tool, tmp_path):
     done = run_tool("../examples/demo.py", *DEMO.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-9000:]
     *_, last_screen = done.stdout.split("\nFilter norm: ")
-    assert "WRS sets it to 1.00." in last_screen
-    assert "1 times with WRS." in last_screen
+    assert "with WRS 1.00 to 1.00." in last_screen
+    assert "with WRS 1 times" in last_screen
     assert "Next:" in last_screen
     for picture in ("norms.png", "worst/pictures.png", "best/pictures.png"):
         assert f"work_dirs/demo/{picture}" in last_screen
