@@ -1,9 +1,10 @@
-"""Write files atomically, and read them back."""
+"""Write files atomically, and read them back; read the weights of a checkpoint."""
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,3 +82,42 @@ def read_numbers(path: Path, columns: int | None = None) -> Any:
     if columns is not None and values.shape[1] < columns:
         raise DamagedFileError(f"{path} has {values.shape[1]} columns, {columns} are needed")
     return values
+
+
+class Inert:
+    """Replaces each object in a training checkpoint that is not a weight, such as mmengine's log."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, _: Any) -> None: ...
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The `state_dict` and the `meta` of a checkpoint, weights only. Other objects become `Inert`."""
+    content = _load(path)
+    if not isinstance(content, dict):
+        raise DamagedFileError(f"{path} does not belong to any net: it is a {type(content).__name__}")
+    return {"state_dict": content.get("state_dict", content), "meta": content.get("meta") or {}}
+
+
+def _load(path: Path) -> Any:
+    """Reading a training checkpoint, with its other objects, needs torch 2.6."""
+    import torch
+
+    serialization: Any = torch.serialization
+    try:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            if not hasattr(serialization, "get_unsafe_globals_in_checkpoint"):  # torch < 2.6
+                raise
+        foreign = serialization.get_unsafe_globals_in_checkpoint(path)
+        with serialization.safe_globals([(Inert, name) for name in foreign]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch raises many kinds of exceptions for damaged files
+        raise DamagedFileError(
+            f"{path} cannot be read as weights only:\n{error}\nA training checkpoint needs torch >= 2.6 here; or save "
+            "only dict(state_dict=..., meta=...) of it."
+        ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch.utils._pytree import tree_flatten
 
 from normreg_plugins.cli.console import refuse
 from normreg_plugins.cli.mm_runs import config_of, require_checkpoint
-from normreg_plugins.files import atomic_path
+from normreg_plugins.files import Inert, atomic_path, load_checkpoint
 from normreg_plugins.layers import NORMALIZATIONS, AlreadyConvertedError, convert, fold, relative_change
 
 CONVERT = """Convert a checkpoint of a batch norm net: `normreg convert-checkpoint CONFIG IN OUT --to ws`.
@@ -34,14 +33,6 @@ MARK = "normreg"
 """Key in a checkpoint's `meta`: how it was converted or folded."""
 TOLERANCE = 1e-8
 """The largest relative change that counts as rounding, in float64. A hundred layers change by 1e-13 to 1e-12."""
-
-
-class Inert:
-    """Replaces each object in a training checkpoint that is not a weight, such as mmengine's log."""
-
-    def __init__(self, *_: Any) -> None: ...
-
-    def __setstate__(self, _: Any) -> None: ...
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -133,33 +124,6 @@ def _fitting(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
     if differ:
         print(f"not loaded, because the shapes differ: {', '.join(differ)}")
     return {**state, **differ}
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """The `state_dict` and the `meta` of a checkpoint, weights only. Other objects become `Inert`."""
-    content = _load(path)
-    if not isinstance(content, dict):
-        refuse(f"{path} does not belong to any net: it is a {type(content).__name__}")
-    return {"state_dict": content.get("state_dict", content), "meta": content.get("meta") or {}}
-
-
-def _load(path: Path) -> Any:
-    """Reading a training checkpoint, with its other objects, needs torch 2.6."""
-    serialization: Any = torch.serialization
-    try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            if not hasattr(serialization, "get_unsafe_globals_in_checkpoint"):  # torch < 2.6
-                raise
-        foreign = serialization.get_unsafe_globals_in_checkpoint(path)
-        with serialization.safe_globals([(Inert, name) for name in foreign]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds of exceptions for damaged files
-        refuse(
-            f"{path} cannot be read as weights only:\n{error}\nA training checkpoint needs "
-            "torch >= 2.6 here; or save only dict(state_dict=..., meta=...) of it."
-        )
 
 
 def _holds_inert(value: Any) -> bool:

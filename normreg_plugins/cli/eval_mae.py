@@ -1,9 +1,14 @@
 """Errors of saved counts: `normreg eval-mae work_dirs/csrnet_wrs/predictions data/qnrf/test.json`.
 
 The predictions are a folder that CountMetric(out_dir=...) or `normreg count --save` wrote. The annotations are the
-index of a prepared split. It prints MAE and RMSE (which crowd papers call MSE) of all images and of bands of true
-counts. --out writes them as JSON. --pictures also draws true points and density maps of the images with the largest
-errors, with --best of those with the smallest.
+index of a prepared split. It prints MAE, RMSE (which crowd papers call MSE) and NAE, the mean of |error| / true count,
+of all images and of bands of true counts. --out writes them as JSON. --pictures also draws true points and density maps
+of the images with the largest errors, with --best of those with the smallest.
+
+How much the score of a checkpoint depends on the size of the pictures: --sides counts them again, reduced so that the
+shorter side has at most so many pixels.
+
+  normreg eval-mae best_count_MAE_epoch_300.pth data/qnrf/test.json --sides 1024 1536 2048
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from normreg_plugins.cli.scoring import PICTURES, parse_scoring, scoring_parser
-from normreg_plugins.crowd.data import read_rgb, records_in
+from normreg_plugins.crowd.data import bounded_size, read_rgb, records_in, resize
 from normreg_plugins.evaluation import (
     CountedImage,
     bands,
@@ -36,12 +41,14 @@ METRICS = "counting_metrics.json"
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     options = scoring_parser(__doc__, (METRICS,))
     add = options.add_argument
-    add("predictions", type=Path, help="folder with predictions.json")
+    add("predictions", type=Path, help="folder with predictions.json; a checkpoint with --sides")
     add("annotations", type=Path, help="index of the prepared split, such as data/qnrf/test.json")
     bands = "true counts at which a new band begins (default: 100 500 1000 5000)"
     add("--bands", type=float, nargs="+", default=[100, 500, 1000, 5000], help=bands)
     baseline = "index of the training split: print also the error of predicting its mean count for every image"
     add("--baseline", type=Path, metavar="TRAIN.json", help=baseline)
+    sides = "count with this checkpoint in pictures whose shorter side is reduced to SIDE pixels, and print the errors"
+    add("--sides", type=int, nargs="+", metavar="SIDE", help=sides)
     return parse_scoring(options, argv, (METRICS,))
 
 
@@ -66,6 +73,23 @@ def people_of(annotations: Path, record: dict[str, Any]) -> np.ndarray:
     return read_numbers((annotations.parent / record["picture"]).with_suffix(".npy"), columns=2)[:, :2]
 
 
+def print_by_side(checkpoint: Path, sides: Sequence[int], annotations: Path, records: list[dict[str, Any]]) -> None:
+    """The errors of a checkpoint for each bound of the shorter side. Pictures with a smaller one stay as they are."""
+    import torch  # reading saved counts needs neither torch nor mmengine
+
+    from normreg_plugins.cli.infer_crowd import build
+
+    counter = build(checkpoint, device="cuda" if torch.cuda.is_available() else "cpu")
+    true = [record["count"] for record in records]
+    for side in sides:
+        counts = []
+        for record in records:
+            size = bounded_size(record["width"], record["height"], (1, side))
+            counts.append(counter(resize(read_rgb(annotations.parent / record["picture"]), size)).number)
+        reduced = sum(min(record["width"], record["height"]) > side for record in records)
+        print(f"shorter side at most {side} ({reduced} of {len(records)} images reduced): {count_errors(counts, true)}")
+
+
 def draw(args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray, true: np.ndarray) -> None:
     name, images = args.predictions.name, []
     for place in (best if args.best else worst)(predicted, true, args.pictures):
@@ -82,6 +106,9 @@ def draw(args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     records = read_index(args.annotations)
+    if args.sides:
+        print_by_side(args.predictions, args.sides, args.annotations, records)
+        return 0
     true = np.array([record["count"] for record in records])
     predicted = matched(load_counts(args.predictions), records)
     groups = [("all", true >= 0), *bands(true, args.bands)]

@@ -17,9 +17,10 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
-from normreg_plugins.cli.checkpoints import load_checkpoint, put_weights
+from normreg_plugins.cli.checkpoints import put_weights
 from normreg_plugins.cli.console import refuse
 from normreg_plugins.cli.mm_runs import config_of, require_checkpoint
+from normreg_plugins.crowd import Counter
 from normreg_plugins.crowd.data import (
     SHORTER_SIDE,
     UnreadableImageError,
@@ -29,8 +30,8 @@ from normreg_plugins.crowd.data import (
     resize,
 )
 from normreg_plugins.evaluation import overlay, save_counts, save_map
-from normreg_plugins.files import atomic_path
-from normreg_plugins.hosts.mmengine.crowd import CrowdCounter, CrowdSample
+from normreg_plugins.files import atomic_path, load_checkpoint
+from normreg_plugins.hosts.mmengine.crowd import CrowdCounter
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -47,45 +48,42 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build(args: argparse.Namespace) -> CrowdCounter:
-    """The counter of the config, with the checkpoint's weights."""
-    require_checkpoint("checkpoint", str(args.checkpoint))
-    checkpoint = load_checkpoint(args.checkpoint)
-    if args.config is not None:
-        cfg = config_of(args.config)
+def build(path: Path, config: Path | None = None, device: str = "cpu") -> Counter:
+    """The counter of the config, with the checkpoint's weights. Unlike `load_counter`, it builds all of mm's layers."""
+    require_checkpoint("checkpoint", str(path))
+    checkpoint = load_checkpoint(path)
+    if config is not None:
+        cfg = config_of(config)
     elif "cfg" in checkpoint["meta"]:
         cfg = Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py")
     else:
-        refuse(f"{args.checkpoint} has no config; give one with --config")
+        refuse(f"{path} has no config; give one with --config")
     init_default_scope(cfg.get("default_scope", "mmengine"))
     model = MODELS.build(cfg.model)
     if not isinstance(model, CrowdCounter):
         refuse(f"the config builds a {type(model).__name__}; a CrowdCounter is needed")
-    put_weights(model, checkpoint["state_dict"], args.checkpoint, args.config or "its config")
-    return model.to(args.device).eval()
+    put_weights(model, checkpoint["state_dict"], path, config or "its config")
+    model = model.to(device).eval()
+    return Counter(model.backbone, model.data_preprocessor.mean, model.data_preprocessor.std)
 
 
-@torch.no_grad()
-def count(model: CrowdCounter, path: Path, args: argparse.Namespace) -> float:
+def count(counter: Counter, path: Path, args: argparse.Namespace) -> float:
     """Count one picture, draw it, and return the count."""
     image = read_rgb(path, upright=True)
     image = resize(image, bounded_size(image.shape[1], image.shape[0], tuple(args.sides)))
-    sample = CrowdSample(metainfo={"img_shape": image.shape[:2]})
-    pixels = torch.from_numpy(image.transpose(2, 0, 1).copy())
-    [sample] = model.test_step({"inputs": [pixels], "data_samples": [sample]})
-    density = sample.density.cpu().numpy()
-    drawn = Image.fromarray(overlay(image, density, f"{sample.predicted_count:.0f} people"))
+    number, density = counter(image)
+    drawn = Image.fromarray(overlay(image, density, f"{number:.0f} people"))
     with atomic_path(args.out / f"{path.stem}_count.jpg") as unfinished:
         drawn.save(unfinished, quality=92)
     if args.save:
         save_map(args.out, path.stem, density)
-    return sample.predicted_count
+    return number
 
 
-def count_or_say_why(model: CrowdCounter, path: Path, args: argparse.Namespace) -> float | None:
+def count_or_say_why(counter: Counter, path: Path, args: argparse.Namespace) -> float | None:
     """The count of one picture; None, with the reason on stderr, if it cannot be read."""
     try:
-        number = count(model, path, args)
+        number = count(counter, path, args)
     except (UnreadableImageError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return None
@@ -101,9 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         checked_bounds(tuple(args.sides))
     except ValueError as error:
         refuse(f"--sides: {error}")
-    model = build(args)
+    counter = build(args.checkpoint, args.config, args.device)
     args.out.mkdir(parents=True, exist_ok=True)
-    counts = {path.stem: count_or_say_why(model, path, args) for path in args.images}
+    counts = {path.stem: count_or_say_why(counter, path, args) for path in args.images}
     known = {name: number for name, number in counts.items() if number is not None}
     if args.save:
         save_counts(args.out, known)

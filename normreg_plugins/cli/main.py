@@ -37,7 +37,7 @@ COMMANDS = {
     "plot-norms": Command("draw filter norms, learning rates, loss and score", "plot_norms:main", "monitor", FILES),
     "eval-map": Command("score saved detections: mAP, precision, recall, F1", "eval_map:main", "evaluation", FILES),
     "eval-miou": Command("score saved segmentations: IoU, pixel accuracy", "eval_miou:main", "mm", FILES),
-    "eval-mae": Command("score saved counts: MAE, RMSE", "eval_mae:main", "evaluation", FILES),
+    "eval-mae": Command("score saved counts: MAE, RMSE, NAE", "eval_mae:main", "evaluation", FILES),
     "count": Command("count the people in pictures", "infer_crowd:main", "mm"),
     "convert-checkpoint": Command(
         "convert to weight-normalized or scale-bias layers", "checkpoints:convert_main", "mm"

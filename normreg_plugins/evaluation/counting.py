@@ -25,15 +25,19 @@ LEAST_WIDTH = 320
 
 @dataclass(frozen=True)
 class CountErrors:
-    """Errors over a set of images. Crowd papers call `rmse`, which is a root, 'MSE'."""
+    """Errors over a set of images. Crowd papers call `rmse`, which is a root, 'MSE'.
+
+    `nae` is the mean of |error| / true count over the images with people, 0 if there are none.
+    """
 
     images: int
     mae: float
     rmse: float
+    nae: float
     bias: float  # mean of predicted - true
 
     def __str__(self) -> str:
-        return f"MAE {self.mae:.2f}, RMSE ('MSE') {self.rmse:.2f}, bias {self.bias:+.2f}"
+        return f"MAE {self.mae:.2f}, RMSE ('MSE') {self.rmse:.2f}, NAE {self.nae:.4f}, bias {self.bias:+.2f}"
 
 
 def count_errors(predicted: ArrayLike, true: ArrayLike) -> CountErrors:
@@ -41,10 +45,12 @@ def count_errors(predicted: ArrayLike, true: ArrayLike) -> CountErrors:
     if predicted.shape != true.shape or true.ndim != 1 or not true.size:
         raise ValueError(f"counts must be two equally long lists, not empty: got {predicted.shape} and {true.shape}")
     error = predicted - true
+    people = true > 0
     return CountErrors(
         images=len(error),
         mae=float(np.abs(error).mean()),
         rmse=float(np.sqrt(np.square(error).mean())),
+        nae=float((np.abs(error[people]) / true[people]).mean()) if people.any() else 0.0,
         bias=float(error.mean()),
     )
 

@@ -29,7 +29,8 @@ def test_eval_mae_prints_all_errors(tool, annotated):
     arguments = ("--bands", (low + high) / 2, "--baseline", data / "train.json")
     done = tool("eval_mae.py", folder / "predictions", data / "test.json", *arguments)
     assert done.returncode == 0, done.stderr
-    assert "all, 2 images: MAE 2.00, RMSE ('MSE') 2.00, bias +2.00" in done.stdout
+    nae = (2 / low + 2 / high) / 2
+    assert f"all, 2 images: MAE 2.00, RMSE ('MSE') 2.00, NAE {nae:.4f}, bias +2.00" in done.stdout
     assert done.stdout.count(", 1 images: MAE 2.00") == 2
     train = [record["count"] for record in json.loads((data / "train.json").read_text())["images"]]
     baseline = np.abs(np.array([low, high]) - np.mean(train)).mean()

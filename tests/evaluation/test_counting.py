@@ -14,7 +14,10 @@ def test_errors_by_hand():
     assert errors.mae == pytest.approx(7 / 3)
     assert errors.rmse == pytest.approx((25 / 3) ** 0.5)
     assert errors.bias == pytest.approx(1 / 3)
-    assert "RMSE ('MSE') 2.89" in str(errors)
+    assert errors.nae == pytest.approx((3 / 13 + 4 / 26) / 3)
+    assert "RMSE ('MSE') 2.89, NAE 0.1282" in str(errors)
+    assert count_errors([10, 7], [5, 0]).nae == 1  # of the images with people
+    assert count_errors([7], [0]).nae == 0
     for predicted, true in (([], []), ([[1.0]], [[2.0]]), ([1.0], [1.0, 2.0])):
         with pytest.raises(ValueError, match="equally long lists"):
             count_errors(predicted, true)

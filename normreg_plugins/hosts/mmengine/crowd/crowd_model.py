@@ -104,7 +104,7 @@ class CrowdCounter(BaseModel):
 
 @METRICS.register_module()
 class CountMetric(BaseMetric):
-    """Computes `count/MAE` and `count/RMSE`. Crowd papers call the second, which is a root, 'MSE'.
+    """Computes `count/MAE`, `count/RMSE` and `count/NAE`. Crowd papers call the second, which is a root, 'MSE'.
 
     Args:
         out_dir: folder for the count and the density map of each image, for tools/eval_mae.py.
@@ -129,4 +129,4 @@ class CountMetric(BaseMetric):
         if self.out_dir is not None:
             save_counts(self.out_dir, dict(zip(names, predicted, strict=True)))
         print_log(f"{errors.images} images: {errors}", logger="current")
-        return {"MAE": errors.mae, "RMSE": errors.rmse}
+        return {"MAE": errors.mae, "RMSE": errors.rmse, "NAE": errors.nae}

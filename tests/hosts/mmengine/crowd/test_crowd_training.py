@@ -40,7 +40,7 @@ def test_test_time_predictions_are_saved(prepared, tmp_path):
     for name, number in counts.items():
         density = load_map(tmp_path / "predictions", name)
         assert density.sum() == pytest.approx(number, rel=1e-5)
-    assert set(errors) == {"count/MAE", "count/RMSE"}
+    assert set(errors) == {"count/MAE", "count/RMSE", "count/NAE"}
 
 
 def test_metric_names_both_errors_and_saves(tmp_path):
@@ -49,7 +49,11 @@ def test_metric_names_both_errors_and_saves(tmp_path):
         density = torch.full((2, 3), predicted / 6)
         metric.process({}, [{"name": name, "predicted_count": predicted, "count": count, "density": density}])
     errors = metric.evaluate(size=2)
-    assert errors == {"count/MAE": 3.0, "count/RMSE": pytest.approx(10**0.5)}
+    assert errors == {
+        "count/MAE": 3.0,
+        "count/RMSE": pytest.approx(10**0.5),
+        "count/NAE": pytest.approx((0.2 + 4 / 9) / 2),
+    }
     assert load_counts(tmp_path / "out") == {"a": 12.0, "b": 5.0}
     np.testing.assert_allclose(load_map(tmp_path / "out", "b"), np.full((2, 3), 5 / 6), rtol=1e-6)
     with pytest.raises(FileNotFoundError, match=r"tools/test\.py"):
