@@ -69,7 +69,8 @@ def train(settings: dict[str, Any]) -> None:
     model = RTDETR(name) if "rtdetr" in Path(name).stem.lower() else YOLO(name, task=task)
     trainer = with_method(model, method, monitor=monitor) if method else with_monitor(model, monitor)
     model.train(trainer=trainer, **settings)
-    draw_run(Path(model.trainer.save_dir))
+    for run in getattr(model.trainer, "trainers", [model.trainer]):  # one for each set of a list data=[a.yaml,b.yaml]
+        draw_run(Path(run.save_dir))
 
 
 def our_keys() -> str:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from ultralytics import YOLO
 from ultralytics.utils import LOGGER
 from ultralytics.utils.patches import torch_load
 
-from normreg_plugins import Hyperball, SphereDescent, WeightRescaling
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightDecay, WeightRescaling
 from normreg_plugins.hosts.ultralytics import ResumeError, with_method
 
 pytestmark = pytest.mark.ultralytics
@@ -60,9 +61,10 @@ def go_on(last, method, callbacks=(), select=None, **settings):
     return model.trainer
 
 
+@pytest.mark.parametrize("optimizer", ["SGD", "MuSGD"])
 @pytest.mark.parametrize("method", [WeightRescaling(interval=3), SphereDescent()], ids=["WRS", "PGD"])
-def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, method):
-    last = begin(method, lr0=0.1, warmup_epochs=0)
+def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, method, optimizer):
+    last = begin(method, lr0=0.1, warmup_epochs=0, optimizer=optimizer)
     saved = torch_load(last)
     assert saved["optimizer"]["param_groups"][0]["normreg_plugins"] == {"updates": 4}
     length = torch.tensor(1.0 if isinstance(method, WeightRescaling) else 2**0.5)
@@ -81,6 +83,7 @@ def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, meth
     before = filter_norms(saved["ema"].float())
     (last.parents[1] / "verdicts.txt").unlink()
     trainer = go_on(last, method, {"on_pretrain_routine_end": look})
+    assert type(trainer.optimizer).__name__ == optimizer
     assert f"{method!r} leaves alone" in (last.parents[1] / "verdicts.txt").read_text()
     assert not all(torch.allclose(before[name], length, atol=1e-6) for name in trainer.handle.targets)
     assert seen["updates"] == 4
@@ -93,8 +96,9 @@ def test_resume_keeps_the_count_and_puts_half_precision_weights_back(begin, meth
 INITIAL_NORMS = [WeightRescaling(interval=1, radius="initial"), Hyperball(per="filter")]
 
 
+@pytest.mark.parametrize("optimizer", ["SGD", "MuSGD"])
 @pytest.mark.parametrize("method", INITIAL_NORMS, ids=["WRS", "Hyperball"])
-def test_filters_keep_their_first_norms_and_a_resume_restores_them(begin, method):
+def test_filters_keep_their_first_norms_and_a_resume_restores_them(begin, method, optimizer):
     first, seen = {}, []
 
     def same(norms, handle):
@@ -104,11 +108,27 @@ def test_filters_keep_their_first_norms_and_a_resume_restores_them(begin, method
         seen.append((trainer.handle.updates, same(filter_norms(trainer.model), trainer.handle)))
 
     note = {"on_pretrain_routine_end": lambda trainer: first.update(filter_norms(trainer.model))}
-    last = begin(method, note, warmup_epochs=0)
+    last = begin(method, note, warmup_epochs=0, optimizer=optimizer)
     rounded = filter_norms(torch_load(last)["ema"].float())
     trainer = go_on(last, method, {"on_pretrain_routine_end": look, "on_train_end": look})
     assert seen == [(4, True), (8, True)]
     assert not same(rounded, trainer.handle)
+
+
+@pytest.mark.parametrize("method", [WeightDecay(), AdaptiveWeightShrink(alpha=1.0)], ids=["WD", "AWS"])
+def test_methods_without_a_norm_of_their_own_resume_under_musgd(begin, method):
+    """The saved buffers go on, both of them, and so does the count."""
+    last, found = begin(method, optimizer="MuSGD"), {}
+    saved = torch_load(last)["optimizer"]["state"]
+
+    def look(trainer):
+        found.update(deepcopy(trainer.optimizer.state_dict()["state"]))
+
+    trainer = go_on(last, method, {"on_pretrain_routine_end": look})
+    assert trainer.handle.updates == 8
+    both = [state for state in saved.values() if "momentum_buffer_SGD" in state]
+    assert len(both) >= len(trainer.handle.targets)
+    assert all(torch.equal(found[k][name].half(), v.half()) for k in saved for name, v in saved[k].items())
 
 
 def test_the_log_says_in_a_new_run_what_the_norms_mean_for_the_rate(begin, monkeypatch):

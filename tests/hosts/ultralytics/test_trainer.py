@@ -7,13 +7,14 @@ import torch
 
 pytest.importorskip("ultralytics")
 
-from helpers.tiny_yolo import filter_norms, tiny_net, train
+from helpers.tiny_yolo import OFFLINE, filter_norms, make_set, tiny_net, train
 from ultralytics import YOLO
 from ultralytics.models.yolo.detect import DetectionTrainer
 
-from normreg_plugins import AdaptiveWeightShrink, WeightRescaling
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightDecay, WeightRescaling
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.ultralytics import MethodTrainer, with_method
+from normreg_plugins.monitor import read_run
 
 pytestmark = pytest.mark.ultralytics
 
@@ -75,6 +76,102 @@ def test_it_is_the_papers_algorithm_in_their_loop(tmp_path):
     ours = train(tmp_path, WeightRescaling(interval=3), **settings).model.state_dict()
     for name, value in train(tmp_path, base=SlowRescaling, **settings).model.named_parameters():
         assert torch.allclose(ours[name], value, atol=1e-5), name
+
+
+class SlowShrink(DetectionTrainer):
+    """AWS paper, eq. 20, before their own step, one filter at a time."""
+
+    def optimizer_step(self):
+        rates = {id(p): group["lr"] for group in self.optimizer.param_groups for p in group["params"]}
+        for name, weight in self.model.named_parameters():
+            if name.endswith(".conv.weight") and "dfl" not in name:
+                with torch.no_grad():
+                    for one in weight:
+                        one *= 1 - rates[id(weight)] * one.norm()
+        super().optimizer_step()
+
+
+def test_musgd_with_every_method(tmp_path):
+    """Its update is a sum of Muon's and SGD's; a method sees their result."""
+    settings = {"optimizer": "MuSGD", "weight_decay": 0.0, "warmup_epochs": 0}
+    ends = {
+        name: train(tmp_path / name, method, base=base, **settings)
+        for name, method, base in (
+            ("wd", WeightDecay(), None),
+            ("stock", None, None),
+            ("wrs", WeightRescaling(interval=3), None),
+            ("slow wrs", None, SlowRescaling),
+            ("aws", AdaptiveWeightShrink(alpha=1.0), None),
+            ("slow aws", None, SlowShrink),
+            ("pgd", SphereDescent(), None),
+        )
+    }
+    assert {type(trainer.optimizer).__name__ for trainer in ends.values()} == {"MuSGD"}
+    weights = {name: dict(trainer.model.named_parameters()) for name, trainer in ends.items()}
+    for ours, theirs in (("wd", "stock"), ("wrs", "slow wrs"), ("aws", "slow aws")):
+        same = (torch.allclose(w, weights[theirs][name], atol=1e-4) for name, w in weights[ours].items())
+        assert all(same), ours  # Muon rounds to bfloat16
+    assert not torch.allclose(weights["aws"]["model.0.conv.weight"], weights["wd"]["model.0.conv.weight"], atol=1e-3)
+    sphere = filter_norms(ends["pgd"].model)
+    for name in ends["pgd"].handle.targets:
+        assert torch.allclose(sphere[name], torch.tensor(2**0.5), atol=1e-5)
+        assert weights["pgd"][name].flatten(1).mean(1).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "MuSGD"])
+@pytest.mark.parametrize("per", ["layer", "filter"])
+def test_under_hyperball_the_rate_is_the_angle(tmp_path, per, optimizer):
+    """No update turns further, whatever the optimizer; without a gradient none turns at all."""
+    seen, rates = [], []
+
+    def look(trainer):
+        seen.append({name: trainer.model.get_parameter(name).detach().clone() for name in trainer.handle.targets})
+        by_weight = {id(p): group["lr"] for group in trainer.optimizer.param_groups for p in group["params"]}
+        rates.append({name: by_weight[id(trainer.model.get_parameter(name))] for name in trainer.handle.targets})
+
+    callbacks = {"on_train_start": look, "on_train_batch_end": look}
+    train(tmp_path, Hyperball(per=per), callbacks=callbacks, optimizer=optimizer, warmup_epochs=0)
+    for before, after, rate in zip(seen, seen[1:], rates[1:], strict=False):
+        sines = {}
+        for name, old in before.items():
+            one, other = (w.flatten(1) if per == "filter" else w.flatten()[None] for w in (old, after[name]))
+            assert torch.allclose(one.norm(dim=1), other.norm(dim=1), rtol=1e-5)
+            sines[name] = float(((other - one).norm(dim=1) / one.norm(dim=1)).max()) / rate[name]
+        assert max(sines.values()) == pytest.approx(1, abs=0.02)
+
+
+def test_a_list_of_sets_is_a_run_for_each(tmp_path):
+    model = YOLO(tiny_net(tmp_path))
+    sets = [str(make_set(tmp_path / name, "detect")) for name in ("one", "two")]
+    results = model.train(
+        trainer=with_method(model, EVERY_UPDATE), data=sets, project=str(tmp_path), **{**OFFLINE, "epochs": 1}
+    )
+    assert set(results) == {"one", "two"}
+    assert all(results.values())  # their loop logs what fails and goes on
+    for run in model.trainer.trainers:
+        assert "leaves alone" in (run.save_dir / "verdicts.txt").read_text()
+        assert read_run(run.save_dir / "norms.jsonl").curves["norms/min"][1] == pytest.approx([1.0])
+        norms = filter_norms(YOLO(run.last).model)
+        assert torch.allclose(norms["model.0.conv.weight"], torch.ones(()), atol=1e-3)
+
+
+def test_a_distilled_student_is_controlled_and_its_teacher_is_not(tmp_path):
+    teacher = train(tmp_path / "teacher").last
+    seen = {}
+
+    def look(trainer):
+        seen.update({name: p.detach().clone() for name, p in trainer.model.named_parameters() if "teacher" in name})
+
+    trainer = train(tmp_path / "student", EVERY_UPDATE, callbacks={"on_train_start": look}, distill_model=str(teacher))
+    targets = [name for name in trainer.handle.targets if trainer.model.get_parameter(name).requires_grad]
+    assert "student_model.model.0.conv.weight" in targets
+    assert not [name for name in targets if not name.startswith("student_model.")]
+    norms = filter_norms(trainer.model)
+    assert all(torch.allclose(norms[name], torch.ones(()), atol=1e-5) for name in targets)
+    assert seen
+    assert all(torch.equal(trainer.model.get_parameter(name), value) for name, value in seen.items())
+    saved = filter_norms(YOLO(trainer.last).model)  # corrected, without its teacher
+    assert any(torch.allclose(norm, torch.ones(()), atol=1e-3) for norm in saved.values())
 
 
 def test_tau_counts_updates_under_accumulation_and_warmup(tmp_path):
