@@ -48,8 +48,8 @@ test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
 test-classic: env-classic ## run every test on the classic stack
 	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,mmpretrain .venv-classic/bin/python $(PYTEST) $(ARGS)
 
-test-trainers: .trainers/.ready ## run the tests of docs/other_trainers.md: Lightning, Hugging Face, Accelerate, timm
-	PYTHONPATH=.trainers OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=trainers $(BIN)/python -m pytest -q tests/test_other_trainers.py
+test-trainers: .trainers/.ready ## run the tests of docs/other_trainers.md: Lightning, Hugging Face, Accelerate, timm; and TensorBoard
+	PYTHONPATH=.trainers OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=trainers $(BIN)/python -m pytest -q tests/test_other_trainers.py tests/test_snippets.py::test_a_monitor_writes_to_tensorboard
 
 # An interpreter on the command line or in the environment is used as it is; it needs torch and pytest, hosts if it has them.
 GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))

@@ -1,6 +1,7 @@
 """The Python of the pages that other tests do not run: it runs as it stands, or with the sizes named here."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from torch.optim.swa_utils import update_bn
 
 from normreg_plugins import WeightRescaling, attach, find_scale_invariant
 from normreg_plugins.core.training import handle_of
+from normreg_plugins.monitor import Monitor
 
 DOCS = Path(__file__).parents[1] / "docs"
 HAS_FSDP2 = hasattr(torch.distributed.fsdp, "fully_shard")
@@ -51,6 +53,25 @@ def test_the_monitor_of_a_plain_loop(tmp_path, monkeypatch) -> None:
 
     run(code, **names, train=train)
     assert (tmp_path / "norms.jsonl").read_text().count("\n") == 1
+
+
+def test_a_monitor_writes_to_tensorboard(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.chdir(tmp_path)
+    (code,) = (block for block in blocks("monitor") if "SummaryWriter" in block)
+    made = trained()
+    names = run(code, **made, Monitor=partial(Monitor, every=2))
+    for update in range(4):
+        loss_on(made["model"], update).backward()
+        made["optimizer"].step()
+    names["writer"].close()
+    logged = EventAccumulator(str(tmp_path / "runs/wrs")).Reload()
+    last = names["monitor"].last.scalars()
+    for name in ("norms/mean", "norms/update_ratio", "norms/greatest_variance"):
+        assert [event.step for event in logged.Scalars(name)] == [2, 4]
+        assert logged.Scalars(name)[-1].value == pytest.approx(last[name])
 
 
 def test_counting_people(capsys) -> None:

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import SelectionError
 from normreg_plugins.core.model import layers_of
-from normreg_plugins.monitor import JsonLinesSink, Monitor
+from normreg_plugins.monitor import JsonLinesSink, Log, Monitor
 
 FILE = "norms.jsonl"
 """The file in a run's folder with the monitor's reports, the loss and the scores. `normreg plot-norms` draws it."""
@@ -23,6 +23,7 @@ def start_monitor(
     every: int = EVERY,
     names: Iterable[str] | None = None,
     sink: JsonLinesSink | None = None,
+    warn: Log | None = None,
 ) -> Monitor:
     """A monitor of the named weights, or of those that `Monitor` chooses.
 
@@ -31,11 +32,11 @@ def start_monitor(
     """
     sinks = [] if sink is None else [sink]
     try:
-        return Monitor(optimizer, model, every, names, sinks=sinks)
+        return Monitor(optimizer, model, every, names, sinks=sinks, warn=warn)
     except SelectionError:
         if names is not None:
             raise
-        return Monitor(optimizer, model, every, _all_weights(optimizer, model), sinks=sinks)
+        return Monitor(optimizer, model, every, _all_weights(optimizer, model), sinks=sinks, warn=warn)
 
 
 def _all_weights(optimizer: Optimizer, model: nn.Module) -> list[str]:

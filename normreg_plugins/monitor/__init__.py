@@ -8,9 +8,11 @@ from normreg_plugins.monitor.monitor import Monitor
 from normreg_plugins.monitor.plots import plot_layers, plot_runs
 from normreg_plugins.monitor.rate_at_start import RateAtStart, rate_at_start
 from normreg_plugins.monitor.report import Report, Row
+from normreg_plugins.monitor.warn import Log
 
 __all__ = [
     "JsonLinesSink",
+    "Log",
     "Monitor",
     "RateAtStart",
     "Report",

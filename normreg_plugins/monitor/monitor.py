@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -10,14 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from normreg_plugins.core import WeightDecay
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import closure_of, handle_of, is_nested, is_update, keep_step_hooks
-from normreg_plugins.monitor.measure import Change, Drift, RunningStatistics, Sums, sums_of
-from normreg_plugins.monitor.optimizer_direction import applied_norm, layer_norm, rate_law
+from normreg_plugins.monitor.measure import Change, NormLayer, RunningStatistics, Sums, sums_of
+from normreg_plugins.monitor.optimizer_direction import applied_norm, equilibrium_angle, layer_norm, rate_law
 from normreg_plugins.monitor.report import Report, row_of, total
+from normreg_plugins.monitor.warn import Log, Warnings
 from normreg_plugins.monitor.weights import MonitoredWeight, monitored_weights
 
 Sink = Callable[[Report], Any]
+
+logger = logging.getLogger("normreg_plugins")
 
 
 class Monitor:
@@ -40,6 +46,8 @@ class Monitor:
         names: weights as in `named_parameters()`. Default: every weight of the optimizer whose scale the network cannot
             see, and the weights that the attached method acts on.
         sinks: called with each `Report`.
+        warn: called with a sentence, once for each kind, if filters are zero or broken, an entry comes near the end of
+            half precision, or a layer turns ten times as fast as the median; and by `finish`. None for no warnings.
         updates: updates made before, if no method counts them.
     """
 
@@ -51,6 +59,7 @@ class Monitor:
         names: Iterable[str] | None = None,
         *,
         sinks: Sequence[Sink] = (),
+        warn: Log | None = logger.warning,
         updates: int = 0,
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
@@ -59,7 +68,8 @@ class Monitor:
         """The latest report."""
         self._optimizer = optimizer
         self._every = every
-        self._sinks = tuple(sinks)
+        self._warnings = None if warn is None else Warnings(warn)
+        self._sinks: tuple[Sink, ...] = (*sinks, *([self._warnings] if self._warnings else []))
         self._weights = monitored_weights(optimizer, model, names)
         self._statistics = RunningStatistics(model)
         self._count = UpdateCount(optimizer, updates)
@@ -82,6 +92,11 @@ class Monitor:
         """Continue at this count, after a checkpoint was loaded. No-op if a method counts."""
         self._count.suppose(updates)
 
+    def finish(self) -> None:
+        """Training has ended: warn if filter norms are far from the equilibrium of learning rate and weight decay."""
+        if self._warnings is not None:
+            self._warnings.finish()
+
     def detach(self) -> None:
         """Leave the optimizer as if the monitor had never been there."""
         self._before_hook.remove()
@@ -91,7 +106,9 @@ class Monitor:
     def __enter__(self) -> Monitor:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *details: object) -> None:
+        if error is None:
+            self.finish()
         self.detach()
 
     def _go_last(self) -> None:
@@ -118,8 +135,9 @@ class Monitor:
         if not self._count.after_step() or not copies:
             return
         groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-        sums = [self._sums(each, before, groups) for each, before in zip(self._weights, copies)]
-        sum_rows, drift_rows = _to_host([sums, self._statistics.drift()])
+        controlled = _with_norms_set(optimizer)
+        sums = [self._sums(each, before, groups, controlled) for each, before in zip(self._weights, copies)]
+        sum_rows, norm_rows = _to_host([sums, self._statistics.measure()])
         self._statistics.save()
         layers = [Sums(*row) for row in sum_rows]
         report = Report(
@@ -128,20 +146,28 @@ class Monitor:
             rate_law(optimizer),
             {each.name: row_of(row) for each, row in zip(self._weights, layers)},
             row_of(total(layers)),
-            {name: Drift(*row) for name, row in zip(self._statistics.names, drift_rows)},
+            {name: NormLayer(*row) for name, row in zip(self._statistics.names, norm_rows)},
         )
         self.last = report
         for sink in self._sinks:
             sink(report)
 
-    def _sums(self, each: MonitoredWeight, before: Tensor, groups: dict[int, Any]) -> Tensor:
+    def _sums(self, each: MonitoredWeight, before: Tensor, groups: dict[int, Any], controlled: Sequence[str]) -> Tensor:
         group = groups.get(id(each.parameter), {})
         gradient = each.gradient
         norm = applied = None
         if gradient is not None:
             norm = layer_norm(gradient)
             applied = applied_norm(group, each.state(self._optimizer), gradient, norm, before)
-        return sums_of(each.filters, Change(before, each.weight, norm, applied, group.get("lr", float("nan"))))
+        expected = None if each.name in controlled else equilibrium_angle(self._optimizer, group)
+        rate = group.get("lr", math.nan)
+        return sums_of(each.filters, Change(before, each.weight, norm, applied, rate, expected, each.standardized))
+
+
+def _with_norms_set(optimizer: Optimizer) -> Sequence[str]:
+    """The weights whose norms follow a method instead of weight decay."""
+    handle = handle_of(optimizer)
+    return () if handle is None or isinstance(handle.method, WeightDecay) else handle.targets
 
 
 class UpdateCount:

@@ -1,12 +1,14 @@
-"""What an optimizer multiplies by its learning rate, and how its effective rate depends on the filter norm."""
+"""What an optimizer multiplies by its learning rate, how its effective rate depends on the filter norm, and where that
+leads under weight decay."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adadelta, Adagrad, Optimizer, RMSprop
+from torch.optim import SGD, Adadelta, Adagrad, AdamW, Optimizer, RMSprop
 
 from normreg_plugins.core.model import at_least_float32
 
@@ -24,6 +26,29 @@ def rate_law(optimizer: Optimizer) -> RateLaw | None:
     if isinstance(optimizer, SGD) or {"momentum", "dampening", "nesterov"} <= options:
         return "eta_over_squared_norm"
     return None
+
+
+def equilibrium_angle(optimizer: Optimizer, group: State) -> float | Tensor | None:
+    """By how many degrees per update a filter turns once weight decay undoes its growth; None if that is not known.
+
+    Kosson et al. 2024 (arXiv 2305.17212): sqrt(2 eta lambda / (1 + mu)) for SGD with momentum, and
+    sqrt(2 eta lambda (1 - beta1) / (1 + beta1)) for AdamW. Both are sqrt(2 eta lambda S2 / S1), where S1 and S2 are the
+    sums of c_k and c_k^2, the shares of the gradient of k updates ago in an update. That is used for Nesterov's, too.
+    """
+    decay = group.get("weight_decay")
+    if not decay:
+        return None
+    if isinstance(optimizer, AdamW) or group.get("decoupled_weight_decay"):
+        beta1 = group["betas"][0]
+        ratio = (1 - beta1) / (1 + beta1)
+    elif isinstance(optimizer, SGD):
+        mu = group["momentum"]
+        ratio = (1 - group["dampening"]) / (1 + mu) if mu else 1.0
+        if group["nesterov"]:  # c_0 = 1 + mu, c_k = mu^(k + 1)
+            ratio = (1 - mu) * ((1 + mu) ** 2 + mu**4 / (1 - mu**2))
+    else:
+        return None
+    return (2 * group["lr"] * decay * ratio) ** 0.5 * (180 / math.pi)
 
 
 def applied_norm(group: State, state: State, gradient: Tensor, gradient_norm: Tensor, before: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ RATES = {
     "eta_over_squared_norm": Panel("effective rate of SGD, η / ‖w‖²", PREFIX + "eta_over_squared_norm"),
     "eta_over_norm": Panel("effective rate of adaptive optimizers, η / ‖w‖", PREFIX + "eta_over_norm"),
 }
+ROTATION, EXPECTED = PREFIX + "rotation_degrees", PREFIX + "expected_rotation_degrees"
 TITLES = {"rotation_degrees": "rotation per update in degrees,"}
 """Of heat maps, where the name of the field does not say enough."""
 ALIKE = 1.1
@@ -105,7 +106,7 @@ def _panels(runs: Sequence[Run], loss: str, score: str | None) -> list[Panel]:
     return [
         Panel("filter norm, mean (line) and range (shade)", PREFIX + "mean"),
         *rates,
-        Panel("rotation per update, degrees", PREFIX + "rotation_degrees"),
+        Panel("rotation per update, degrees (dotted: in equilibrium)", ROTATION),
         Panel("effective gradient norm, ‖g‖ / ‖w‖", PREFIX + "effective_gradient_norm"),
         Panel(loss, loss),
         Panel(score, score, log=False),
@@ -127,6 +128,8 @@ def _draw_panel(ax: Any, panel: Panel, runs: Sequence[Run]) -> None:
         if x and panel.key == PREFIX + "mean" and PREFIX + "min" in run.curves:
             least, greatest = (thinned(*run.curves[PREFIX + end])[1] for end in ("min", "max"))
             ax.fill_between(x, least, greatest, color=looks["color"], alpha=0.15, linewidth=0.6)
+        if x and panel.key == ROTATION and EXPECTED in run.curves:
+            ax.plot(*thinned(*run.curves[EXPECTED]), color=looks["color"], linestyle=":", linewidth=0.9)
     values = [value for line in ax.lines for value in line.get_ydata()]
     if panel.log and min(values) > 0:
         ax.set_yscale("log")

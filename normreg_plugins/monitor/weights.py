@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from normreg_plugins.core import find_scale_invariant
 from normreg_plugins.core.errors import SelectionError
-from normreg_plugins.core.model import Filters, filters_of, layer_weight, local
+from normreg_plugins.core.model import Filters, filters_of, layer_weight, local, scale_response
 from normreg_plugins.core.training import handle_of
 
 
@@ -22,6 +22,8 @@ class MonitoredWeight:
     name: str
     module: nn.Module
     filters: Filters
+    standardized: bool
+    """Whether the layer divides each filter by its standard deviation."""
 
     @property
     def parameter(self) -> nn.Parameter:
@@ -58,7 +60,8 @@ def monitored_weights(optimizer: Optimizer, model: nn.Module, names: Iterable[st
             raise SelectionError(f"{name!r} is not a weight of a conv or linear layer of this model")
         if id(layer_weight(module)) not in optimized:
             raise SelectionError(f"{name!r} is in no parameter group of this {type(optimizer).__name__}")
-        found.append(MonitoredWeight(name, module, filters_of(module)))
+        standardized = scale_response(module).normalization == "std"
+        found.append(MonitoredWeight(name, module, filters_of(module), standardized))
     return [each for each in found if _has_full_filters(each)]
 
 

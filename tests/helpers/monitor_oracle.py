@@ -70,20 +70,26 @@ def rmsprop(
 
 def expected_row(layers: list[tuple[nn.Module, Tensor, Tensor, Tensor, Tensor]], eta: float) -> dict[str, float]:
     """Of all filters of the layers together. For each layer: module, before, after, gradient, applied."""
+    rounding = 8 * torch.finfo(layers[0][0].weight.dtype).eps
     after = [length for layer, _, w, _, _ in layers for length in oracle.lengths(layer, w)]
     sound = [length for length in after if 0 < length < math.inf]
-    angles = [
-        math.degrees(angle(old, new))
+    pairs = [
+        (old, new)
         for layer, before, w, _, _ in layers
         for old, new in zip(filters(layer, before), filters(layer, w))
         if oracle.length(old) > 0 and oracle.length(new) > 0
     ]
+    angles = [math.degrees(angle(old, new)) for old, new in pairs]
+    ratios = [oracle.length(new - old) / oracle.length(old) for old, new in pairs]
+    moved = [(old, new) for (old, new), ratio in zip(pairs, ratios) if ratio > rounding]
+    shares = [float(((new - old) * old).sum()) / oracle.length(new - old) / oracle.length(old) for old, new in moved]
     whole = [math.sqrt(sum(oracle.length(each[i]) ** 2 for each in layers)) for i in (1, 3, 4)]
     return {
         "filters": len(after),
         "filter_norm": sum(after) / len(after),
         "least_filter_norm": min(after),
         "greatest_filter_norm": max(after),
+        "greatest_entry": max(float(w.abs().max()) for _, _, w, _, _ in layers),
         "zero_filters": sum(length == 0 for length in after),
         "broken_filters": 0,
         "gradient_norm": whole[1],
@@ -91,6 +97,8 @@ def expected_row(layers: list[tuple[nn.Module, Tensor, Tensor, Tensor, Tensor]],
         "eta_over_norm": sum(eta / length for length in sound) / len(sound),
         "eta_over_squared_norm": sum(eta / length**2 for length in sound) / len(sound),
         "rotation_degrees": sum(angles) / len(angles),
+        "update_ratio": sum(ratios) / len(ratios),
+        "radial_share": sum(shares) / len(shares),
     }
 
 
@@ -128,4 +136,5 @@ class Reference:
 def assert_close(row: object, expected: dict[str, float], rel: float) -> None:
     for key, value in expected.items():
         found = getattr(row, key)
-        assert math.isclose(found, value, rel_tol=rel), f"{key}: {found} instead of {value}"
+        least = rel if key == "radial_share" else 0.0  # a cosine
+        assert math.isclose(found, value, rel_tol=rel, abs_tol=least), f"{key}: {found} instead of {value}"

@@ -41,7 +41,10 @@ def test_what_is_written_is_read_back(tmp_path) -> None:
     assert run.layer_names == ["0.weight", "3.weight"]
     assert run.layers["filter_norm"][1] == pytest.approx([row.filter_norm for row in monitor.last.layers.values()])
     for key, value in monitor.last.scalars().items():
-        assert run.curves[key][1][-1] == pytest.approx(value, rel=1e-6)
+        if math.isnan(value):  # no weight decay, no standardized layer
+            assert key not in run.curves
+        else:
+            assert run.curves[key][1][-1] == pytest.approx(value, rel=1e-6)
 
 
 def test_every_line_is_strict_json(tmp_path) -> None:

@@ -11,9 +11,10 @@ from helpers.training import INVARIANT, loss_on, same_state, tiny_net, train
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
 
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightDecay, WeightRescaling, attach
 from normreg_plugins.core.errors import NormRegError, SelectionError
-from normreg_plugins.monitor import Monitor
+from normreg_plugins.layers import convert
+from normreg_plugins.monitor import Monitor, Report
 
 ETA = 0.05
 
@@ -195,6 +196,70 @@ def test_broken_filters_are_counted_and_the_others_measured() -> None:
     assert monitor.last.overall.rotation_degrees == 0.0
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(SGD, lr=0.1, weight_decay=0.05),
+        partial(SGD, lr=0.02, weight_decay=0.05, momentum=0.8),
+        partial(SGD, lr=0.02, weight_decay=0.05, momentum=0.8, nesterov=True),
+        partial(SGD, lr=0.1, weight_decay=0.05, momentum=0.8, dampening=0.8),
+        partial(AdamW, lr=0.02, weight_decay=0.2, betas=(0.8, 0.99)),
+    ],
+    ids=["SGD", "momentum", "nesterov", "dampening", "AdamW"],
+)
+def test_under_weight_decay_the_rotation_becomes_the_expected_one(make) -> None:
+    """Random gradients of a scale-invariant loss: across each filter, and as 1 / ||w||."""
+    torch.manual_seed(0)
+    layer = nn.Linear(400, 20, bias=False)
+    optimizer = make(layer.parameters())
+    reports = []
+    Monitor(optimizer, layer, every=25, names=["weight"], sinks=[reports.append], warn=None)
+    for _ in range(800):
+        w = layer.weight.detach()
+        unit = w / w.norm(dim=1, keepdim=True)
+        noise = torch.randn_like(w)
+        layer.weight.grad = (noise - (noise * unit).sum(1, keepdim=True) * unit) / w.norm(dim=1, keepdim=True)
+        optimizer.step()
+    last = [report.overall for report in reports[-8:]]
+    measured = sum(row.rotation_degrees for row in last) / len(last)
+    assert measured == pytest.approx(last[-1].expected_rotation_degrees, rel=0.04)
+
+
+def test_no_rotation_is_expected_where_a_method_sets_the_norm_or_nothing_decays() -> None:
+    for method, decay in ((SphereDescent(), 0.1), (WeightRescaling(), 0.1), (None, 0.0), (WeightDecay(), 0.1)):
+        net = tiny_net()
+        optimizer = SGD(net.parameters(), lr=ETA, weight_decay=decay)
+        monitor = Monitor(optimizer, net, every=1)
+        if method is not None:
+            attach(optimizer, net, method)
+        train(net, optimizer, 1)
+        found = monitor.last.layers[INVARIANT[0]].expected_rotation_degrees
+        if isinstance(method, WeightDecay):
+            assert found == pytest.approx(math.degrees(math.sqrt(2 * ETA * decay)))
+        else:
+            assert math.isnan(found)
+
+
+def test_weight_standardized_layers_have_a_rate_of_their_own() -> None:
+    """AWS paper, Fig. 2 and 4: eta / sqrt(||w - mean||^2 / n)."""
+    net = convert(tiny_net(), "ws", lambda model: model(torch.randn(4, 3, 8, 8)))
+    optimizer = SGD(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=1)
+    train(net, optimizer, 1)
+    stds = [w.double().std(correction=0) for name in monitor.names for w in net.get_parameter(name).detach()]
+    assert monitor.last.overall.eta_over_std == pytest.approx(
+        float(sum(ETA / std for std in stds) / len(stds)), rel=1e-5
+    )
+    assert math.isnan(_report_of(tiny_net()).overall.eta_over_std)
+
+
+def _report_of(net: nn.Module) -> Report:
+    optimizer = SGD(net.parameters(), lr=ETA)
+    monitor = Monitor(optimizer, net, every=1)
+    train(net, optimizer, 1)
+    return monitor.last
+
+
 def test_a_weight_without_a_gradient_has_no_gradient_norm() -> None:
     net = tiny_net()
     optimizer = Adam(net.parameters(), lr=ETA)
@@ -212,13 +277,17 @@ def test_drift_is_the_change_of_running_statistics_between_reports() -> None:
     optimizer = SGD(net.parameters(), lr=ETA)
     monitor = Monitor(optimizer, net, every=2)
     train(net, optimizer, 2)
-    assert not monitor.last.norm_layers
+    first = monitor.last.norm_layers["1"]
+    assert math.isnan(first.mean_drift)
     mean, var = net[1].running_mean.double(), net[1].running_var.double()
     train(net, optimizer, 2, first=2)
     drift = monitor.last.norm_layers["1"]
     shift = (net[1].running_mean - mean).abs() / (var + net[1].eps).sqrt()
     growth = ((net[1].running_var + net[1].eps) / (var + net[1].eps)).log().abs()
-    assert drift == pytest.approx((float(shift.mean()), float(growth.mean())), rel=1e-4)
+    assert drift[:2] == pytest.approx((float(shift.mean()), float(growth.mean())), rel=1e-4)
+    greatest = [float(norm.running_var.max()) for norm in net if isinstance(norm, nn.BatchNorm2d)]
+    assert [each.greatest_variance for each in monitor.last.norm_layers.values()] == pytest.approx(greatest)
+    assert monitor.last.scalars()["norms/greatest_variance"] == pytest.approx(max(greatest))
 
 
 def test_detached_it_leaves_a_plain_optimizer() -> None:

@@ -30,8 +30,8 @@ class NormRegMonitorHook(Hook):
 
     The visualizer's backends get the numbers over all layers, under names that begin with `norms/`. `norms.jsonl` in
     the work dir gets them too, with those of each layer, the loss and the scores; tools/plot_norms.py draws it. A
-    resumed run appends to that file. Training is bit-identical. The configs of this project have the hook in
-    default_hooks, as `monitor`; `default_hooks=dict(monitor=dict(interval=0))` switches it off.
+    resumed run appends to that file. Warnings go to the log. Training is bit-identical. The configs of this project
+    have the hook in default_hooks, as `monitor`; `default_hooks=dict(monitor=dict(interval=0))` switches it off.
 
     Args:
         interval: updates between two reports; 0 for no monitor.
@@ -58,7 +58,8 @@ class NormRegMonitorHook(Hook):
         if len(optimizers) > 1:
             raise AttachError("the monitor takes one optimizer: default_hooks=dict(monitor=dict(interval=0))")
         self._sink = JsonLinesSink(Path(runner.work_dir) / FILE) if is_main_process() else None
-        self.monitor = start_monitor(optimizers[0], bare(runner.model), self._interval, self._names, self._sink)
+        warn = runner.logger.warning if is_main_process() else None
+        self.monitor = start_monitor(optimizers[0], bare(runner.model), self._interval, self._names, self._sink, warn)
 
     def before_train(self, runner: Runner) -> None:
         """After a checkpoint was loaded, which has no count if its run had no monitor."""
@@ -74,6 +75,10 @@ class NormRegMonitorHook(Hook):
         runner.visualizer.add_scalars(_finite(scalars), step=runner.iter + 1)
         if self._sink is not None:
             self._sink.write(report.update, **_loss(runner, self._interval))
+
+    def after_train(self, runner: Runner) -> None:
+        if self.monitor is not None:
+            self.monitor.finish()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
         if self.monitor is not None and self._sink is not None and metrics:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils import RANK
+from ultralytics.utils import LOGGER, RANK, colorstr
 from ultralytics.utils.torch_utils import unwrap_model
 
 from normreg_plugins.core.errors import NormRegError
@@ -19,6 +19,8 @@ from normreg_plugins.hosts.monitoring import EVERY, FILE, start_monitor
 from normreg_plugins.monitor import JsonLinesSink, Monitor
 
 PREFIX = "norms/"
+TAG = colorstr("normreg:")
+"""In front of our lines in the log."""
 Metrics = dict[str, Any]
 
 
@@ -52,7 +54,8 @@ class MonitorTrainer(BaseTrainer):
     """Inherited before a task's trainer, and before a MethodTrainer if there is one. See `with_monitor`.
 
     The last report of an epoch goes to results.csv and to the loggers that read `trainer.metrics`. All reports go to
-    norms.jsonl in the run's folder, with the losses and scores of each epoch. Training is bit-identical.
+    norms.jsonl in the run's folder, with the losses and scores of each epoch, and warnings to the log. Training
+    is bit-identical.
     """
 
     monitor_every: ClassVar[int] = EVERY
@@ -67,13 +70,19 @@ class MonitorTrainer(BaseTrainer):
             updates_per_epoch = int(len(self.train_loader) / self.accumulate)
             every = max(1, min(self.monitor_every, updates_per_epoch))
             self._sink = JsonLinesSink(Path(self.save_dir) / FILE)
-            self.monitor = start_monitor(optimizer, unwrap_model(model), every, sink=self._sink)
+            warn = lambda text: LOGGER.warning(f"{TAG} {text}")  # noqa: E731
+            self.monitor = start_monitor(optimizer, unwrap_model(model), every, sink=self._sink, warn=warn)
         return optimizer
 
     def resume_training(self, ckpt: Metrics | None) -> None:
         super().resume_training(ckpt)
         if self.monitor is not None and self.ema:
             self.monitor.suppose(self.ema.updates)  # one for each update of the optimizer
+
+    def final_eval(self) -> None:
+        if self.monitor is not None:
+            self.monitor.finish()
+        super().final_eval()
 
     def save_metrics(self, metrics: Metrics) -> None:
         if self.monitor is None:

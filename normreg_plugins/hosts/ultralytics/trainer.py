@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils import LOGGER, RANK, colorstr
+from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import autocast, unwrap_model
 
 from normreg_plugins.core import Handle, Method, attach
@@ -27,11 +27,9 @@ from normreg_plugins.hosts.methods import guard_resume
 from normreg_plugins.hosts.monitoring import EVERY
 from normreg_plugins.hosts.run_report import summary, warn_of_untested, write_verdicts
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
-from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
+from normreg_plugins.hosts.ultralytics.monitor_trainer import TAG, MonitorTrainer, base_trainer, monitor_settings
 from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
 from normreg_plugins.monitor import rate_at_start
-
-PREFIX = colorstr("normreg:")
 
 
 def with_method(
@@ -94,7 +92,7 @@ class MethodTrainer(BaseTrainer):
         guard_resume(optimizer, self.method, "model=CHECKPOINT and no resume")
         keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.undecayed))
         if RANK in {-1, 0}:
-            LOGGER.info(f"{PREFIX} {summary(self.handle)}")
+            LOGGER.info(f"{TAG} {summary(self.handle)}")
             self.handle.on_first_forward(_log_rate)  # the weights are loaded by then
             if not self.resume:  # a resume can still be refused, and must leave the folder as it is
                 write_verdicts(self.handle, Path(self.save_dir))
@@ -140,4 +138,4 @@ class MethodTrainer(BaseTrainer):
 
 def _log_rate(handle: Handle) -> None:
     if change := rate_at_start(handle):
-        LOGGER.info(f"{PREFIX} {change}")
+        LOGGER.info(f"{TAG} {change}")

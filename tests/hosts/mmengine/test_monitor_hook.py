@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
+from helpers.damage import DAMAGES
 from helpers.mm_toy import MeanScore, config, loader, train, weights
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, METRICS
@@ -144,6 +146,30 @@ def test_a_wrong_interval_is_refused(tmp_path, interval):
 def test_two_hooks_are_refused(tmp_path):
     with pytest.raises(NormRegError, match="several monitor hooks"):
         train(tmp_path, WRS, custom_hooks=[hook(), hook()])
+
+
+@HOOKS.register_module()
+class DamageFilters(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        net = runner.model
+        if runner.iter == 0:
+            DAMAGES["zero"].do(net.conv1, net.bn1)
+            DAMAGES["great entry"].do(net.depthwise, net.bn2)
+            DAMAGES["fast"].do(net.conv3, net.bn3)
+        if runner.iter == 11:
+            DAMAGES["broken"].do(net.conv1, net.bn1)
+
+
+def test_the_log_has_a_warning_of_each_kind(tmp_path):
+    settings = {"optim_wrapper": {"optimizer": {"weight_decay": 1e-6}}}
+    train(tmp_path, custom_hooks=[hook(1), {"type": "DamageFilters"}], **settings)
+    (log,) = tmp_path.glob("*/*.log")
+    found = [line for line in log.read_text().splitlines() if "WARNING" in line]
+    layers = {"zero": "conv1", "great entry": "depthwise", "fast": "conv3", "broken": "conv1"}
+    for kind, layer in layers.items():
+        says = DAMAGES[kind].says.format(layer=rf"{layer}\.weight", norm="bn2")
+        assert len([line for line in found if re.search(says, line)]) == 1
+    assert len([line for line in found if "far from the equilibrium of learning rate and weight decay" in line]) == 1
 
 
 @METRICS.register_module()

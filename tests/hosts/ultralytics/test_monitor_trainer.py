@@ -2,14 +2,17 @@
 
 import csv
 import json
+import re
 
 import pytest
 import torch
 
 pytest.importorskip("ultralytics")
 
+from helpers.damage import DAMAGES
 from helpers.tiny_yolo import filter_norms, tiny_net, train
 from ultralytics import YOLO
+from ultralytics.utils import LOGGER
 
 from normreg_plugins import WeightRescaling
 from normreg_plugins.core.errors import NormRegError
@@ -62,6 +65,25 @@ def test_numbers_go_to_the_table_the_loggers_and_the_file(tmp_path):
     parts = [table[-1][f"train/{part}_loss"] for part in ("box", "cls", "dfl")]
     assert last["loss"] == pytest.approx(sum(parts), rel=1e-4)
     assert last["metrics/mAP50(B)"] == pytest.approx(table[-1]["metrics/mAP50(B)"], abs=1e-5)
+
+
+@pytest.mark.parametrize("method", [None, WRS], ids=["weight decay alone", "WRS"])
+def test_the_log_has_the_warnings(tmp_path, caplog, method):
+    def damage(trainer):
+        for kind, block in zip(("zero", "great entry", "fast"), trainer.model.model, strict=False):
+            DAMAGES[kind].do(block.conv, block.bn)
+
+    LOGGER.addHandler(caplog.handler)
+    try:
+        train(tmp_path, method, monitor=1, callbacks={"on_train_start": damage})
+    finally:
+        LOGGER.removeHandler(caplog.handler)
+    found = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    for place, kind in enumerate(("zero", "great entry", "fast")):
+        says = DAMAGES[kind].says.format(layer=rf"model\.{place}\.conv\.weight", norm=rf"model\.{place}\.bn")
+        assert len([text for text in found if re.search(rf"normreg:.* {says}", text)]) == 1
+    far = [text for text in found if "far from the equilibrium" in text]
+    assert len(far) == (method is None)  # WRS sets the norms
 
 
 class KilledError(Exception):
