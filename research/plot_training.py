@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from normreg_plugins.evaluation import plot_training
+from normreg_plugins.evaluation.detection_pictures import plot_training
 from normreg_plugins.monitor import logged_scores
 
 FIG_9 = {"detection/f1": "F1", "detection/precision": "Precision", "detection/recall": "Recall"}

@@ -10,13 +10,10 @@ from PIL import Image
 
 from normreg_plugins import AdaptiveWeightShrink, WeightRescaling
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.crowd.data import records_in
-from normreg_plugins.evaluation import (
-    MaskError,
-    load_annotations,
-    load_counts,
-    read_mask,
-)
+from normreg_plugins.crowd.data.preparation import records_in
+from normreg_plugins.evaluation.counting import load_counts
+from normreg_plugins.evaluation.detection import load_annotations
+from normreg_plugins.evaluation.segmentation import MaskError, read_mask
 from normreg_plugins.files import DamagedFileError, read_json, read_lines, read_numbers
 from normreg_plugins.hosts.methods import build_method
 from normreg_plugins.monitor import logged_scores, read_run

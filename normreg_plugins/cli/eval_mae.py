@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from normreg_plugins.cli.scoring import PICTURES, parse_scoring, scoring_parser
-from normreg_plugins.crowd.data import bounded_size, read_rgb, records_in, resize
-from normreg_plugins.evaluation import (
+from normreg_plugins.crowd.data.images import bounded_size, read_rgb, resize
+from normreg_plugins.crowd.data.preparation import records_in
+from normreg_plugins.evaluation.counting import (
     CountedImage,
     bands,
     best,

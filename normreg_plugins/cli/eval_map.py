@@ -21,22 +21,19 @@ from rich.table import Table
 
 from normreg_plugins.cli.console import wide_console
 from normreg_plugins.cli.scoring import PICTURES, add_runs, parse_scoring, scoring_parser
-from normreg_plugins.crowd.data import read_rgb
-from normreg_plugins.evaluation import (
+from normreg_plugins.crowd.data.images import read_rgb
+from normreg_plugins.evaluation.detection import (
     Curves,
-    DetectedImage,
     Pair,
-    PredictionsError,
     category_ids,
     curves,
     detection_scores,
     load_annotations,
-    load_predictions,
     mistakes,
     pairs_by_image,
-    plot_curves,
-    plot_detected_images,
 )
+from normreg_plugins.evaluation.detection_files import PredictionsError, load_predictions
+from normreg_plugins.evaluation.detection_pictures import DetectedImage, plot_curves, plot_detected_images
 from normreg_plugins.files import write_json
 
 FILES = METRICS, CURVES = "detection_metrics.json", "detection_curves.png"

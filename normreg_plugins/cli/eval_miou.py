@@ -29,7 +29,7 @@ from normreg_plugins.cli.console import wide_console
 from normreg_plugins.cli.mm_runs import config_of
 from normreg_plugins.cli.preflight.check import check
 from normreg_plugins.cli.scoring import PICTURES, add_runs, parse_scoring, scoring_parser
-from normreg_plugins.evaluation import (
+from normreg_plugins.evaluation.segmentation import (
     Labels,
     MaskError,
     Row,

@@ -21,7 +21,7 @@ from normreg_plugins.cli.checkpoints import put_weights
 from normreg_plugins.cli.console import refuse
 from normreg_plugins.cli.mm_runs import config_of, require_checkpoint
 from normreg_plugins.crowd import Counter
-from normreg_plugins.crowd.data import (
+from normreg_plugins.crowd.data.images import (
     SHORTER_SIDE,
     UnreadableImageError,
     bounded_size,
@@ -29,7 +29,7 @@ from normreg_plugins.crowd.data import (
     read_rgb,
     resize,
 )
-from normreg_plugins.evaluation import overlay, save_counts, save_map
+from normreg_plugins.evaluation.counting import overlay, save_counts, save_map
 from normreg_plugins.files import atomic_path, load_checkpoint
 from normreg_plugins.hosts.mmengine.crowd import CrowdCounter
 

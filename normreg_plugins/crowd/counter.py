@@ -56,7 +56,7 @@ def count(
         shorter_side: the picture is first resized to these bounds of its shorter side, as the training data was.
             Default: 512 to 2048.
     """
-    from normreg_plugins.crowd.data import SHORTER_SIDE, bounded_size, read_rgb, resize  # they need Pillow and OpenCV
+    from normreg_plugins.crowd.data.images import SHORTER_SIDE, bounded_size, read_rgb, resize
 
     counter = checkpoint if isinstance(checkpoint, Counter) else load_counter(checkpoint)
     pixels = read_rgb(picture, upright=True)

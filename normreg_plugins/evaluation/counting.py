@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from normreg_plugins.crowd.data import Pixels
+from normreg_plugins.crowd.data.images import Pixels
 from normreg_plugins.crowd.network import STRIDE
 from normreg_plugins.files import DamagedFileError, atomic_path, read_json, read_numbers, write_json
 from normreg_plugins.plots import POINT, new_figure, save

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from normreg_plugins.crowd.data import Pixels
+from normreg_plugins.crowd.data.images import Pixels
 from normreg_plugins.evaluation.detection import Curves, Floats, Pair, mistakes
 from normreg_plugins.plots import OKABE_ITO, new_figure, save, style
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from normreg_plugins.crowd.data import UNREADABLE, Pixels
+from normreg_plugins.crowd.data.images import UNREADABLE, Pixels
 from normreg_plugins.files import atomic_path
 from normreg_plugins.plots import new_figure, save
 

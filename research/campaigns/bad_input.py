@@ -28,8 +28,8 @@ from PIL import Image
 from torch.optim import SGD
 
 from normreg_plugins import WeightRescaling, attach
-from normreg_plugins.crowd.data import read_rgb
-from normreg_plugins.evaluation import load_predictions
+from normreg_plugins.crowd.data.images import read_rgb
+from normreg_plugins.evaluation.detection_files import load_predictions
 from normreg_plugins.files import read_numbers
 from normreg_plugins.hosts.methods import METHODS, build_method, options_of
 from normreg_plugins.monitor import read_run

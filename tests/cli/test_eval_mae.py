@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from normreg_plugins.cli import eval_mae
-from normreg_plugins.evaluation import save_counts, save_map
+from normreg_plugins.evaluation.counting import save_counts, save_map
 
 
 @pytest.fixture

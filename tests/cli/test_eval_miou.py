@@ -10,7 +10,7 @@ from PIL import Image
 pytest.importorskip("mmseg")
 
 from normreg_plugins.cli import eval_miou
-from normreg_plugins.evaluation import read_mask, save_mask
+from normreg_plugins.evaluation.segmentation import read_mask, save_mask
 
 pytestmark = pytest.mark.mm
 CONFIG = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from normreg_plugins.evaluation import bands, count_errors
+from normreg_plugins.evaluation.counting import bands, count_errors
 
 
 def test_errors_by_hand():

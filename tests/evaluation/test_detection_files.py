@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from normreg_plugins.evaluation import PredictionsError, from_mm, load_predictions
+from normreg_plugins.evaluation.detection_files import PredictionsError, from_mm, load_predictions
 
 DETECTION = {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4], "score": 0.5}
 

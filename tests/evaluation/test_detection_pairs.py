@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("pycocotools")
 
-from normreg_plugins.evaluation import load_annotations, mistakes, pairs_by_image
+from normreg_plugins.evaluation.detection import load_annotations, mistakes, pairs_by_image
 
 
 def coco_of(tmp_path, annotations, images=(1,)):

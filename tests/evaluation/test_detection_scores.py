@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from normreg_plugins.evaluation import (
-    PredictionsError,
+from normreg_plugins.evaluation.detection import (
     category_ids,
     curves,
     detection_matches,
     detection_scores,
     load_annotations,
 )
+from normreg_plugins.evaluation.detection_files import PredictionsError
 
 pytest.importorskip("pycocotools")
 

@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from normreg_plugins.evaluation import (
-    CountedImage,
-    DetectedImage,
-    Row,
-    best,
-    overlay,
-    plot_counted_images,
-    plot_detected_images,
-    plot_rows,
-    plot_training,
-    worst,
-)
+from normreg_plugins.evaluation.counting import CountedImage, best, overlay, plot_counted_images, worst
+from normreg_plugins.evaluation.detection_pictures import DetectedImage, plot_detected_images, plot_training
+from normreg_plugins.evaluation.segmentation import Row, plot_rows
 
 GREY = np.full((24, 32, 3), 128, dtype=np.uint8)
 

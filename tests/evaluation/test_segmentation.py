@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from normreg_plugins.evaluation import MaskError, confusion, read_mask, save_mask, scores, voc_palette
+from normreg_plugins.evaluation.segmentation import MaskError, confusion, read_mask, save_mask, scores, voc_palette
 
 CLASSES = 5
 

@@ -13,7 +13,7 @@ from scipy.io import loadmat, savemat
 
 from normreg_plugins.cli.data.drawn_shapes import Scene, draw_scene, label_map
 from normreg_plugins.cli.data.make_mini_data import make_mini_set
-from normreg_plugins.evaluation import save_mask
+from normreg_plugins.evaluation.segmentation import save_mask
 
 SIZE = 96
 NOT_USED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from normreg_plugins.crowd.data import Settings, prepare, read_qnrf_points
+from normreg_plugins.crowd.data.points import read_qnrf_points
+from normreg_plugins.crowd.data.preparation import Settings, prepare
 from normreg_plugins.hosts.mmengine.crowd import CrowdSample
 
 ROOT = Path(__file__).resolve().parents[2]

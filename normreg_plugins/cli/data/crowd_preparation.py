@@ -14,7 +14,9 @@ from pathlib import Path
 from rich.progress import track
 
 from normreg_plugins.cli.data.prepared_folder import SetError, check_counts, raw_parser
-from normreg_plugins.crowd.data import SHORTER_SIDE, Points, RawImage, Record, Settings, checked_bounds, prepare
+from normreg_plugins.crowd.data.images import SHORTER_SIDE, checked_bounds
+from normreg_plugins.crowd.data.points import Points
+from normreg_plugins.crowd.data.preparation import RawImage, Record, Settings, prepare
 from normreg_plugins.files import write_json
 
 

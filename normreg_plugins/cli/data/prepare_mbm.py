@@ -21,7 +21,9 @@ from scipy.ndimage import center_of_mass, label
 
 from normreg_plugins.cli.data.crowd_preparation import CrowdSet, pair, parser, prepare_crowd
 from normreg_plugins.cli.data.prepared_folder import SetError
-from normreg_plugins.crowd.data import UNREADABLE, AnnotationError, Points, RawImage
+from normreg_plugins.crowd.data.images import UNREADABLE
+from normreg_plugins.crowd.data.points import AnnotationError, Points
+from normreg_plugins.crowd.data.preparation import RawImage
 
 SOURCE = "the folder MBM_data of https://github.com/ieee8023/countception"
 COUNTS = {"MBM": (29, 15)}

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from normreg_plugins.cli.data.crowd_preparation import CrowdSet, pair, parser, prepare_crowd
 from normreg_plugins.cli.data.prepared_folder import check_paths
-from normreg_plugins.crowd.data import RawImage, read_qnrf_points
+from normreg_plugins.crowd.data.points import read_qnrf_points
+from normreg_plugins.crowd.data.preparation import RawImage
 
 SOURCE = "UCF-QNRF_ECCV18.zip, https://www.crcv.ucf.edu/data/ucf-qnrf/"
 COUNTS = {"UCF-QNRF": (1_201, 334)}

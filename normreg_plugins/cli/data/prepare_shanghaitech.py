@@ -12,7 +12,8 @@ from pathlib import Path
 
 from normreg_plugins.cli.data.crowd_preparation import CrowdSet, pair, parser, prepare_crowd
 from normreg_plugins.cli.data.prepared_folder import check_paths
-from normreg_plugins.crowd.data import RawImage, read_shanghaitech_points
+from normreg_plugins.crowd.data.points import read_shanghaitech_points
+from normreg_plugins.crowd.data.preparation import RawImage
 
 SOURCE = "the archive of ShanghaiTech (Zhang et al., CVPR 2016), which has part_A and part_B"
 COUNTS = {"part A": (300, 182), "part B": (400, 316)}

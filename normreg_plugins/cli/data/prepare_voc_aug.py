@@ -37,8 +37,8 @@ from normreg_plugins.cli.data.prepared_folder import (
     picture_size,
     read_labels,
 )
-from normreg_plugins.crowd.data import map_in_processes
-from normreg_plugins.evaluation import IGNORED, save_mask
+from normreg_plugins.crowd.data.preparation import map_in_processes
+from normreg_plugins.evaluation.segmentation import IGNORED, save_mask
 from normreg_plugins.files import write_text
 
 VOC_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from normreg_plugins.crowd.data import UNREADABLE
-from normreg_plugins.evaluation import Labels, MaskError, read_mask
+from normreg_plugins.crowd.data.images import UNREADABLE
+from normreg_plugins.evaluation.segmentation import Labels, MaskError, read_mask
 from normreg_plugins.files import read_json, write_json
 
 NOTE = "prepared.json"

@@ -11,7 +11,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.evaluation import category_ids, curves, detection_matches, from_mm, load_annotations
+from normreg_plugins.evaluation.detection import category_ids, curves, detection_matches, load_annotations
+from normreg_plugins.evaluation.detection_files import from_mm
 
 
 @METRICS.register_module()

@@ -11,7 +11,7 @@ from normreg_plugins.cli.data.drawn_shapes import SHAPES, draw_scene, label_map
 from normreg_plugins.cli.data.make_mini_data import KINDS, make_mini_set
 from normreg_plugins.cli.data.prepared_folder import SetError
 from normreg_plugins.cli.main import main
-from normreg_plugins.evaluation import IGNORED
+from normreg_plugins.evaluation.segmentation import IGNORED
 
 SMALL = {"train": 6, "val": 3, "size": 96}
 

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from normreg_plugins.cli.data.prepared_folder import NOTE
-from normreg_plugins.evaluation import save_mask
+from normreg_plugins.evaluation.segmentation import save_mask
 
 SMALL = ("--val", 2, "--sides", 36, 64, "--workers", 2)
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"

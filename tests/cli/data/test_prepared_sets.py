@@ -12,7 +12,7 @@ from scipy.io import loadmat, savemat
 
 from normreg_plugins.cli.data import prepare_coco2014, prepare_mbm, prepare_voc_aug
 from normreg_plugins.cli.data.drawn_shapes import label_map
-from normreg_plugins.evaluation import IGNORED, read_mask
+from normreg_plugins.evaluation.segmentation import IGNORED, read_mask
 
 
 @pytest.fixture

@@ -15,15 +15,9 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from normreg_plugins.crowd.data import (
-    PreparationError,
-    RawImage,
-    Settings,
-    neighbour_distances,
-    prepare,
-    read_qnrf_points,
-    read_rgb,
-)
+from normreg_plugins.crowd.data.images import read_rgb
+from normreg_plugins.crowd.data.points import neighbour_distances, read_qnrf_points
+from normreg_plugins.crowd.data.preparation import PreparationError, RawImage, Settings, prepare
 from normreg_plugins.crowd.data.images import ORIENTATION
 
 SETTINGS = Settings(shorter_side=(32, 64))
@@ -80,7 +74,7 @@ def test_an_annotation_that_kills_its_process_is_named_and_the_others_are_prepar
 
 WAITING_WORKERS = """
 import os, time
-from normreg_plugins.crowd.data import map_in_processes
+from normreg_plugins.crowd.data.preparation import map_in_processes
 
 def pid(_):
     time.sleep(0.2)

@@ -13,13 +13,8 @@ from mmengine.structures import BaseDataElement, InstanceData
 
 import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers the metric)
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.evaluation import (
-    category_ids,
-    curves,
-    detection_scores,
-    from_mm,
-    load_annotations,
-)
+from normreg_plugins.evaluation.detection import category_ids, curves, detection_scores, load_annotations
+from normreg_plugins.evaluation.detection_files import from_mm
 
 pytestmark = pytest.mark.mm
 CLASSES = ("cat", "dog")

@@ -15,7 +15,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, TRANSFORMS
 from mmengine.structures import BaseDataElement
 
-from normreg_plugins.crowd.data import crop, flip, read_rgb, records_in, visible_share
+from normreg_plugins.crowd.data.images import crop, flip, read_rgb, visible_share
+from normreg_plugins.crowd.data.preparation import records_in
 from normreg_plugins.files import read_numbers
 
 Results = dict[str, Any]

@@ -11,8 +11,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from PIL import Image
 
-from normreg_plugins.crowd.data import Pixels, read_rgb, resize
-from normreg_plugins.evaluation import overlay
+from normreg_plugins.crowd.data.images import Pixels, read_rgb, resize
+from normreg_plugins.evaluation.counting import overlay
 from normreg_plugins.files import atomic_path
 from normreg_plugins.hosts.mmengine.crowd.crowd_data import CrowdSample
 

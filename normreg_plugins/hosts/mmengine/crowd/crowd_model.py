@@ -15,7 +15,7 @@ from mmengine.registry import METRICS, MODELS
 from torch import Tensor, nn
 
 from normreg_plugins.crowd import BayesianLoss, CSRNet, load_vgg16
-from normreg_plugins.evaluation import count_errors, save_counts, save_map
+from normreg_plugins.evaluation.counting import count_errors, save_counts, save_map
 from normreg_plugins.hosts.mmengine.crowd.crowd_data import CrowdSample
 
 Config = dict[str, Any]

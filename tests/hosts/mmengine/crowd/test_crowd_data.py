@@ -16,7 +16,7 @@ pytest.importorskip("mmcv")
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS
 
-from normreg_plugins.crowd.data import MEAN_COLOUR
+from normreg_plugins.crowd.data.images import MEAN_COLOUR
 from normreg_plugins.hosts.mmengine.crowd import CrowdRandomCrop
 
 pytestmark = pytest.mark.mm

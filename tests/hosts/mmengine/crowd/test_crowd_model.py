@@ -14,7 +14,7 @@ from mmengine.registry import MODELS
 
 import normreg_plugins
 from normreg_plugins.crowd import CSRNet
-from normreg_plugins.crowd.data import MEAN_COLOUR
+from normreg_plugins.crowd.data.images import MEAN_COLOUR
 from normreg_plugins.hosts.mmengine.crowd import CrowdCounter, build_csrnet
 
 PREPROCESSOR = {"type": "ImgDataPreprocessor", "mean": MEAN_COLOUR, "std": (58.0, 57.0, 57.0)}

@@ -14,7 +14,7 @@ from mmengine.registry import METRICS
 from mmengine.runner import Runner
 from PIL import Image
 
-from normreg_plugins.evaluation import load_counts, load_map
+from normreg_plugins.evaluation.counting import load_counts, load_map
 from normreg_plugins.hosts.mmengine.crowd.crowd_drawing import drawing_of
 
 pytestmark = pytest.mark.mm
