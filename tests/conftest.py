@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if find_spec("hypothesis"):  # tests/gpu does without
         import hypothesis
 
-        hypothesis.settings.register_profile("normreg", deadline=None, derandomize="CI" in os.environ)
+        hypothesis.settings.register_profile("normreg", deadline=None, max_examples=50, derandomize="CI" in os.environ)
         hypothesis.settings.load_profile("normreg")
     if WORKER:
         torch.set_num_threads(1)

@@ -87,18 +87,6 @@ def test_the_unfinished_file_lies_beside_the_path_and_has_its_suffix(tmp_path: P
         unfinished.write_bytes(b"")
 
 
-def test_the_folder_is_made(tmp_path: Path) -> None:
-    path = tmp_path / "runs" / "first" / "scores.txt"
-    write_text(path, "new")
-    assert path.read_text() == "new"
-
-
-def test_text_is_written_as_utf_8_with_its_line_ends(tmp_path: Path) -> None:
-    path = tmp_path / "table.txt"
-    write_text(path, "98.3 ± 0.1\n")
-    assert path.read_bytes() == "98.3 ± 0.1\n".encode()
-
-
 def test_json_is_read_back_as_it_was_and_ends_with_a_line_end(tmp_path: Path) -> None:
     path, content = tmp_path / "scores.json", {"mAP": 0.5, "classes": ["a", "ä"], "best": None}
     write_json(path, content)

@@ -76,23 +76,6 @@ def test_lightning_accumulates_and_resumes(tmp_path) -> None:
     assert same_state(whole, rest)
 
 
-def test_lightning_in_bfloat16_with_an_average() -> None:
-    lightning = pytest.importorskip("lightning")
-    from lightning.pytorch.callbacks import EMAWeightAveraging
-
-    page = run_block("lightning")
-    average = EMAWeightAveraging(decay=0.5)
-    options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "precision": "bf16-mixed"}
-    trainer = lightning.Trainer(max_epochs=1, callbacks=[average], **options)
-    seen = []
-    net = page.Net()
-    net.on_train_batch_end = lambda *_: seen.append(are_unit(net.layers))
-    trainer.fit(net, DataLoader(page.images, batch_size=4))
-    assert net.handle.updates == 8
-    assert seen[1::2] == [True] * 4  # interval=2
-    assert not are_unit(net.layers)  # Lightning leaves the average in the model, and a mean of unit filters is shorter
-
-
 def test_accelerate_in_bfloat16() -> None:
     pytest.importorskip("accelerate")
     page = run_block("accelerate", **{"cpu=True": 'cpu=True, mixed_precision="bf16"'})

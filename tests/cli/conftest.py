@@ -1,34 +1,47 @@
 """How the tests run a command, and the drawn crowds that several of them start from."""
 
-import os
 import re
-import subprocess
-import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from helpers import processes
 
 from normreg_plugins.cli.data.make_mini_data import make_mini_set
-from normreg_plugins.cli.main import main
+from normreg_plugins.cli.main import COMMANDS, load, main
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def command_of(name):
+    """The command that `tools/NAME` calls."""
+    return re.search(r'main\(\["([\w-]+)"', (ROOT / "tools" / name).read_text())[1]
+
+
 @pytest.fixture
 def run_tool():
-    """Run `tools/NAME` as a user would, by default in the repository, and return what it did."""
+    """Run the command of `tools/NAME` in a process of its own, and return what it did."""
 
-    def run(name, *args, cwd=ROOT, **env):
-        return subprocess.run(
-            [sys.executable, str(ROOT / "tools" / name), *map(str, args)],
-            cwd=cwd,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+    def run(name, *args, cwd=ROOT, ranks=1):
+        load(command_of(name))  # in this process, so that not each of the others imports it
+        if COMMANDS[command_of(name)].extra == "mm":
+            for host in filter(find_spec, ("mmdet", "mmseg", "mmpretrain")):
+                import_module(f"{host}.utils").register_all_modules(init_default_scope=False)
+        launched = ["--launcher", "pytorch"] if ranks > 1 else []
+        return processes.command(lambda: main([command_of(name), *map(str, args), *launched]), cwd, ranks)
+
+    return run
+
+
+@pytest.fixture
+def user(run_tool):
+    """Run a command that must succeed; what it printed."""
+
+    def run(*args, **options):
+        done = run_tool(*args, **options)
+        assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-9000:]
+        return done.stdout + done.stderr
 
     return run
 
@@ -39,13 +52,11 @@ def tool(capsys):
 
     def run(name, *args):
         capsys.readouterr()
-        command = re.search(r'main\(\["([\w-]+)"', (ROOT / "tools" / name).read_text())[1]
         try:
-            code = main([command, *map(str, args)])
+            code = main([command_of(name), *map(str, args)])
         except SystemExit as end:
             code = end.code
-        out, err = capsys.readouterr()
-        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+        return processes.Done(code, *capsys.readouterr())
 
     return run
 

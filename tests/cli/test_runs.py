@@ -3,12 +3,13 @@
 import json
 import os
 import pickle
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from helpers import processes
 
 from normreg_plugins.cli.data.make_mini_data import make_mini_set
 from normreg_plugins.monitor import logged_scores
@@ -56,7 +57,7 @@ model = dict(backbone=dict(stem_channels=4, base_channels=4), head=dict(in_chann
 default_hooks = dict(checkpoint=dict(interval=1))
 """,
 }
-BASES = {"detection": "yolov3_wrs", "segmentation": "deeplabv3_wrs", "classification": "resnet18_wrs"}
+NETS = {"detection": "yolov3", "segmentation": "deeplabv3", "classification": "resnet18"}
 
 
 @pytest.fixture(scope="module")
@@ -64,29 +65,17 @@ def small(tmp_path_factory):
     """The config of a small net on twelve drawn images. Made once for each task."""
     made = {}
 
-    def make(task):
-        if task not in made:
+    def make(task, method="wrs"):
+        if (task, method) not in made:
             folder = tmp_path_factory.mktemp(task)
             make_mini_set(task, folder / "data", train=8, val=4, size=32 if task == "classification" else 96)
-            base = str(ROOT / "configs" / "mini" / f"{BASES[task]}.py")
+            base = str(ROOT / "configs" / "mini" / f"{NETS[task]}_{method}.py")
             paths = {"data": f"{folder / 'data'}/", "work": str(folder / "work")}
-            made[task] = folder / "small.py"
-            made[task].write_text(HEAD.format(base=base, **paths) + SMALL[task])
-        return made[task]
+            made[task, method] = folder / "small.py"
+            made[task, method].write_text(HEAD.format(base=base, **paths) + SMALL[task])
+        return made[task, method]
 
     return make
-
-
-@pytest.fixture
-def user(run_tool):
-    """Run a command that must succeed; what it printed."""
-
-    def run(name, *args):
-        done = run_tool(name, *args)
-        assert done.returncode == 0, done.stderr[-9000:]
-        return done.stdout + done.stderr
-
-    return run
 
 
 def pictures_in(said):
@@ -175,29 +164,43 @@ def test_classification_trains_tests_and_draws(user, small, tmp_path):
     assert len(list((tmp_path / "work" / "drawn").glob("*.png"))) == 4
 
 
-def test_mmdets_own_train_script_runs_our_configs(small, tmp_path):
-    import mmdet
-
-    script = Path(mmdet.__file__).parent / ".mim" / "tools" / "train.py"
-    command = [sys.executable, script, small("detection"), "--work-dir", tmp_path / "work"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*map(str, command)], env=env, capture_output=True, text=True, check=False)
+def from_the_shell(*command):
+    """Run a program in a new process. It must succeed; what it printed."""
+    settings = {
+        "PYTHON": sys.executable,
+        "PORT": processes.free_port(),
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+    }
+    arguments = [*map(str, command)]
+    done = subprocess.run(arguments, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-9000:]
-    assert "WeightRescaling(interval=2" in done.stdout + done.stderr
-    assert (tmp_path / "work" / "epoch_1.pth").is_file()
+    return done.stdout + done.stderr
 
 
-def test_two_ranks_on_cpus_train_and_test_through_the_launchers(small, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    env = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "PORT": port, "PYTHONPATH": str(ROOT)}
-    work = tmp_path / "work"
-    for script, *args in (
-        ("dist_train.sh", small("detection"), 2, "--work-dir", work),
-        ("dist_test.sh", small("detection"), work / "epoch_1.pth", 2, "--out", tmp_path / "p.json"),
-    ):
-        command = [*map(str, (ROOT / "tools" / script, *args))]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-9000:]
+def test_mmdets_own_train_script_runs_our_configs(small, tmp_path):
+    script = Path(pytest.importorskip("mmdet").__file__).parent / ".mim" / "tools" / "train.py"
+    said = from_the_shell(sys.executable, script, small("detection"), "--work-dir", tmp_path)
+    assert "WeightRescaling(interval=2" in said
+    assert (tmp_path / "epoch_1.pth").is_file()
+
+
+def test_two_ranks_on_cpus_train_through_the_launcher_and_test(user, small, tmp_path):
+    """The launchers of tests run dry in test_launchers.py."""
+    from_the_shell(ROOT / "tools" / "dist_train.sh", small("detection"), 2, "--work-dir", tmp_path)
+    user("test.py", small("detection"), tmp_path / "epoch_1.pth", "--out", tmp_path / "p.json", ranks=2)
     assert {"image_id", "category_id", "bbox", "score"} <= json.loads((tmp_path / "p.json").read_text())[0].keys()
+
+
+@pytest.mark.mmpretrain
+@pytest.mark.parametrize("method", ["wrs", "pgd"])
+def test_a_resumed_classifier_ends_as_the_unbroken_one(user, small, tmp_path, method):
+    exact = ("randomness.seed=0", "default_hooks.checkpoint.random_states=True")
+    options = ("--cfg-options", "train_cfg.max_epochs=2", *exact)
+    user("train.py", small("classification", method), "--work-dir", tmp_path / "unbroken", *options)
+    half = tmp_path / "unbroken" / "epoch_1.pth"
+    user("train.py", small("classification", method), "--work-dir", tmp_path / "rest", "--resume", half, *options)
+    files = (half, tmp_path / "unbroken" / "epoch_2.pth", tmp_path / "rest" / "epoch_2.pth")
+    first, unbroken, resumed = (torch.load(file, weights_only=False)["state_dict"] for file in files)
+    assert all(torch.equal(value, resumed[name]) for name, value in unbroken.items())
+    assert not torch.equal(unbroken["backbone.conv1.weight"], first["backbone.conv1.weight"])

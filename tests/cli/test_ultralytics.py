@@ -1,56 +1,43 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("ultralytics")
 
 from helpers.tiny_yolo import OFFLINE, tiny_net
+from ultralytics.utils import SettingsManager
 
 from normreg_plugins.cli.data.make_mini_data import make_mini_set
 
 pytestmark = pytest.mark.ultralytics
+ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def run_inside(run_tool, tmp_path, monkeypatch):
-    """Run a tool in an empty folder, as a user whose settings lie where ultralytics keeps them by default."""
-    monkeypatch.delenv("YOLO_CONFIG_DIR")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    monkeypatch.setenv("YOLO_OFFLINE", "true")
-    (tmp_path / "home").mkdir()
-    theirs = "from ultralytics import settings; settings.update(datasets_dir='my_data', wandb=False)"
-    subprocess.run([sys.executable, "-c", theirs], check=True, capture_output=True)
-
-    def run(name, *args):
-        return run_tool(name, *args, cwd=tmp_path)
-
-    return run
-
-
-def pairs(settings):
-    return [f"{key}={value}" for key, value in settings.items()]
-
-
-def test_a_training_from_the_shell(run_inside, tmp_path):
+def test_a_training_from_the_shell(tmp_path):
+    """ultralytics reads the settings in the user's home when it is imported."""
     make_mini_set("yolo", tmp_path / "set", train=4, val=2, size=64)
     (tmp_path / "args.yaml").write_text(
         f"data: {tmp_path}/set/data.yaml\nwrs:\n  interval: 7\n  select: model.0.conv\n"
     )
-    net = tiny_net(tmp_path)
-
-    train = ("detect", "train", f"model={net}", "cfg=args.yaml", "wrs.interval=2", *pairs(OFFLINE))
-    done = run_inside("yolo/train_ultralytics.py", *train)
+    settings = tmp_path / ".config" / "Ultralytics" / "settings.json"
+    settings.parent.mkdir(parents=True)
+    SettingsManager(settings).update(datasets_dir="my_data", wandb=False)
+    home = {"HOME": str(tmp_path), "YOLO_OFFLINE": "true", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    train = ("detect", "train", f"model={tiny_net(tmp_path)}", "cfg=args.yaml", "wrs.interval=2")
+    command = [sys.executable, ROOT / "tools/yolo/train_ultralytics.py", *train]
+    command += [f"{key}={value}" for key, value in OFFLINE.items()]
+    done = subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     folder = tmp_path / "work_dirs" / "ultralytics" / "train"
     assert "WeightRescaling(interval=2," in done.stdout + done.stderr
     assert "acts on 1 of 24" in done.stdout + done.stderr
     assert "norms/mean" in (folder / "results.csv").read_text()
-    settings = json.loads((tmp_path / "home" / ".config" / "Ultralytics" / "settings.json").read_text())
-    assert (settings["datasets_dir"], settings["wandb"]) == ("my_data", False)
-    assert not [path for path in tmp_path.rglob("settings.json") if "home" not in path.parts]
+    after = json.loads(settings.read_text())
+    assert (after["datasets_dir"], after["wandb"]) == ("my_data", False)
+    assert [*tmp_path.rglob("settings.json")] == [settings]
 
 
 @pytest.mark.parametrize(

@@ -165,48 +165,6 @@ def test_the_nets_have_the_published_sizes(name, millions):
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
-def test_mmdets_yolov3_sums_its_loss_over_images():
-    """The rate 0.01 / 8 and the decay 8 * 5e-4 rest on this."""
-    from mmdet.structures import DetDataSample
-    from mmengine.structures import InstanceData
-
-    settings = config("mini/yolov3_wd")
-    assigner = {"type": "GridAssigner", "pos_iou_thr": 0.5, "neg_iou_thr": 0.5, "min_pos_iou": 0}
-    settings.model.bbox_head.train_cfg = {"assigner": assigner}
-    head = build(settings, "bbox_head", "cpu")
-    head.init_weights()
-    head.eval()  # the same features for each copy of the image
-    torch.manual_seed(0)
-    sample = DetDataSample(metainfo={"img_shape": (96, 96), "pad_shape": (96, 96)})
-    boxes = torch.tensor([[8.0, 8.0, 40.0, 44.0], [50.0, 20.0, 75.0, 46.0]])
-    sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.tensor([0, 2]))
-    features = [torch.randn(1, channels, side, side) for channels, side in ((512, 3), (256, 6), (128, 12))]
-
-    def loss(copies):
-        parts = head.loss(tuple(f.repeat(copies, 1, 1, 1) for f in features), [sample] * copies)
-        return sum(sum(values) for values in parts.values())
-
-    torch.testing.assert_close(loss(8), 8 * loss(1))
-
-
-@pytest.mark.parametrize(("threshold", "same"), [((None, None), True), ((35, 35), False), ((35, 280), True)])
-def test_a_loss_times_8_with_rate_over_8_and_decay_times_8_is_the_same_training(threshold, same):
-    """Unless gradients are clipped at a threshold that is not multiplied too."""
-    start = torch.linspace(-3, 3, 30, dtype=torch.float64)
-    ends = []
-    for k, clip in zip((1, 8), threshold):
-        weight = torch.nn.Parameter(start.clone())
-        sgd = torch.optim.SGD([weight], lr=0.01 / k, momentum=0.9, weight_decay=5e-4 * k)
-        for _ in range(5):
-            sgd.zero_grad()
-            (k * (weight**4 - weight).sum()).backward()
-            if clip:
-                torch.nn.utils.clip_grad_norm_([weight], clip)
-            sgd.step()
-        ends.append(weight.detach())
-    assert torch.allclose(ends[0], ends[1], rtol=1e-9) == same
-
-
 PAGE = (CONFIGS.parent / "docs" / "classification.md").read_text()
 ROWS = re.findall(r"^\| ([^|]+) \| ([^|]*`(?:model|optim_wrapper)\.[^|]*) \|$", PAGE, re.MULTILINE)
 BASES = {"AWS": "resnet50_aws_imagenet", "ResN": "resnet50_wd_imagenet", "the published": "wrn28_10_wd_cifar10"}

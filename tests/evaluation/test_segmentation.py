@@ -46,34 +46,6 @@ def test_scores_are_those_counted_by_hand(seed):
     assert np.isnan(found.iou[4])
 
 
-@pytest.mark.mm
-@pytest.mark.parametrize("seed", range(5))
-def test_scores_are_those_of_mmsegs_metric(seed):
-    import torch
-    from mmseg.evaluation import IoUMetric
-
-    pairs = list(drawn_masks(seed))
-    metric = IoUMetric(iou_metrics=["mIoU"])
-    metric.dataset_meta = {"classes": tuple("abcde")}
-    samples = [
-        {"pred_sem_seg": {"data": torch.tensor(p)[None]}, "gt_sem_seg": {"data": torch.tensor(t)[None]}}
-        for t, p in pairs
-    ]
-    metric.process({}, samples)
-    theirs = metric.evaluate(len(samples))
-    totals = [sum(areas) for areas in zip(*(metric.intersect_and_union(*each(s)) for s in samples), strict=True)]
-    exact = metric.total_area_to_metrics(*totals)
-    found = scores(sum(confusion(*pair, CLASSES) for pair in pairs))
-    np.testing.assert_allclose(found.iou, exact["IoU"], rtol=1e-6)
-    np.testing.assert_allclose(found.accuracy, exact["Acc"], rtol=1e-6)
-    assert theirs["mIoU"] == pytest.approx(100 * found.mean_iou, abs=0.005)  # mmseg rounds to two digits
-    assert theirs["aAcc"] == pytest.approx(100 * found.pixel_accuracy, abs=0.005)
-
-
-def each(sample):
-    return sample["pred_sem_seg"]["data"].squeeze(), sample["gt_sem_seg"]["data"].squeeze(), CLASSES, 255
-
-
 def test_a_perfect_prediction_scores_one_and_a_constant_one_the_share_of_its_class():
     truth = np.array([[0, 0, 0], [1, 1, 255]], dtype=np.uint8)
     perfect = np.where(truth == 255, 0, truth)

@@ -1,4 +1,4 @@
-"""What means something on a GPU. The ordinary run has the same tests on the CPU, so that none of them is dead code.
+"""What means something on a GPU. The ordinary run has the same tests on the CPU, with fewer methods.
 
 `make test-gpu` runs them on a GPU (`pytest -m gpu tests/gpu`). Any other run deselects what needs one.
 """

@@ -7,10 +7,9 @@ import torch
 from helpers.branches import Branches
 from helpers.layer_cases import make_layer
 from helpers.measures import EXACT, relative_error
-from helpers.training import INVARIANT, batch, lengths, loss_on, same_state, see_batch, tiny_net, train
+from helpers.training import INVARIANT, batch, lengths, loss_on, see_batch, tiny_net, train
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins import find_scale_invariant as verdicts_of
@@ -29,7 +28,10 @@ METHODS = {
     "PGD": SphereDescent(),
     "Hyperball": Hyperball(),
 }
-per_method = pytest.mark.parametrize("method", METHODS)
+ON_THE_CPU_TOO = ("WRS", "PGD")
+per_method = pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=() if name in ON_THE_CPU_TOO else pytest.mark.gpu) for name in METHODS]
+)
 needs_fused_cpu = pytest.mark.skipif(torch.__version__ < "2.4", reason="fused optimizers on a CPU: torch >= 2.4")
 
 
@@ -183,42 +185,6 @@ def test_a_step_inside_a_graph_is_refused(device) -> None:
         return
     with pytest.raises(NormRegError, match="CUDA graph"), torch.cuda.graph(torch.cuda.CUDAGraph()):
         optimizer.step()
-
-
-@per_method
-def test_a_resumed_run_is_the_unbroken_run(device, method: str, tmp_path) -> None:
-    def begun() -> tuple[nn.Module, SGD]:
-        net = tiny_net().to(device)
-        optimizer = SGD(net.parameters(), lr=0.05, momentum=0.9)
-        attach(optimizer, net, METHODS[method], forward=see_batch)
-        return net, optimizer
-
-    whole, optimizer = begun()
-    train(whole, optimizer, 3)
-    torch.save({"net": whole.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "checkpoint.pt")
-    train(whole, optimizer, 3, first=3)
-    resumed, optimizer = begun()
-    saved = torch.load(tmp_path / "checkpoint.pt", map_location="cpu", weights_only=True)
-    resumed.load_state_dict(saved["net"])
-    optimizer.load_state_dict(saved["optimizer"])
-    train(resumed, optimizer, 3, first=3)
-    if device.type == "cpu":
-        assert same_state(resumed, whole)
-    for name, value in resumed.state_dict().items():
-        assert relative_error(value, whole.state_dict()[name]) < 1e-4, name  # cuDNN adds up in any order
-
-
-def test_an_average_gets_its_norms_back(device) -> None:
-    net = tiny_net().to(device)
-    optimizer = SGD(net.parameters(), lr=0.5)
-    handle = attach(optimizer, net, METHODS["WRS"])
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9))
-    for index in range(20):
-        train(net, optimizer, 1, first=index)
-        average.update_parameters(net)
-    handle.correct_average(average.module, [see_batch])
-    for name in INVARIANT:
-        torch.testing.assert_close(lengths(average.module, name), lengths(net, name))
 
 
 def test_a_broken_filter_is_named(device) -> None:

@@ -1,100 +1,77 @@
-"""What the processes of a distributed test do. They import it by name, so it is apart from the tests."""
+"""Run a function in other processes: as a command, or as the ranks of a distributed run.
+
+They are forked from this one, so they import nothing again, and the function may stand beside its test.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
-import traceback
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
-import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim import SGD
-
-from helpers.training import loss_on, tiny_net
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
-from normreg_plugins.core import Method
-from normreg_plugins.core.errors import AttachError
-
-WORLD = 2
-METHODS = {
-    "WRS": WeightRescaling(interval=4, at_start=True),
-    "WRS(IC)": WeightRescaling(interval=1, per="position"),
-    "AWS": AdaptiveWeightShrink(alpha=0.2),
-    "PGD": SphereDescent(),
-}
 
 
-def run(tasks: Sequence[Callable[[int, Path], None]], folder: Path) -> None:
-    """Each `task(rank, folder)` in two processes that know each other; what fails is written to the folder."""
-    mp.spawn(_in_one_process, args=(_free_port(), tasks, folder), nprocs=WORLD)
+def on_ranks(task: Callable[..., Any], *arguments: Any, ranks: int = 2) -> list[Any]:
+    """What `task(rank, *arguments)` returns on each rank. If one raises, so does this."""
+    with TemporaryDirectory() as folder:
+        mp.start_processes(_one_rank, (task, arguments, ranks, Path(folder)), ranks, start_method="fork")
+        return [torch.load(Path(folder, str(rank)), weights_only=True) for rank in range(ranks)]
 
 
-def _in_one_process(rank: int, port: int, tasks: Sequence[Callable[[int, Path], None]], folder: Path) -> None:
+def _one_rank(rank: int, task: Callable[..., Any], arguments: tuple[Any, ...], ranks: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    where = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    os.environ.update(where, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(WORLD))
-    dist.init_process_group("gloo", rank=rank, world_size=WORLD)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
     try:
-        for task in tasks:
-            try:
-                task(rank, folder)
-            except Exception:
-                (folder / f"{task.__name__} {rank}.error").write_text(traceback.format_exc())
-            dist.barrier()
+        torch.save(task(rank, *arguments), folder / str(rank))
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])
+class Done(NamedTuple):
+    returncode: int | None
+    stdout: str
+    stderr: str
 
 
-def train_with(net: nn.Module, method: Method, updates: int, first: int = 0, stride: int = 1) -> nn.Module:
-    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
-    handle = attach(optimizer, net, method)
-    for index in range(updates):
-        optimizer.zero_grad()
-        loss_on(net, first + stride * index).backward()
-        optimizer.step()
-    assert handle.updates == updates
-    return net
+def command(task: Callable[[], int | None], cwd: Path, ranks: int = 1) -> Done:
+    """Run `task` in `cwd` and exit with what it returns; what the first rank did. torch's launcher sets the same."""
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": str(ranks)}
+    with TemporaryDirectory() as folder:
+        processes = []
+        for rank in range(ranks):
+            launched = {**where, "RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {}
+            processes.append(
+                get_context("fork").Process(target=_exit, args=(task, cwd, launched, Path(folder, str(rank))))
+            )
+            processes[-1].start()
+        for process in processes:
+            process.join(300)
+            process.kill()
+        out, err = (Path(folder, f"0.{stream}").read_text() for stream in ("out", "err"))
+        return Done(next((p.exitcode for p in processes if p.exitcode), 0), out, err)
 
 
-def with_ddp(rank: int, folder: Path) -> None:
-    """50 updates, each rank on batches of its own."""
-    for name, method in METHODS.items():
-        net = DistributedDataParallel(tiny_net(seed=rank))
-        train_with(net, method, 50, first=rank, stride=WORLD)
-        torch.save(net.module.state_dict(), folder / f"ddp {name} {rank}.pt")
+def _exit(task: Callable[[], int | None], cwd: Path, environment: dict[str, str], said: Path) -> None:
+    torch.set_num_threads(1)
+    os.chdir(cwd)
+    os.environ.update(environment)
+    sys.stdout, sys.stderr = (said.with_suffix(suffix).open("w", buffering=1) for suffix in (".out", ".err"))
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        os.dup2(stream.fileno(), descriptor)
+    sys.exit(task())
 
 
-def with_fsdp2(rank: int, folder: Path) -> None:
-    """Six updates, all ranks on the same batches, so that their mean gradient is that of one process."""
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-    from torch.distributed.fsdp import fully_shard
-
-    for name, method in METHODS.items():
-        net = tiny_net()
-        fully_shard(net[3])
-        fully_shard(net)
-        train_with(net, method, 6)
-        assert type(net[0].weight).__name__ == "DTensor"
-        whole = get_model_state_dict(net, options=StateDictOptions(full_state_dict=True))
-        if rank == 0:
-            torch.save(whole, folder / f"fsdp2 {name}.pt")
-
-
-def with_fsdp1(_rank: int, _folder: Path) -> None:
-    from torch.distributed.fsdp import FullyShardedDataParallel
-
-    net = FullyShardedDataParallel(tiny_net(), device_id=torch.device("cpu"))
-    with pytest.raises(AttachError, match=r"FSDP1.*fully_shard"):
-        attach(SGD(net.parameters(), lr=0.1), net, METHODS["WRS"])
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])

@@ -82,40 +82,12 @@ class TestMmengine:
 
 @pytest.mark.ultralytics
 class TestUltralytics:
-    def test_it_runs_counts_and_resumes(self, tmp_path) -> None:
-        pytest.importorskip("ultralytics")
-        from helpers.tiny_yolo import OFFLINE, make_set, tiny_net
-        from ultralytics import YOLO
-
-        from normreg_plugins.hosts.ultralytics import take_method, with_method
-
-        chosen = take_method({"normcap.limit": 1.01})
-        assert chosen == NormCap(limit=1.01)
-        data = str(make_set(tmp_path / "set", "detect", train=8))
-
-        def stop(trainer):
-            if trainer.epoch == 0:
-                raise InterruptedError
-
-        model = YOLO(tiny_net(tmp_path))
-        model.add_callback("on_fit_epoch_end", stop)
-        settings = OFFLINE | {"nbs": 4, "warmup_epochs": 0, "lr0": 0.5}
-        with pytest.raises(InterruptedError):
-            model.train(trainer=with_method(model, chosen), data=data, project=str(tmp_path), **settings)
-        assert model.trainer.handle.updates == 2  # four batches, two to an update
-        resumed = YOLO(model.trainer.last)
-        resumed.train(trainer=with_method(resumed, chosen), resume=True)
-        handle = resumed.trainer.handle
-        assert handle.updates == 4
-        name = handle.targets[0]
-        first = model.trainer.handle.norms_at_start[name]
-        found = resumed.trainer.model.get_parameter(name).detach().flatten(1).norm(dim=1)
-        assert (found / first).max() <= 1.01 * (1 + 1e-5)
-
     def test_the_command_line_imports_it(self, tmp_path, monkeypatch) -> None:
         pytest.importorskip("ultralytics")
         from normreg_plugins.cli.train_ultralytics import parse
+        from normreg_plugins.hosts.ultralytics import take_method
 
+        assert take_method({"normcap.limit": 1.01}) == NormCap(limit=1.01)
         (tmp_path / "my_own_method.py").write_text(
             "from dataclasses import dataclass\nfrom normreg_plugins import Method, register_method\n"
             "@dataclass(frozen=True, repr=False)\nclass Mine(Method):\n    size: int = 3\n"

@@ -145,17 +145,6 @@ def test_norms_that_read_several_layers(make, to: str, options: dict) -> None:
     assert relative_change(net, convert(net, to, see_images, **options), see_images) < 1e-5
 
 
-def test_bias_and_pooling_between_layer_and_norm() -> None:
-    net = fill_norms_(
-        nn.Sequential(
-            *(nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(4)),
-            *(nn.Conv2d(4, 4, 3, bias=True), nn.BatchNorm2d(4, affine=False)),
-        )
-    ).double()
-    for to, options in EXACT:
-        assert relative_change(net, convert(net, to, see_images, **options), see_images) < 1e-9
-
-
 @pytest.mark.parametrize("norm_class", [FrozenBatchNorm2d, nn.SyncBatchNorm, nn.BatchNorm2d])
 def test_other_batch_norms(norm_class: type[nn.Module]) -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), norm_class(4)).eval()

@@ -1,11 +1,13 @@
 """Scale-bias layers: the affine map, the noise, and where the noise comes from."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
-from helpers import scale_bias_ranks
-from torch import multiprocessing, nn
+from helpers.processes import on_ranks
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from normreg_plugins.core.errors import SelectionError
@@ -63,11 +65,47 @@ def test_one_process_draws_one_standard_normal() -> None:
     assert torch.equal(output, gamma * (1 + 0.4 * torch.randn(3, 4, 1, 1)) * x + beta)
 
 
-@pytest.mark.slow
-def test_processes_with_one_seed_draw_noise_of_their_own(tmp_path) -> None:
+SEED, CHANNELS = 3, 64
+
+
+def noise() -> Tensor:
+    """The noise that a layer draws for 32 samples of 5 x 5, from the seed that all processes share."""
+    torch.manual_seed(SEED)
+    layer = ScaleBias(CHANNELS, sigma=1.0)
+    return (layer(torch.ones(32, CHANNELS, 5, 5)) - 1).detach()
+
+
+def noisy_net() -> nn.Module:
+    torch.manual_seed(SEED)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), ScaleBias(4, sigma=0.4), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.Flatten())
+
+
+def gradients(checkpointed: bool) -> list[Tensor]:
+    model = noisy_net()
+    x = torch.randn(2, 3, 8, 8)
+    output = checkpoint(model, x, use_reentrant=False) if checkpointed else model(x)
+    return list(torch.autograd.grad(output.square().sum(), list(model.parameters())))
+
+
+def trained() -> dict[str, Tensor]:
+    """Three updates under DDP, every process on the same images."""
+    model = DistributedDataParallel(noisy_net())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.ones(2, 3, 8, 8)).square().mean().backward()
+        optimizer.step()
+    return model.module.state_dict()
+
+
+def one_of_two(_rank: int) -> dict[str, Any]:
+    found = {"noise": noise(), "again": noise(), "generator": torch.get_rng_state()}
+    return found | {"plain": gradients(False), "checkpointed": gradients(True), "weights": trained()}
+
+
+def test_processes_with_one_seed_draw_noise_of_their_own() -> None:
     """Two processes: noise that differs and does not correlate, generators and DDP's weights that stay alike."""
-    multiprocessing.spawn(scale_bias_ranks.one_process, args=(2, tmp_path), nprocs=2)
-    found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    found = on_ranks(one_of_two)
     one, other = (each["noise"] for each in found)
     error = 4 / (32 * 64) ** 0.5
     assert (one != other).float().mean() > 0.999
@@ -78,7 +116,7 @@ def test_processes_with_one_seed_draw_noise_of_their_own(tmp_path) -> None:
         assert torch.equal(each["noise"], each["again"])
         assert all(map(torch.equal, each["plain"], each["checkpointed"]))
     assert torch.equal(found[0]["generator"], found[1]["generator"])
-    initial = scale_bias_ranks.net().state_dict()
+    initial = noisy_net().state_dict()
     for name, weight in found[0]["weights"].items():
         assert torch.equal(weight, found[1]["weights"][name])
         assert not torch.equal(weight, initial[name])

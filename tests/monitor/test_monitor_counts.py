@@ -39,23 +39,6 @@ def test_a_report_reads_no_single_values(make) -> None:
     assert monitor.last.update == 4
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="counts transfers on a CUDA device")
-def test_one_transfer_per_report_and_none_between() -> None:
-    net = tiny_net().cuda()
-    optimizer = AdamW(net.parameters(), lr=ETA, fused=True)
-    Monitor(optimizer, net, every=2)
-    for update in range(1, 5):
-        optimizer.zero_grad()
-        loss_on(net, update).backward()
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            with pytest.warns(UserWarning, match="synchronizing") if update % 2 == 0 else NoWaiting() as waits:
-                optimizer.step()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-        assert update % 2 or len(waits) == 1
-
-
 @pytest.mark.skipif(not FUSED_ON_CPU, reason="fused optimizers on a CPU: torch >= 2.4")
 def test_updates_that_a_fused_optimizer_skips_are_not_counted() -> None:
     net = tiny_net()

@@ -1,12 +1,11 @@
 """The monitor on shards and in compiled steps, and what it costs."""
 
-import json
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed.fsdp
-from helpers.monitor_shards import monitor_under_fsdp2
-from helpers.processes import WORLD, run
+from helpers.processes import on_ranks
 from helpers.training import loss_on, tiny_net, train
 from torch.optim import SGD, Adam
 
@@ -14,20 +13,27 @@ from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.monitor import Monitor
 
 
-@pytest.mark.skipif(
-    not hasattr(torch.distributed.fsdp, "fully_shard"), reason="torch.distributed.fsdp.fully_shard: torch >= 2.6"
-)
-@pytest.mark.slow
-def test_a_process_reports_its_own_filters(tmp_path) -> None:
-    run([monitor_under_fsdp2], tmp_path)
-    assert [path.read_text() for path in tmp_path.glob("*.error")] == []
-    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(WORLD)]
+def monitored(sharded: bool) -> Monitor:
     net = tiny_net()
+    if sharded:
+        torch.distributed.fsdp.fully_shard(net)
     optimizer = Adam(net.parameters(), lr=0.05)
     attach(optimizer, net, WeightRescaling(interval=3, radius=2.0))
     monitor = Monitor(optimizer, net, every=3)
     train(net, optimizer, 3)
-    unsharded = monitor.last
+    return monitor
+
+
+def scalars_of_a_rank(_rank: int) -> dict[str, Any]:
+    return monitored(sharded=True).last.scalars(layers=True)
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.distributed.fsdp, "fully_shard"), reason="torch.distributed.fsdp.fully_shard: torch >= 2.6"
+)
+def test_a_process_reports_its_own_filters() -> None:
+    ranks = on_ranks(scalars_of_a_rank)
+    unsharded = monitored(sharded=False).last
     for name, row in unsharded.layers.items():
         filters, turns = ([rank[f"norms/{name}/{key}"] for rank in ranks] for key in ("filters", "rotation_degrees"))
         assert sum(filters) == row.filters

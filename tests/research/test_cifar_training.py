@@ -9,7 +9,7 @@ from PIL import Image
 
 from research import prepare_cifar_jpeg
 from research.cifar.nets import NETS
-from research.cifar.pictures import augmented, batches, parts, read_pictures
+from research.cifar.pictures import parts, read_pictures
 from research.cifar.training import built, optimizer_of, schedule_of, train, training_of
 from research.nets import centre_alone, filter_norms
 from research.prepare_cifar_jpeg import CLASSES
@@ -136,23 +136,6 @@ def test_the_resnets_are_those_of_he_et_al():
     assert sizes == [pytest.approx(0.27, abs=0.005), pytest.approx(0.85, abs=0.01)]
 
 
-def test_augmented_pictures_are_moved_or_mirrored():
-    """A picture with one bright pixel keeps it, within four pixels of where it was, or of its mirror image."""
-    images = torch.zeros(200, 3, 32, 32, dtype=torch.uint8)
-    images[:, :, 10, 12] = 255
-    torch.manual_seed(0)
-    _, _, rows, columns = augmented(images).nonzero(as_tuple=True)
-    assert len(rows) == 200 * 3
-    assert set(rows.tolist()) == set(range(6, 15))
-    assert set(columns.tolist()) == {*range(8, 17), *range(15, 24)}
-
-
-@pytest.mark.parametrize(("epochs", "count"), [(1, 3), (2.5, 8)])
-def test_batches_last_for_so_many_epochs(epochs, count, data):
-    pictures = read_pictures(data, "train").some(slice(30))
-    assert [len(batch) for batch in batches(pictures, 9, epochs)] == [9] * count
-
-
 def test_centring_alone_keeps_the_means_at_zero_and_the_norms_free():
     torch.manual_seed(0)
     weight = torch.nn.Parameter(torch.randn(4, 3, 3, 3))
@@ -174,22 +157,3 @@ def test_every_picture_is_packed_once_with_its_class(data):
     packed = {image.permute(1, 2, 0).numpy().tobytes(): label for image, label in zip(pictures.images, labels)}
     files = {np.asarray(Image.open(p)).tobytes(): CLASSES.index(p.parent.name) for p in raw.rglob("*.jpg")}
     assert packed == files
-
-
-@pytest.mark.parametrize(
-    ("broken", "options", "words"),
-    [
-        ("count", [], "airplane has 1 pictures, not 5000"),
-        ("cut off", ["--any-counts"], "0000.jpg cannot be read"),
-        ("too large", ["--any-counts"], "40 x 32, not a colour JPEG of 32 x 32"),
-    ],
-)
-def test_what_cannot_be_packed_is_named_and_nothing_is_written(broken, options, words, tmp_path, capsys):
-    path = write_pictures(tmp_path / "raw", train=1, test=1) / "train" / "ship" / "0000.jpg"
-    if broken == "cut off":
-        path.write_bytes(path.read_bytes()[:300])
-    elif broken == "too large":
-        Image.new("RGB", (40, 32)).save(path)
-    assert prepare_cifar_jpeg.main([str(tmp_path / "raw"), str(tmp_path / "out"), *options]) == 2
-    assert words in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()

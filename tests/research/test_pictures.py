@@ -66,23 +66,3 @@ def test_figure_9_is_drawn_of_several_runs(runs):
     picture = runs / "fig9.png"
     assert plot_training.main([f"wd={runs / 'wd'}", f"wrs={runs / 'wrs'}", "--out", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["wd"], "write NAME=WORK_DIR"),
-        (["a=wd", "a=wrs"], "two runs have one name"),
-        (["a=wd", "--scores", "mIoU"], "mIoU"),
-        (["a=gone"], "gone"),
-    ],
-)
-def test_what_cannot_be_drawn_is_said(runs, monkeypatch, capsys, arguments, words):
-    monkeypatch.chdir(runs)
-    try:
-        code = plot_training.main([*arguments, "--out", "p.png"])
-    except SystemExit as end:
-        code = end.code
-    assert code == 2
-    assert words in capsys.readouterr().err
-    assert not Path("p.png").exists()

@@ -49,19 +49,6 @@ def test_the_command_prints_draws_and_saves(tmp_path, capsys):
     assert (tmp_path / "wrs_shapes.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    ("args", "words"),
-    [
-        (["l2", "equilibrum"], "unknown study equilibrum"),
-        (["l2", "--seeds", "0"], "--seeds 0: must be above 0"),
-    ],
-)
-def test_bad_settings_are_refused(capsys, args, words):
-    with pytest.raises(SystemExit):
-        main(args)
-    assert words in capsys.readouterr().err
-
-
 @dataclass(frozen=True, kw_only=True)
 class MadeUpRun(Run):
     method: str
@@ -123,7 +110,7 @@ OPTIMIZERS = {
 }
 
 
-def settled_norm(optimizer: str, eta: float, decay: float, updates: int = 4000) -> float:
+def settled_norm(optimizer: str, eta: float, decay: float, updates: int = 2000) -> float:
     """The model of Section 4: gradients of random direction, orthogonal to w, with the norm GRADIENT / ||w||."""
     generator = torch.Generator().manual_seed(0)
     w = nn.Parameter(torch.randn(ENTRIES, generator=generator, dtype=torch.float64) / math.sqrt(ENTRIES))

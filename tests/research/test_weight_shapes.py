@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from normreg_plugins.core.errors import NormRegError
-from research.tables.wrs.weight_shapes import basis, input_covariances, patches, shape_of, weight_shapes
+from research.tables.wrs.weight_shapes import input_covariances, patches, shape_of, weight_shapes
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.3, 3.0])
@@ -60,15 +60,6 @@ def test_patches_covariance_and_projection_are_the_dense_ones(kind: str) -> None
     assert shape.in_input_space == pytest.approx(shape_of(w @ torch.from_numpy(vectors)), rel=1e-5)
     assert shape.weights == shape_of(w)
     assert not net[0]._forward_pre_hooks
-
-
-def test_directions_in_which_inputs_do_not_vary_are_left_out() -> None:
-    x = torch.randn(20, 4, dtype=torch.float64)
-    x[:, 1] = 2.0
-    x[:, 3] = x[:, 0]
-    columns = basis(torch.cov(x.T, correction=0))
-    assert columns.shape == (4, 2)
-    assert columns[1].abs().max() < 1e-9
 
 
 def test_a_layer_without_an_input_space_is_named() -> None:

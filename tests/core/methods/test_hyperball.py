@@ -17,7 +17,12 @@ from torch.optim import SGD, AdamW
 from normreg_plugins import Hyperball, attach, find_scale_invariant
 
 LR = 0.05
-STEPPING = [(name, dtype) for name in OPTIMIZERS for dtype in EXACT if can_step(name, dtype)]
+STEPPING = [
+    (("layer", "filter")[(i + j) % 2], name, dtype)
+    for i, name in enumerate(OPTIMIZERS)
+    for j, dtype in enumerate(EXACT)
+    if can_step(name, dtype)
+]
 
 
 def parts_of(layer: nn.Module, weight: Tensor, per: str) -> list[Tensor]:
@@ -36,8 +41,7 @@ def turned(layer: nn.Module, before: Tensor, after: Tensor, radii: list[float], 
     return result
 
 
-@pytest.mark.parametrize(("optimizer", "dtype"), STEPPING, ids=str)
-@pytest.mark.parametrize("per", ["layer", "filter"])
+@pytest.mark.parametrize(("per", "optimizer", "dtype"), STEPPING, ids=str)
 def test_as_the_equation_says(per: str, optimizer: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     layers = {kind: make_layer(kind, bias=i % 2 == 0) for i, kind in enumerate(LAYERS)}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import pytest
 import torch
-from helpers.nets import WIDTH, Net, bn, conv, doubled, images, see_images, with_old_weight_norm
+from helpers.nets import WIDTH, bn, conv, doubled, see_images, with_old_weight_norm
 from helpers.traces import everything_about
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrizations
 
-from normreg_plugins import WeightRescaling, attach, find_scale_invariant
+from normreg_plugins import find_scale_invariant
 from normreg_plugins.core.model import SeesScale, scale_response, self_normalizing
 
 
@@ -160,17 +158,3 @@ def test_a_forward_hook_counts_if_it_changes_the_output(hook: str, kind: str, fo
     assert verdict.kind == kind
     assert (str(SeesScale.HOOK) in verdict.reason) == (kind == "free")
     assert unchanged_by(lambda module: find_scale_invariant(module, forward), net)
-
-
-@pytest.mark.parametrize("normalized", [with_old_weight_norm, parametrizations.weight_norm])
-@pytest.mark.parametrize("forward", [None, see_images], ids=["by structure", "traced"])
-def test_a_layer_with_two_stored_weights_is_left_alone(normalized: Callable, forward: Callable | None) -> None:
-    net = Net(lambda n, x: n.bn2(n.odd(n.bn1(n.conv(x)))), conv=conv(), bn1=bn(), odd=normalized(conv(WIDTH)), bn2=bn())
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    handle = attach(optimizer, net, WeightRescaling(interval=1), forward=forward)
-    before = copy.deepcopy(net.odd.state_dict())
-    net(images()).square().mean().backward()
-    optimizer.step()
-    assert handle.targets == ("conv.weight",)
-    assert [v.kind for v in handle.verdicts if v.name.startswith("odd")] == ["unsafe", "unsafe"]
-    assert before.keys() == net.odd.state_dict().keys()

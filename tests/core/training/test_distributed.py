@@ -1,77 +1,151 @@
 """Several processes: DDP needs nothing, FSDP2 shards whole filters, flat shards are refused."""
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed.fsdp
-from helpers.odd_shards import odd_net, train_odd, with_counted_messages, with_odd_shards
-from helpers.processes import METHODS, WORLD, run, train_with, with_ddp, with_fsdp1, with_fsdp2
-from helpers.training import tiny_net
+from helpers.processes import on_ranks
+from helpers.training import loss_on, tiny_net
+from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD
 
-from normreg_plugins import attach
+from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
+from normreg_plugins.core import Method
 from normreg_plugins.core.errors import AttachError
 
 HAS_FSDP2 = hasattr(torch.distributed.fsdp, "fully_shard")
 pytestmark = pytest.mark.slow  # ranks are processes
 needs_fsdp2 = pytest.mark.skipif(not HAS_FSDP2, reason="torch.distributed.fsdp.fully_shard: torch >= 2.6")
+METHODS = {
+    "WRS": WeightRescaling(interval=4, at_start=True),
+    "WRS(IC)": WeightRescaling(interval=1, per="position"),
+    "AWS": AdaptiveWeightShrink(alpha=0.2),
+    "PGD": SphereDescent(),
+}
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes saved, started once for all tests."""
-    folder = tmp_path_factory.mktemp("processes")
-    sharded = [with_fsdp2, with_odd_shards, with_counted_messages] if HAS_FSDP2 else []
-    run([with_ddp, with_fsdp1, *sharded], folder)
-    return folder
+def trained(net: nn.Module, method: Method, updates: int, first: int = 0, stride: int = 1) -> nn.Module:
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    handle = attach(optimizer, net, method)
+    for index in range(updates):
+        optimizer.zero_grad()
+        loss_on(net, first + stride * index).backward()
+        optimizer.step()
+    assert handle.updates == updates
+    return net
 
 
-def assert_no_error(results: Path, task: Callable) -> None:
-    assert [path.read_text() for path in results.glob(f"{task.__name__} *.error")] == []
+def all_of(sharded: nn.Module) -> dict[str, Any]:
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    return get_model_state_dict(sharded, options=StateDictOptions(full_state_dict=True))
 
 
-def test_ranks_stay_bit_equal_under_ddp(results: Path) -> None:
-    assert_no_error(results, with_ddp)
-    for name in METHODS:
-        one, other = (torch.load(results / f"ddp {name} {rank}.pt", weights_only=True) for rank in range(WORLD))
-        weights = [key for key in one if "running" not in key]  # each rank's statistics are of its own batches
-        assert len(weights) > 6
-        assert all(torch.equal(one[key], other[key]) for key in weights), name
+def with_ddp(rank: int, method: Method) -> dict[str, Tensor]:
+    """50 updates, each rank on batches of its own."""
+    return trained(DistributedDataParallel(tiny_net(seed=rank)), method, 50, first=rank, stride=2).module.state_dict()
+
+
+@every_method
+def test_ranks_stay_bit_equal_under_ddp(method: Method) -> None:
+    one, other = on_ranks(with_ddp, method)
+    weights = [key for key in one if "running" not in key]  # each rank's statistics are of its own batches
+    assert len(weights) > 6
+    assert all(torch.equal(one[key], other[key]) for key in weights)
+
+
+def with_fsdp2(_rank: int, method: Method) -> dict[str, Tensor]:
+    """Six updates, all ranks on the same batches, so that their mean gradient is that of one process."""
+    net = tiny_net()
+    torch.distributed.fsdp.fully_shard(net[3])
+    torch.distributed.fsdp.fully_shard(net)
+    trained(net, method, 6)
+    assert type(net[0].weight).__name__ == "DTensor"
+    return all_of(net)
 
 
 @needs_fsdp2
-def test_sharded_training_equals_training_in_one_piece(results: Path) -> None:
-    assert_no_error(results, with_fsdp2)
-    for name, method in METHODS.items():
-        sharded = torch.load(results / f"fsdp2 {name}.pt", weights_only=True)
-        whole = train_with(tiny_net(), method, 6).state_dict()
-        assert sharded.keys() == whole.keys()
-        for key, value in whole.items():
-            assert torch.allclose(sharded[key], value, atol=2e-5), (name, key)
+@every_method
+def test_sharded_training_equals_training_in_one_piece(method: Method) -> None:
+    sharded, _ = on_ranks(with_fsdp2, method)
+    unsharded = trained(tiny_net(), method, 6).state_dict()
+    assert sharded.keys() == unsharded.keys()
+    for key, value in unsharded.items():
+        assert torch.allclose(sharded[key], value, atol=2e-5), key
+
+
+def odd_net() -> nn.Sequential:
+    """Two ranks get 3 and 2 filters of the first layer, and 4 and 3 of the second. One rank gets the only filter."""
+    torch.manual_seed(0)
+    first, second, third = nn.Conv2d(3, 5, 3), nn.Conv2d(5, 7, 3), nn.Conv2d(7, 1, 3)
+    return nn.Sequential(
+        first, nn.BatchNorm2d(5), second, nn.GroupNorm(1, 7), third, nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(4, 2)
+    )
+
+
+def train_odd(net: nn.Module) -> None:
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, WeightRescaling(interval=1, select=("0.weight", "2.weight", "4.weight")))
+    for index in range(3):
+        optimizer.zero_grad()
+        odd_loss(net, index).backward()
+        optimizer.step()
+
+
+def odd_loss(net: nn.Module, index: int) -> Tensor:
+    torch.manual_seed(index)
+    return net(torch.randn(4, 3, 8, 8)).square().mean()
+
+
+def with_odd_shards(_rank: int) -> dict[str, Tensor]:
+    net = odd_net()
+    torch.distributed.fsdp.fully_shard(net)
+    train_odd(net)
+    return all_of(net)
 
 
 @needs_fsdp2
-def test_shards_of_different_lengths_and_scaled_biases(results: Path) -> None:
+def test_shards_of_different_lengths_and_scaled_biases() -> None:
     """A layer norm in front of which the bias is scaled, and a batch norm whose statistics need the whole bias."""
-    assert_no_error(results, with_odd_shards)
-    sharded = torch.load(results / "odd.pt", weights_only=True)
+    sharded, _ = on_ranks(with_odd_shards)
     net = odd_net()
     train_odd(net)
     for key, value in net.state_dict().items():
         assert torch.allclose(sharded[key], value, atol=1e-5), key
 
 
+def messages(_rank: int) -> int:
+    """How often the ranks exchange something in one step with a rescale."""
+    from torch.distributed.tensor.debug import CommDebugMode
+
+    net = odd_net()
+    torch.distributed.fsdp.fully_shard(net)
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, net, WeightRescaling(interval=1))
+    odd_loss(net, 0).backward()
+    with CommDebugMode() as counted:
+        optimizer.step()
+    return counted.get_total_counts()
+
+
 @needs_fsdp2
-def test_ranks_exchange_factors_and_biases_in_one_message_each(results: Path) -> None:
+def test_ranks_exchange_factors_and_biases_in_one_message_each() -> None:
     """The statistics of norm layers are not sharded, so every rank needs the factors of all filters."""
-    assert_no_error(results, with_counted_messages)
-    assert {(results / f"messages {rank}").read_text() for rank in range(WORLD)} == {"2"}
+    assert on_ranks(messages) == [2, 2]
 
 
-def test_flat_shards_are_refused(results: Path) -> None:
-    assert_no_error(results, with_fsdp1)
+def with_fsdp1(_rank: int) -> None:
+    net = FullyShardedDataParallel(tiny_net(), device_id=torch.device("cpu"))
+    with pytest.raises(AttachError, match=r"FSDP1.*fully_shard"):
+        attach(SGD(net.parameters(), lr=0.1), net, METHODS["WRS"])
+
+
+def test_flat_shards_are_refused() -> None:
+    on_ranks(with_fsdp1)
 
 
 def test_deepspeeds_flat_pieces_are_refused_by_their_mark() -> None:

@@ -1,45 +1,117 @@
 """torch's distributed checkpoints (DCP) of sharded models carry the update count and the norms at the start."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 import torch.distributed.fsdp
-from helpers.dcp_ranks import FORMS, HALF, METHODS, OPTIMIZERS, with_dcp
-from helpers.processes import run
-from helpers.training import same_state, tiny_net, train
+from helpers.processes import on_ranks
+from helpers.training import Run, attached, same_state, tiny_net, train
+from torch import Tensor
 from torch.optim import SGD, AdamW
 
-from normreg_plugins import WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
 
 pytestmark = pytest.mark.slow  # ranks are processes
 HAS_FSDP2 = hasattr(torch.distributed.fsdp, "fully_shard")
 needs_fsdp2 = pytest.mark.skipif(not HAS_FSDP2, reason="torch.distributed.fsdp.fully_shard: torch >= 2.6")
 
+HALF = 3  # no multiple of WRS's interval
+METHODS = {
+    "WRS": WeightRescaling(interval=4),
+    "WRS initial": WeightRescaling(interval=2, radius="initial"),
+    "AWS": AdaptiveWeightShrink(alpha=0.2),
+    "PGD": SphereDescent(),
+}
+OPTIMIZERS = {
+    "SGD": lambda p: SGD(p, lr=0.1, weight_decay=1e-3),  # has no state of its own
+    "momentum": lambda p: SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-3),
+    "AdamW": lambda p: AdamW(p, lr=1e-2),
+}
+FORMS: dict[str, dict[str, bool]] = {"": {}, "flat": {"flatten_optimizer_state_dict": True}}
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes saved, started once for all tests."""
-    folder = tmp_path_factory.mktemp("dcp")
-    run([with_dcp], folder)
-    assert [path.read_text() for path in folder.glob("*.error")] == []
-    return folder
+
+def with_dcp(_rank: int, method: str, optimizer: str, form: str, folder: Path) -> list[dict[str, Any]]:
+    """Half a run, a checkpoint, and the other half twice: as it goes on, and resumed from the checkpoint."""
+    first = begun(method, optimizer, 0)
+    train(first.net, first.optimizer, HALF)
+    if optimizer == "SGD":
+        first.optimizer.zero_grad()  # torch takes an optimizer without state and gradients for a new one
+    save(first, folder, FORMS[form])
+    resumed = begun(method, optimizer, 7)
+    load(resumed, folder, FORMS[form])
+    assert resumed.handle.updates == HALF
+    for run in (first, resumed):
+        train(run.net, run.optimizer, HALF, first=HALF)
+    return [all_of(run) for run in (first, resumed)]
+
+
+def begun(method: str, optimizer: str, seed: int) -> Run:
+    net = tiny_net(seed)
+    torch.distributed.fsdp.fully_shard(net[3])
+    torch.distributed.fsdp.fully_shard(net)
+    return attached(METHODS[method], OPTIMIZERS[optimizer], net)
+
+
+def state_of(run: Run, options: dict[str, bool]) -> dict[str, Any]:
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
+
+    model, optim = get_state_dict(run.net, run.optimizer, options=StateDictOptions(**options))
+    return {"model_state_dict": model, "optim_state_dict": optim}
+
+
+def save(run: Run, folder: Path, options: dict[str, bool]) -> None:
+    dcp.save(state_of(run, options), checkpoint_id=folder)
+
+
+def load(run: Run, folder: Path, options: dict[str, bool]) -> None:
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
+
+    state = state_of(run, options)
+    dcp.load(state, checkpoint_id=folder)
+    set_state_dict(run.net, run.optimizer, **state, options=StateDictOptions(**options))
+
+
+def all_of(run: Run) -> dict[str, Any]:
+    """Weights, statistics, the optimizer's state and what is saved of each weight, unsharded."""
+    assert run.handle.updates == 2 * HALF
+    everything = leaves("", state_of(run, {"full_state_dict": True}))
+    return {key: value for key, value in everything.items() if isinstance(value, Tensor | int)}
+
+
+def leaves(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict | list):
+        return {name: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return {key: leaf for part, inner in items for key, leaf in leaves(f"{name}/{part}", inner).items()}
 
 
 @needs_fsdp2
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("method", METHODS)
-def test_a_sharded_run_goes_on_bit_for_bit(results: Path, method: str, optimizer: str, form: str) -> None:
-    found = torch.load(results / f"{f'{method} {optimizer} {form}'.strip()}.pt", weights_only=True)
-    assert found["loaded"] == HALF
-    unbroken, resumed = found["ends"]
-    assert unbroken.keys() == resumed.keys()
-    assert any("normreg_plugins/updates" in key for key in unbroken)
-    assert any("normreg_plugins/weights/0.weight/radius" in key for key in unbroken) == (method == "WRS initial")
-    for key, value in unbroken.items():
-        same = torch.equal(value, resumed[key]) if torch.is_tensor(value) else value == resumed[key]
-        assert same, key
+@pytest.mark.parametrize(
+    ("method", "optimizer", "form"),
+    [
+        ("WRS", "SGD", ""),
+        ("WRS", "AdamW", "flat"),
+        ("WRS initial", "momentum", ""),
+        ("WRS initial", "SGD", "flat"),
+        ("AWS", "AdamW", ""),
+        ("AWS", "momentum", "flat"),
+        ("PGD", "AdamW", ""),
+        ("PGD", "momentum", "flat"),
+    ],
+)
+def test_a_sharded_run_goes_on_bit_for_bit(tmp_path: Path, method: str, optimizer: str, form: str) -> None:
+    for unbroken, resumed in on_ranks(with_dcp, method, optimizer, form, tmp_path):
+        assert unbroken.keys() == resumed.keys()
+        if unbroken:  # torch gathers a full state on rank 0
+            assert any("normreg_plugins/updates" in key for key in unbroken)
+            initial = any("normreg_plugins/weights/0.weight/radius" in key for key in unbroken)
+            assert initial == (method == "WRS initial")
+        for key, value in unbroken.items():
+            same = torch.equal(value, resumed[key]) if torch.is_tensor(value) else value == resumed[key]
+            assert same, key
 
 
 @needs_fsdp2

@@ -106,21 +106,3 @@ def test_visible_share_by_hand():
     )
     share = visible_share(rows, left=10, top=20, width=100, height=100, head=(4, 40))
     np.testing.assert_allclose(share, [1, 0.5, 0.25, 0.2, 0, 1, 22 / 40], rtol=1e-6)
-
-
-def test_crop_pads_with_the_mean_colour():
-    image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
-    np.testing.assert_array_equal(crop(image, 1, 2, 3, 2), image[2:4, 1:4])
-    window = crop(image, 0, 0, 8, 6)
-    np.testing.assert_array_equal(window[:4, :5], image)
-    assert (window[4:] == MEAN_COLOUR).all()
-    assert (window[:, 5:] == MEAN_COLOUR).all()
-
-
-def test_flip_moves_people_with_their_pixels():
-    image = np.zeros((6, 9, 3), dtype=np.uint8)
-    image[2, 1] = 255
-    mirrored, moved = flip(image, people([1.5, 2.5, 7]))
-    assert mirrored[2, int(moved[0, 0])].min() == 255
-    np.testing.assert_array_equal(moved, [[7.5, 2.5, 7]])
-    assert flip(image, np.zeros((0, 3), np.float32))[1].shape == (0, 3)

@@ -149,27 +149,6 @@ def test_a_tag_does_not_turn_the_picture_under_its_points(tmp_path):
         assert read_rgb(picture).shape == read_rgb(picture, upright=True).shape == shape
 
 
-def test_a_bad_image_is_left_out_by_name_and_the_rest_goes_on(tmp_path):
-    raw = tmp_path / "raw"
-    images = [add_raw(raw, name) for name in ("good", "cut", "other", "lost", "late")]
-    images[1].picture.write_bytes(images[1].picture.read_bytes()[:300])
-    savemat(images[2].annotation, {"points": [[1, 2]]})
-    images[3].annotation.unlink()
-    run({"train": images}, tmp_path / "out")
-    index = json.loads((tmp_path / "out/train.json").read_text())
-    assert [record["name"] for record in index["images"]] == ["good", "late"]
-    reasons = {record["name"]: record["error"] for record in index["left_out"]}
-    assert "cut.jpg" in reasons["cut"]
-    assert "annPoints" in reasons["other"]
-    assert "lost_ann.mat" in reasons["lost"]
-    assert not (tmp_path / "out/train/other.json").exists()
-
-    savemat(images[2].annotation, {"annPoints": [[1.0, 2.0]]})  # mended: the next run takes it in
-    run({"train": images}, tmp_path / "out")
-    index = json.loads((tmp_path / "out/train.json").read_text())
-    assert [record["name"] for record in index["images"]] == ["good", "other", "late"]
-
-
 def test_a_stopped_run_goes_on_and_ends_alike(tmp_path):
     splits = {
         "train": [add_raw(tmp_path / "raw", f"t{i}", size=(20, 16)) for i in range(4)],

@@ -6,15 +6,44 @@ import math
 
 import pytest
 import torch
-from helpers.dense_loss import dense_bayesian_loss
 from torch import Tensor
 
 from normreg_plugins.crowd import BayesianLoss
-from normreg_plugins.crowd.losses.bayesian_loss import checked_maps, margin_distance, nearest_distances, ratio_distance
+from normreg_plugins.crowd.losses.bayesian_loss import checked_maps
 
 SIDE = 512  # pixels of the crop
 CELLS = SIDE // 8
 BACKGROUNDS = [(None, 0.0), ("margin", 0.15 * SIDE), ("ratio", 1.0 * SIDE)]
+
+
+def dense_bayesian_loss(
+    density: Tensor,
+    points: Tensor,
+    *,
+    targets: Tensor | None = None,
+    sigma: float = 8.0,
+    stride: int = 8,
+    background: str | None = None,
+    reach: float = 0.0,
+) -> Tensor:
+    """A softmax over all points, for all cells of one image: density [H, W], points [N, 2]."""
+    if len(points) == 0:
+        return density.sum().abs()
+    height, width = density.shape
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    cells = ((torch.stack([x, y], dim=-1) + 0.5) * stride).to(points).reshape(-1, 2)
+    distances = (cells[None] - points[:, None]).square().sum(-1)  # [N, cells]
+    nearest = distances.amin(0, keepdim=True)
+    if background == "margin":
+        distances = torch.cat([distances, (reach - nearest.sqrt()) ** 2])
+    elif background == "ratio":
+        distances = torch.cat([distances, reach**2 / (nearest + 1e-5)])
+    posterior = torch.softmax(-distances / (2 * sigma**2), dim=0)
+    expected = posterior @ density.reshape(-1)
+    wanted = torch.ones(len(points)).to(points) if targets is None else targets
+    if background is not None:
+        wanted = torch.cat([wanted, torch.zeros(1).to(wanted)])
+    return (wanted - expected).abs().sum()
 
 
 def uniform(count: int) -> Tensor:
@@ -129,16 +158,6 @@ def test_no_points_means_no_people(background):
     torch.testing.assert_close(density.grad, torch.full_like(density, 0.5))
 
 
-def test_the_background_is_as_likely_as_the_nearest_person_at_its_radius():
-    """Margin: half the reach. Ratio: the root of the reach, since |x - z|^2 = reach there."""
-    reach = 100.0
-    for pseudo_distance, radius in ((margin_distance, 50.0), (ratio_distance, 10.0)):
-        nearest = torch.tensor([radius - 1, radius, radius + 1], dtype=torch.float64).square()
-        lead = nearest - pseudo_distance(nearest, reach)  # above 0: the background is closer
-        assert lead[0] < 0 < lead[2]
-        assert abs(lead[1]) < 1e-4
-
-
 def test_shorter_side_sets_the_reach():
     torch.manual_seed(0)
     density = torch.rand(1, CELLS, CELLS) * 0.01  # too little, so what the background takes is missed
@@ -172,17 +191,6 @@ def test_half_precision_maps_are_summed_in_full(dtype):
     half = BayesianLoss()(density, points)
     assert half.dtype == torch.float32
     torch.testing.assert_close(half.double(), exact, rtol=1e-6, atol=0)
-
-
-def test_nearest_distances_against_all_pairs():
-    torch.manual_seed(0)
-    on_centres = torch.tensor([[4.0, 4.0], [4.0, 12.0], [4.0, 20.0]], dtype=torch.float64)  # with exact bounds of 0
-    for points in (uniform(300), corner(7), duplicates(50), on_centres):
-        centres = (torch.arange(CELLS, dtype=torch.float64) + 0.5) * 8
-        x, y = points[:, :1] - centres, points[:, 1:] - centres
-        true = (x[:, None, :] ** 2 + y[:, :, None] ** 2).amin(0)
-        torch.testing.assert_close(nearest_distances(points, true, 8), true)
-        torch.testing.assert_close(nearest_distances(points, true * 9 + 500, 8), true)
 
 
 def test_maps_stay_on_their_device():

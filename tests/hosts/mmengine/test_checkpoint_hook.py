@@ -1,17 +1,15 @@
 """A run that is killed resumes from its last checkpoint and ends as a run that was never stopped."""
 
-import os
 import random
+import resource
 import signal
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers.mm_toy import ToyImages, ToyNet, config, loader, train, weights
+from helpers.processes import command
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import Runner
@@ -19,35 +17,29 @@ from mmengine.runner import Runner
 from normreg_plugins.core.errors import NormRegError
 
 pytestmark = pytest.mark.mm
-ROOT = Path(__file__).resolve().parents[3]
 WRS = {"type": "WRS", "interval": 4}
 LONG = {"train_cfg.max_epochs": 4}
 
-DIES_WHILE_SAVING = """
-import resource, signal
-from helpers.mm_toy import train
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
 
-signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # a write beyond the limit ends the process, as kill -9 would
-
-@HOOKS.register_module()
 class DieWhileSaving(Hook):
+    """From here on, the system ends the process at a write beyond 2,000 bytes, as kill -9 would."""
+
     def before_save_checkpoint(self, runner, checkpoint):
         if runner.epoch == 1:  # the second
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-hooks = [{{"type": "DieWhileSaving"}}]
-checkpoint = {{"type": "NormRegCheckpointHook", "max_keep_ckpts": 2}}
-train({folder!r}, {method!r}, default_hooks={{"checkpoint": checkpoint}}, custom_hooks=hooks, **{length!r})
-"""
+
+def die_while_saving(folder):
+    checkpoint = {"type": "NormRegCheckpointHook", "max_keep_ckpts": 2}
+    runner = Runner.from_cfg(config(folder, WRS, default_hooks={"checkpoint": checkpoint}, **LONG))
+    runner.register_hook(DieWhileSaving())
+    runner.train()
 
 
 def test_killed_while_saving(tmp_path):
     folder = tmp_path / "killed"
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
-    code = textwrap.dedent(DIES_WHILE_SAVING).format(folder=str(folder), method=WRS, length=LONG)
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = command(lambda: die_while_saving(folder), tmp_path)
     assert done.returncode == -signal.SIGXFSZ, done.stderr
     (torn,) = (path for path in folder.glob("*epoch_2.pth") if 0 < path.stat().st_size <= 2000)
     assert torn.name.startswith(".unfinished-")

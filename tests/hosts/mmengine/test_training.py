@@ -84,16 +84,6 @@ def test_an_overflow_is_no_update(tmp_path, fused):
     assert (lengths(runner, "conv1.weight") - 1).abs().max() > 1e-4  # 11 is no multiple of 2
 
 
-@pytest.mark.usefixtures("amp_on_cpu")
-@pytest.mark.parametrize("method", [WRS, PGD, {"type": "AWS", "alpha": 0.1}], ids=lambda m: m["type"])
-def test_bfloat16_trains(tmp_path, method):
-    runner = train(tmp_path, method, optim_wrapper={**AMP, "loss_scale": "dynamic"})
-    assert updates(runner) == 12
-    assert all(value.isfinite().all() for value in weights(runner).values())
-    if method is PGD:
-        assert_on_sphere(runner, radius=2**0.5)
-
-
 def test_sync_batch_norm_counts_as_a_norm(tmp_path):
     """mmengine turns it into a plain one where nothing is distributed, before the method looks."""
     runner = train(tmp_path, WRS, model={"norm": "SyncBN"})

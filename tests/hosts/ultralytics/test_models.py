@@ -19,7 +19,6 @@ LINEAR_CHAIN = {"model.22.proto.upsample.weight": ("free", "per_layer")}
 
 MODELS = {
     "yolov3": ("detect", 84, {}),
-    "yolov8n": ("detect", 57, {}),
     "yolo11n": ("detect", 81, {}),
     "yolo26n": ("detect", 114, {}),
     "rtdetr-l": ("detect", 122, {}),

@@ -15,7 +15,6 @@ from ultralytics import YOLO
 from ultralytics.utils import LOGGER
 
 from normreg_plugins import WeightRescaling
-from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.ultralytics import with_method, with_monitor
 
 pytestmark = pytest.mark.ultralytics
@@ -123,12 +122,3 @@ def test_a_table_that_began_without_a_monitor_keeps_its_columns(tmp_path):
     assert len({line.count(",") for line in lines}) == 1
     assert "norms" not in lines[0]
     assert seen[0]["norms/mean"] > 0
-
-
-@pytest.mark.parametrize("monitor", [-1, 0.5, True])
-def test_a_wrong_interval_is_refused(tmp_path, monitor):
-    model = YOLO(tiny_net(tmp_path))
-    with pytest.raises(NormRegError, match=f"monitor={monitor}"):
-        with_monitor(model, monitor)
-    with pytest.raises(NormRegError, match=f"monitor={monitor}"):
-        with_method(model, WRS, monitor=monitor)

@@ -14,7 +14,6 @@ pytest.importorskip("ultralytics")
 
 from helpers.tiny_yolo import OFFLINE, filter_norms, make_set, tiny_net
 from ultralytics import YOLO
-from ultralytics.utils import LOGGER
 from ultralytics.utils.patches import torch_load
 
 from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightDecay, WeightRescaling
@@ -129,19 +128,6 @@ def test_methods_without_a_norm_of_their_own_resume_under_musgd(begin, method):
     both = [state for state in saved.values() if "momentum_buffer_SGD" in state]
     assert len(both) >= len(trainer.handle.targets)
     assert all(torch.equal(found[k][name].half(), v.half()) for k in saved for name, v in saved[k].items())
-
-
-def test_the_log_says_in_a_new_run_what_the_norms_mean_for_the_rate(begin, monkeypatch):
-    lines, first = [], {}
-    monkeypatch.setattr(LOGGER, "info", lambda message, *_: lines.append(str(message)))
-    method = WeightRescaling(interval=1)
-    last = begin(method, {"on_pretrain_routine_end": lambda trainer: first.update(filter_norms(trainer.model))})
-    (line,) = [line for line in lines if "effective learning rate" in line]
-    lines.clear()
-    trainer = go_on(last, method)
-    assert not [line for line in lines if "effective learning rate" in line]
-    factor = torch.cat([first[name] for name in trainer.handle.targets]).quantile(0.5).item() ** 2
-    assert f"effective learning rate x{factor:.2g} " in line
 
 
 def test_resume_before_the_phase_touches_nothing(begin):
