@@ -2,6 +2,7 @@
 
   normreg plot-norms work_dirs/yolov3_wd work_dirs/yolov3_wrs --out norms.png
   normreg plot-norms work_dirs/yolov3_wrs --layers rotation_degrees --out layers.svg
+  normreg plot-norms wd wrs --score detection/f1 detection/precision detection/recall  # WRS paper, Fig. 9
 
 A run is a folder that mmengine or ultralytics trained in, or a file: norms.jsonl of a monitor, or mmengine's
 scalars.json. Below the curves is a heat map of each run: its layers from top to bottom, updates to the right.
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     add("--names", nargs="+", help="what to call them (default: the names of the folders)")
     add("--out", type=Path, default=Path("norms.png"), help="picture to write, .png or .svg (%(default)s)")
     add("--loss", default="loss", help="the scalar to draw as loss (%(default)s)")
-    add("--score", help="the scalar to draw as score, such as coco/bbox_mAP_50 (default: the first found)")
+    add("--score", nargs="+", default=[], help="scores to draw, such as coco/bbox_mAP_50 (default: the first found)")
     add("--layers", choices=QUANTITIES, metavar="QUANTITY", help=f"draw heat maps alone, of {', '.join(QUANTITIES)}")
     return options
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.layers:
         plot_layers(runs, args.out, args.layers)
     else:
-        plot_runs(runs, args.out, loss=args.loss, score=args.score)
+        plot_runs(runs, args.out, loss=args.loss, scores=args.score)
     print(f"picture: {args.out}")
     return 0
 

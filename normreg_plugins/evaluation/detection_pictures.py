@@ -1,4 +1,4 @@
-"""Pictures of detections: boxes on images, and scores over the confidence or over training (WRS paper, Fig. 9)."""
+"""Pictures of detections: boxes on images, and scores over the confidence."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from normreg_plugins.crowd.data.images import Pixels
-from normreg_plugins.evaluation.detection import Curves, Floats, Pair, mistakes
+from normreg_plugins.evaluation.detection import Curves, Pair, mistakes
 from normreg_plugins.plots import OKABE_ITO, new_figure, save, style
 
-Line = tuple[Sequence[float] | Floats, Sequence[float] | Floats]
-"""Where on the axis, and the score there."""
 PANELS = {"f1": "F1", "precision": "Precision", "recall": "Recall"}
 RIGHT, WRONG, MISSED = OKABE_ITO[6], OKABE_ITO[1], OKABE_ITO[5]
 
@@ -30,30 +26,14 @@ class DetectedImage:
 
 def plot_curves(runs: Mapping[str, Curves], path: Path) -> None:
     """Write a picture with three panels side by side, over the confidence below which detections are dropped."""
-    lines = {run: {name: (c.confidence, getattr(c, name)) for name in PANELS} for run, c in runs.items()}
-    save(_panels(PANELS, lines, "confidence threshold", xlim=(0, 1), ylim=(0, 1.02)), path)
-
-
-def plot_training(runs: Mapping[str, Mapping[str, Line]], panels: Mapping[str, str], path: Path) -> None:
-    """Write a picture with one panel per score, over the epochs of training, or over what validation counts in.
-
-    Args:
-        runs: the lines of each run, by the name of the score.
-        panels: the title of each score's panel.
-    """
-    save(_panels(panels, runs, "epoch or iteration"), path)
-
-
-def _panels(titles: Mapping[str, str], runs: Mapping[str, Mapping[str, Line]], xlabel: str, **limits: Any) -> Any:
-    figure = new_figure(4 * len(titles), 3.8)
-    for axes, (name, title) in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles.items(), strict=True):
-        for index, (label, lines) in enumerate(runs.items()):
-            x, y = (np.asarray(values) for values in lines.get(name, ((), ())))
-            axes.plot(x, y, label=label, **style(index, x.size))
-        axes.set(title=title, xlabel=xlabel, **limits)
+    figure = new_figure(4 * len(PANELS), 3.8)
+    for axes, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        for index, (run, curves) in enumerate(runs.items()):
+            axes.plot(curves.confidence, getattr(curves, name), label=run, **style(index, curves.confidence.size))
+        axes.set(title=title, xlabel="confidence threshold", xlim=(0, 1), ylim=(0, 1.02))
         axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=min(4, len(runs)), frameon=False)
-    return figure
+    save(figure, path)
 
 
 def plot_detected_images(images: Sequence[DetectedImage], classes: Mapping[int, str], path: Path) -> None:

@@ -3,7 +3,7 @@
 A plot needs matplotlib, which is imported when it is drawn.
 """
 
-from normreg_plugins.monitor.files import JsonLinesSink, Run, log_of, logged_scores, logs_of, read_run
+from normreg_plugins.monitor.files import JsonLinesSink, Run, log_of, logs_of, read_run
 from normreg_plugins.monitor.monitor import Monitor
 from normreg_plugins.monitor.plots import plot_layers, plot_runs
 from normreg_plugins.monitor.rate_at_start import RateAtStart, rate_at_start
@@ -19,7 +19,6 @@ __all__ = [
     "Row",
     "Run",
     "log_of",
-    "logged_scores",
     "logs_of",
     "plot_layers",
     "plot_runs",

@@ -119,29 +119,12 @@ def read_run(path: Path, name: str | None = None) -> Run:
     ends = _epoch_ends(lines)
     return Run(
         name or path.stem,
-        _curves(lines, lambda line: _update_of(line, ends), _is_finite),
+        _curves(lines, lambda line: _update_of(line, ends)),
         next((line["rate_law"] for line in lines if line.get("rate_law")), None),
         [line["step"] for line in with_layers],
         names,
         {field: [_floats(line["layers"][field]) for line in with_layers] for field in fields},
     )
-
-
-def logged_scores(run: Path, names: Sequence[str]) -> dict[str, Curve]:
-    """For each name the steps that mmengine logged it with, and its values, however often the run was resumed.
-
-    Args:
-        run: a work dir, with a folder per start, of which a later one replaces what it repeats; or a scalars.json.
-        names: as they are logged, such as 'detection/f1' once per validation, or 'grad_norm'.
-    """
-    files = [run] if run.is_file() else sorted(run.glob(f"*/{MM_LOG}"))
-    if not files:
-        raise NormRegError(f"{run} is no work dir of a run: it has no */{MM_LOG}")
-    lines = (line for file in files for line in _lines(file))
-    curves = _curves(lines, lambda line: line["step"], _is_number)
-    if missing := [name for name in names if name not in curves]:
-        raise NormRegError(f"{run} has logged no {', '.join(missing)}")
-    return {name: curves[name] for name in names}
 
 
 def log_of(run: Path) -> Path:
@@ -193,15 +176,13 @@ def _fits(layers: Any) -> bool:
     return all(value is None or _is_finite(value) for value in numbers)
 
 
-def _curves(
-    lines: Iterable[Line], step_of: Callable[[Line], float], is_value: Callable[[Any], bool]
-) -> dict[str, Curve]:
+def _curves(lines: Iterable[Line], step_of: Callable[[Line], float]) -> dict[str, Curve]:
     """The values of all lines by name and step. A later line replaces what it repeats."""
     points: dict[str, dict[float, float]] = defaultdict(dict)
     for line in lines:
         step = step_of(line)
         for key, value in line.items():
-            if is_value(value):
+            if _is_finite(value):
                 points[key][step] = value
     return {key: (sorted(found), [found[step] for step in sorted(found)]) for key, found in points.items()}
 
@@ -220,12 +201,8 @@ def _epoch_ends(lines: list[Line]) -> dict[float, float]:
     return ends
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_finite(value: Any) -> bool:
-    return _is_number(value) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _floats(values: Iterable[float | None]) -> list[float]:

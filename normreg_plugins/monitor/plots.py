@@ -40,18 +40,18 @@ ALIKE = 1.1
 
 
 def plot_runs(
-    runs: Mapping[str, Path] | Sequence[Path], path: Path, *, loss: str = "loss", score: str | None = None
+    runs: Mapping[str, Path] | Sequence[Path], path: Path, *, loss: str = "loss", scores: Sequence[str] = ()
 ) -> None:
-    """Several runs on one axis each for filter norm, effective rate, rotation, gradient, loss and score; below, layers.
+    """Several runs on one axis each for filter norm, effective rate, rotation, gradient, loss, scores; below, layers.
 
     Args:
         runs: files that `read_run` knows; the keys of a mapping are the names in the legend.
         path: a PNG or SVG file.
         loss: the scalar to draw as loss.
-        score: the scalar to draw as score; without it, the first that looks like one.
+        scores: the scalars to draw as scores; without any, the first that looks like one.
     """
     read = read_runs(runs)
-    panels = [panel for panel in _panels(read, loss, score) if any(_shows(panel, run) for run in read)]
+    panels = [panel for panel in _panels(read, loss, scores) if any(_shows(panel, run) for run in read)]
     maps = [run for run in read if len(run.layer_steps) > 1]
     if not panels:
         raise NormRegError(f"{', '.join(run.name for run in read)}: no filter norms, loss or score to draw")
@@ -96,20 +96,21 @@ def read_runs(runs: Mapping[str, Path] | Sequence[Path]) -> list[Run]:
     return read
 
 
-def _panels(runs: Sequence[Run], loss: str, score: str | None) -> list[Panel]:
+def _panels(runs: Sequence[Run], loss: str, scores: Sequence[str]) -> list[Panel]:
     laws = {run.rate_law for run in runs}
     rates = [panel for law, panel in RATES.items() if law in laws or None in laws]
     keys = {key for run in runs for key in run.curves}
-    if score is None:
-        named = sorted(key for key in keys if not key.startswith(PREFIX))
-        score = next((key for part in SCORES for key in named if part in key.lower()), "")
+    if missing := [score for score in scores if score not in keys]:
+        raise NormRegError(f"{', '.join(run.name for run in runs)}: no run has logged {', '.join(missing)}")
+    named = sorted(key for key in keys if not key.startswith(PREFIX))
+    scores = scores or [key for part in SCORES for key in named if part in key.lower()][:1]
     return [
         Panel("filter norm, mean (line) and range (shade)", PREFIX + "mean"),
         *rates,
         Panel("rotation per update, degrees (dotted: in equilibrium)", ROTATION),
         Panel("effective gradient norm, ‖g‖ / ‖w‖", PREFIX + "effective_gradient_norm"),
         Panel(loss, loss),
-        Panel(score, score, log=False),
+        *(Panel(score, score, log=False) for score in scores),
     ]
 
 

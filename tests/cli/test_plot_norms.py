@@ -13,7 +13,14 @@ def runs(tmp_path):
         lines = []
         for step in range(1, 6):
             layers = {"name": ["a.weight", "b.weight"], "filter_norm": [step, 2 * step], "rotation_degrees": [0.1, 0.2]}
-            line = {"step": step, "rate_law": "eta_over_norm", "norms/mean": step, "loss": 1 / step, "mIoU": step / 5}
+            line = {
+                "step": step,
+                "rate_law": "eta_over_norm",
+                "norms/mean": step,
+                "loss": 1 / step,
+                "mIoU": step / 5,
+                "f1": 0.5,
+            }
             lines.append(json.dumps({**line, "norms/eta_over_norm": 0.1 / step, "layers": layers}) + "\n")
         (folder / "norms.jsonl").write_text("".join(lines))
     return folders
@@ -26,6 +33,9 @@ def test_runs_on_common_axes(tool, runs, tmp_path):
     text = picture.read_text()
     words = ("wd", "wrs", "adaptive optimizers", "mIoU", "loss", "filter norm of each layer")
     assert all(word in text for word in words)
+    assert "boat" not in text
+    assert tool("plot_norms.py", *runs, "--out", picture, "--score", "boat accuracy", "mIoU").returncode == 0
+    assert all(word in picture.read_text() for word in ("boat", "mIoU"))
 
 
 def test_heat_maps_alone(tool, runs, tmp_path):
@@ -41,6 +51,7 @@ def test_heat_maps_alone(tool, runs, tmp_path):
         (("--layers", "gradient_norm"), "not logged per layer"),
         (("--names", "one"), "need 2 names"),
         ((".",), "no run"),
+        (("--score", "mIoU", "mAP"), "no run has logged mAP"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(tool, runs, tmp_path, monkeypatch, extra, words):

@@ -12,7 +12,7 @@ import torch
 from helpers import processes
 
 from normreg_plugins.cli.data.make_mini_data import make_mini_set
-from normreg_plugins.monitor import logged_scores
+from normreg_plugins.monitor import read_run
 
 pytestmark = [pytest.mark.mm, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,8 +99,8 @@ def test_detection_trains_resumes_tests_and_scores(user, small, tmp_path):
 
     resumed = user("train.py", config, "--resume", "--cfg-options", "train_cfg.max_epochs=2")
     assert "Epoch(train) [1]" not in resumed
-    scores, _ = logged_scores(work, ["detection/best_f1"])["detection/best_f1"]
-    assert scores == [1, 2]  # each epoch, of the run and of the one that went on from it
+    updates, _ = read_run(work / "norms.jsonl").curves["detection/best_f1"]
+    assert len(updates) == 2  # one for each epoch, of the run and of the one that went on from it
 
     flags = ("--out", tmp_path / "p.json", "--show-dir", tmp_path / "drawn", "--work-dir", tmp_path / "work")
     tested = user("test.py", config, work / "epoch_2.pth", *flags)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from normreg_plugins.evaluation.counting import CountedImage, best, overlay, plot_counted_images, worst
-from normreg_plugins.evaluation.detection_pictures import DetectedImage, plot_detected_images, plot_training
+from normreg_plugins.evaluation.detection_pictures import DetectedImage, plot_detected_images
 from normreg_plugins.evaluation.segmentation import Row, plot_rows
 
 GREY = np.full((24, 32, 3), 128, dtype=np.uint8)
@@ -55,20 +54,6 @@ def test_predicted_masks_beside_the_truth(tmp_path):
     text = words_of(tmp_path / "masks.svg")
     assert all(word in text for word in ("street", "truth", "wd", "wrs", "road", "tree", "ignored"))
     assert "car" not in text  # occurs nowhere
-
-
-def test_scores_over_training_are_drawn_on_one_axis(tmp_path, monkeypatch):
-    drawn = []
-    savefig = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda f, *args, **kw: (drawn.append(f), savefig(f, *args, **kw)))
-    runs = {"wd": {"detection/f1": ([1, 2], [0.1, 0.2])}, "wrs": {"detection/f1": ([1, 2, 3], [0.3, 0.4, 0.5])}}
-    plot_training(runs, {"detection/f1": "F1"}, tmp_path / "p.png")
-    (axes,) = drawn[0].axes
-    assert axes.get_title() == "F1"
-    assert [(line.get_label(), line.get_ydata().tolist()) for line in axes.lines] == [
-        ("wd", [0.1, 0.2]),
-        ("wrs", [0.3, 0.4, 0.5]),
-    ]
 
 
 @pytest.mark.parametrize("size", [(97, 411), (60, 90), (700, 513)])

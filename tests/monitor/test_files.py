@@ -11,7 +11,7 @@ from torch.optim import SGD, Adam
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.files import DamagedFileError
-from normreg_plugins.monitor import JsonLinesSink, Monitor, log_of, logged_scores, logs_of, read_run
+from normreg_plugins.monitor import JsonLinesSink, Monitor, log_of, logs_of, read_run
 
 
 def monitored(path, every=2):
@@ -162,36 +162,6 @@ def test_names_tell_runs_apart(tmp_path):
     assert list(logs_of([one, two], ["a", "b"])) == ["a", "b"]
     with pytest.raises(NormRegError, match="different names, got a, a"):
         logs_of([one, two], ["a", "a"])
-
-
-def log(folder, rows, cut_off=""):
-    folder.mkdir(parents=True)
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "scalars.json").write_text(text + cut_off)
-
-
-def epochs(first, *scores):
-    rows = [{"loss": 3.0, "grad_norm": 50.0, "epoch": first, "iter": 7, "step": 7}]
-    return rows + [{"detection/f1": f1, "step": step} for step, f1 in enumerate(scores, start=first)]
-
-
-def test_a_resumed_run_is_one_line_and_the_later_log_wins(tmp_path):
-    log(tmp_path / "20260101_000000/vis_data", epochs(1, 0.1, 0.2, 0.9), cut_off='{"detection/f1": 0.')
-    log(tmp_path / "20260102_000000/vis_data", epochs(3, 0.3, 0.4))
-    assert logged_scores(tmp_path, ["detection/f1"]) == {"detection/f1": ([1, 2, 3, 4], [0.1, 0.2, 0.3, 0.4])}
-    file = tmp_path / "20260102_000000/vis_data/scalars.json"
-    assert logged_scores(file, ["detection/f1"]) == {"detection/f1": ([3, 4], [0.3, 0.4])}
-
-
-def test_what_is_not_there_is_named(tmp_path):
-    with pytest.raises(NormRegError, match="no work dir of a run"):
-        logged_scores(tmp_path, ["detection/f1"])
-    log(tmp_path / "20260101_000000/vis_data", epochs(1, 0.1))
-    with pytest.raises(NormRegError, match="has logged no detection/recall"):
-        logged_scores(tmp_path, ["detection/f1", "detection/recall"])
-    log(tmp_path / "20260102_000000/vis_data", [], cut_off="torn\n")
-    with pytest.raises(DamagedFileError, match=r"scalars\.json, line 1: no valid JSON"):
-        logged_scores(tmp_path, ["detection/f1"])
 
 
 def test_a_report_with_damaged_layers_is_left_out_or_refused_by_name(tmp_path):

@@ -1,12 +1,11 @@
 """The commands that draw the pictures of the pages, and the one that reads the logs of runs."""
 
-import json
 import math
 from pathlib import Path
 
 import pytest
 
-from research import draw_front_page, draw_methods, plot_training
+from research import draw_front_page, draw_methods
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
@@ -50,19 +49,3 @@ def test_the_paths_are_those_of_the_methods() -> None:
     assert long[-1] == pytest.approx(short[-1], rel=0.1)
     assert lengths("pgd", math.sqrt(2)) == pytest.approx([math.sqrt(2)] * 41, abs=1e-5)
     assert lengths("hyperball", 1.5) == pytest.approx([1.5] * 41, abs=1e-5)
-
-
-@pytest.fixture
-def runs(tmp_path):
-    for name in ("wd", "wrs"):
-        folder = tmp_path / name / "20260101_000000" / "vis_data"
-        folder.mkdir(parents=True)
-        rows = [{f"detection/{s}": 0.5, "step": e} for e in (1, 2) for s in ("f1", "precision", "recall")]
-        (folder / "scalars.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return tmp_path
-
-
-def test_figure_9_is_drawn_of_several_runs(runs):
-    picture = runs / "fig9.png"
-    assert plot_training.main([f"wd={runs / 'wd'}", f"wrs={runs / 'wrs'}", "--out", str(picture)]) == 0
-    assert picture.read_bytes().startswith(b"\x89PNG")

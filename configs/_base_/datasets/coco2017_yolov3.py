@@ -64,7 +64,7 @@ test_dataloader = val_dataloader
 
 val_evaluator = [
     dict(type="CocoMetric", ann_file=data_root + "annotations/instances_val2017.json", metric="bbox"),
-    # Precision, recall and F1 at each validation, for Fig. 9 of the paper: research.plot_training draws them.
+    # Precision, recall and F1 at each validation, for Fig. 9 of the paper: normreg plot-norms draws them.
     dict(type="NormRegPrecisionRecallMetric", ann_file=data_root + "annotations/instances_val2017.json"),
 ]
 test_evaluator = val_evaluator
