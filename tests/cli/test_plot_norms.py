@@ -19,7 +19,7 @@ def runs(tmp_path):
                 "norms/mean": step,
                 "loss": 1 / step,
                 "mIoU": step / 5,
-                "f1": 0.5,
+                "boat accuracy": 0.5,
             }
             lines.append(json.dumps({**line, "norms/eta_over_norm": 0.1 / step, "layers": layers}) + "\n")
         (folder / "norms.jsonl").write_text("".join(lines))
