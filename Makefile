@@ -40,7 +40,7 @@ demo-digits: env ## compare strengths of weight decay and of WRS on scikit-learn
 demo-ultralytics: env ## train ultralytics' yolov3-tiny on drawn shapes, with weight decay and with WRS
 	$(BIN)/python tools/data/make_mini_data.py yolo
 	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wd wd $(ARGS)
-	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wrs wrs.decay_on=norm_layers $(ARGS)
+	YOLO_OFFLINE=true $(BIN)/python tools/yolo/train_ultralytics.py cfg=$(MINI_YOLO) name=wrs wrs $(ARGS)
 
 test: env ## run every test on the maintained stack (ARGS='-k word' narrows it)
 	OMP_NUM_THREADS=1 NORMREG_REQUIRE_HOSTS=mm,mmpretrain,ultralytics $(BIN)/python $(PYTEST) $(ARGS)

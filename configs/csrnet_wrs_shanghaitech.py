@@ -4,5 +4,5 @@ _base_ = "./csrnet_wd_shanghaitech.py"
 custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WRS", interval=1, decay_on="norm_layers"),
+    regularizer=dict(type="WRS", interval=1),
 )

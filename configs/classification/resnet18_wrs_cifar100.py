@@ -4,5 +4,5 @@ _base_ = "./resnet18_wd_cifar100.py"
 custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WRS", interval=10, decay_on="norm_layers", output_layers="head.fc"),
+    regularizer=dict(type="WRS", interval=10, output_layers="head.fc"),
 )

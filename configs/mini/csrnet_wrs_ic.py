@@ -4,5 +4,5 @@ _base_ = "./csrnet_wd.py"
 custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WRS", interval=1, per="position", decay_on="norm_layers"),
+    regularizer=dict(type="WRS", interval=1, per="position"),
 )

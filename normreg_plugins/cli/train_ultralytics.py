@@ -1,7 +1,7 @@
 """Train any ultralytics model with WD, WRS, AWS or PGD. Arguments are key=value pairs, as in ultralytics' own command:
 
   normreg train-ultralytics detect train model=yolov3.yaml data=coco.yaml wrs.interval=10
-  normreg train-ultralytics cfg=configs/ultralytics/mini_detection.yaml wrs wrs.decay_on=norm_layers
+  normreg train-ultralytics cfg=configs/ultralytics/mini_detection.yaml wrs
   normreg train-ultralytics resume=True model=work_dirs/ultralytics/train/weights/last.pt wrs.interval=10
 
 Without a method's key it runs ultralytics' plain training. Runs go to work_dirs/ultralytics unless project= is given.

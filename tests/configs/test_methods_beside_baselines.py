@@ -16,7 +16,7 @@ def keys(prefix: str, *names: str) -> set[str]:
 REGULARIZER, OPTIMIZER = "optim_wrapper.regularizer", "optim_wrapper.optimizer"
 RATE, DECAY = f"{OPTIMIZER}.lr", f"{OPTIMIZER}.weight_decay"
 PER, OUTPUT = f"{REGULARIZER}.per", f"{REGULARIZER}.output_layers"
-WRS = keys(REGULARIZER, "type", "interval", "decay_on")
+WRS = keys(REGULARIZER, "type", "interval")
 AWS = keys(REGULARIZER, "type", "alpha") | {"optim_wrapper.paramwise_cfg.bias_decay_mult"}
 PGD = {f"{REGULARIZER}.type", "optim_wrapper.paramwise_cfg.flat_decay_mult"}
 ADAM = keys(OPTIMIZER, "type", "lr", "weight_decay", "momentum")

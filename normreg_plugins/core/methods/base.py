@@ -49,6 +49,10 @@ class Method:
     """Weights to take although no norm layer follows them."""
     decay_on = _ALL
     """Where the optimizer's weight decay acts."""
+    decoupled = False
+    """Whether that decay acts beside the step, as in AdamW, whatever the optimizer."""
+    decay_in_phase = False
+    """Whether that decay is off outside of the phase."""
     state_keys = cast("tuple[str, ...]", ())
     """What `start` puts in `target.state` of every weight. A resumed state that lacks it is refused."""
     filter_norm = cast("float | None", None)

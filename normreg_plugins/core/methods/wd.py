@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from normreg_plugins.core.methods.base import DecayOn, Method
+from normreg_plugins.core.methods.base import DecayOn, Method, TimeUnit
 from normreg_plugins.core.verdicts import WeightReport
 
 
@@ -13,14 +13,21 @@ from normreg_plugins.core.verdicts import WeightReport
 class WeightDecay(Method):
     """Only weight decay, on what the WRS paper's baseline decays: kernels and the gammas of norm layers (Section VI-A).
 
-    It makes a comparison fair: verdicts, averages and resume are the same as with the other methods.
+    It makes a comparison fair: verdicts, averages and resume are the same as with the other methods. Kernels include the
+    weights of fully connected layers, of which the paper says nothing.
 
     Args:
+        begin, end, unit: the phase with weight decay, as in `WeightRescaling`; 'WD init' in the paper (Fig. 1, 6a).
         decay_on: where the optimizer's weight decay acts; see `WeightRescaling`.
         select: names or patterns of weights or layers that averages and logs use.
     """
 
+    begin: int = 0
+    end: int | None = None
+    unit: TimeUnit = "update"
     decay_on: DecayOn = "kernels_and_gammas"
+
+    decay_in_phase = True
 
     def takes(self, reports: Sequence[WeightReport]) -> list[WeightReport]:
         """The weights whose scale the network cannot see; without any, all of them."""

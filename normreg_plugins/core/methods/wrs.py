@@ -42,8 +42,9 @@ class WeightRescaling(Method):
         begin, end: the phase in which it acts, in `unit`s since the first update; `end=None` means to the end.
         unit: 'update' or 'epoch'.
         at_start: also before the first forward. The paper begins at update tau.
-        decay_on: where the optimizer's weight decay acts: 'norm_layers' only, as in Algorithm 1 (line 7), or on all
-            'others' than the rescaled weights, or on 'all'. 'kernels_and_gammas' is the paper's baseline.
+        decay_on: where the optimizer's weight decay acts: 'norm_layers' only, as in Algorithm 1 (line 7); 'others', all
+            but the rescaled weights, which changes less of a training of yours; 'all'; 'kernels_and_gammas'.
+        decoupled: decay beside the step, as in line 7 and in AdamW, also under SGD and Adam.
         select: names or patterns of weights or layers to act on, instead of all whose scale the network cannot see.
     """
 
@@ -55,7 +56,8 @@ class WeightRescaling(Method):
     end: int | None = None
     unit: TimeUnit = "update"
     at_start: bool = False
-    decay_on: DecayOn = "others"
+    decay_on: DecayOn = "norm_layers"
+    decoupled: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,7 +19,7 @@ from normreg_plugins.core.training.first_forward import FirstForward
 from normreg_plugins.core.training.selection import Selection
 from normreg_plugins.core.training.state import State, attached_to, forget, remember
 from normreg_plugins.core.training.steps import PerEpoch, Phase, closure_of, is_nested, is_update, refuse_capture
-from normreg_plugins.core.training.weight_decay import WeightDecayOff, spared_from_decay
+from normreg_plugins.core.training.weight_decay import DecayOutOfStep, WeightDecayOff, spared_from_decay
 from normreg_plugins.core.verdicts import Forward, Verdicts
 
 logger = logging.getLogger("normreg_plugins")
@@ -52,6 +52,7 @@ class Handle:
         self.undecayed = tuple(name for name, p in model.named_parameters() if id(p) in spared)
         """The names of the parameters whose weight decay is off."""
         self._decay = WeightDecayOff(optimizer, spared.values(), schedulers)
+        self._out_of_step = DecayOutOfStep(optimizer) if method.decoupled or _decays_in_phase(method) else None
         self._state = State(optimizer, self._targets, method.state_keys)
         self._broken, self._norms_at_start = BrokenFilters(), NormsAtStart()
         self._callbacks: list[Callable[[Handle], None]] = []
@@ -181,10 +182,14 @@ class Handle:
             self._confirmation = None
         if self._acts_before and self._phase.contains(self._state.updates + 1):
             self._check(self.method.before_update(self._active(), self._rates))
+        if self._out_of_step and (self.method.decoupled or not self._phase.contains(self._state.updates + 1)):
+            self._out_of_step.before_step(beside=self.method.decoupled)
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if not self._is_update or is_nested(optimizer):
             return
+        if self._out_of_step:
+            self._out_of_step.after_step()
         update = self._state.count()
         if update % self.method.interval == 0 and self._phase.contains(update):
             self._check(self.method.after_update(self._active(), self._rates))
@@ -197,6 +202,10 @@ class Handle:
     def _check(self, scaled: list[Scaled]) -> None:
         if scaled:
             self._broken.check(scaled)
+
+
+def _decays_in_phase(method: Method) -> bool:
+    return method.decay_in_phase and (method.begin > 0 or method.end is not None)
 
 
 def handle_of(optimizer: Optimizer) -> Handle | None:

@@ -1,4 +1,4 @@
-"""Turn weight decay off for some parameters of an optimizer, and on again."""
+"""Turn weight decay off for some parameters of an optimizer or for some updates, and on again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -108,6 +109,31 @@ class WeightDecayOff:
         for place, decay in self._decays.items():
             groups[place]["weight_decay"] = decay
         self._split, self._decays = [], {}
+
+
+class DecayOutOfStep:
+    """Takes weight decay out of an optimizer's groups while a step runs. Between steps they show what the user set."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+        self._held: list[tuple[dict[str, Any], Any]] = []
+
+    @torch.no_grad()
+    def before_step(self, beside: bool) -> None:
+        """Theta <- Theta - eta lambda Theta beside the step (WRS paper, Algorithm 1, line 7), or no decay at all."""
+        self.after_step()  # of a step that raised an error
+        for group in self._optimizer.param_groups:
+            if decay := group.get("weight_decay"):
+                for parameter in group["params"] if beside else ():
+                    if parameter.grad is not None:
+                        parameter.mul_(1 - group["lr"] * decay)
+                self._held.append((group, decay))
+                group["weight_decay"] = type(decay)(0)
+
+    def after_step(self) -> None:
+        while self._held:
+            group, decay = self._held.pop()
+            group["weight_decay"] = decay
 
 
 PER_GROUP = (

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 from helpers.measures import relative_error
-from helpers.training import lengths, same_state, see_batch, set_gradients, tiny_net, train
+from helpers.training import lengths, loss_on, same_state, see_batch, set_gradients, tiny_net, train
 from torch import nn
-from torch.optim import SGD, AdamW
+from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
     CosineAnnealingLR,
@@ -34,7 +34,7 @@ def sgd(net: nn.Module) -> SGD:
     return SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=DECAY)
 
 
-@pytest.mark.parametrize("method", [WeightRescaling(), AdaptiveWeightShrink(), SphereDescent(decay_on="others")])
+@pytest.mark.parametrize("method", [WeightRescaling(decay_on="others"), AdaptiveWeightShrink(), SphereDescent(decay_on="others")])
 def test_it_leaves_the_targets_and_nothing_else(method) -> None:
     net = tiny_net()
     optimizer = sgd(net)
@@ -67,7 +67,7 @@ def kind_of(name: str, net: nn.Module) -> str:
 @pytest.mark.parametrize(
     ("method", "decayed"),
     [
-        (WeightRescaling(decay_on="norm_layers"), {"gamma", "beta"}),  # WRS paper, Algorithm 1, line 7
+        (WeightRescaling(), {"gamma", "beta"}),  # WRS paper, Algorithm 1, line 7
         (WeightRescaling(decay_on="kernels_and_gammas"), {"kernel", "gamma"}),
         (SphereDescent(decay_on="norm_layers"), {"gamma", "beta"}),
         (WeightDecay(), {"kernel", "gamma"}),  # the WRS paper's baseline, Section VI-A
@@ -89,7 +89,7 @@ def test_the_norm_layers_are_decayed_and_nothing_else_moves() -> None:
     net = tiny_net()
     before = copy.deepcopy(dict(net.named_parameters()))
     optimizer = sgd(net)
-    attach(optimizer, net, WeightRescaling(interval=100, decay_on="norm_layers"), forward=see_batch)
+    attach(optimizer, net, WeightRescaling(interval=100), forward=see_batch)
     set_gradients(net)
     optimizer.step()
     for name, p in net.named_parameters():
@@ -111,6 +111,90 @@ def test_weight_decay_as_a_method_trains_as_the_same_groups_by_hand() -> None:
     assert handle.updates == 5
     other = tiny_net()
     assert handle.targets == attach(sgd(other), other, WeightRescaling()).targets  # so averages treat both alike
+
+
+@pytest.mark.parametrize("make", [sgd, lambda net: Adam(net.parameters(), lr=1e-2, weight_decay=DECAY)])
+@pytest.mark.parametrize("closure", [False, True])
+def test_decoupled_it_acts_beside_the_step(make, closure: bool) -> None:
+    """Theta <- Theta - eta p - eta lambda Theta_BN (WRS paper, Algorithm 1, line 7), under SGD with momentum and Adam."""
+    net, twin = tiny_net(), tiny_net()
+    optimizer, by_hand = make(net), make(twin)
+    attach(optimizer, net, WeightRescaling(interval=100, decoupled=True), forward=see_batch)
+    by_hand.param_groups[0]["weight_decay"] = 0.0
+    for index in range(4):
+        optimizer.zero_grad()
+        if closure:
+            optimizer.step(lambda index=index: loss_and_gradients(net, index))
+        else:
+            train(net, optimizer, 1, first=index)
+        by_hand.zero_grad()
+        loss_and_gradients(twin, index)
+        with torch.no_grad():
+            for name, p in twin.named_parameters():
+                if kind_of(name, twin) in ("gamma", "beta"):
+                    p.mul_(1 - by_hand.param_groups[0]["lr"] * DECAY)
+        by_hand.step()
+    assert same_state(net, twin)
+    assert {name for name, decay in decays(net, optimizer).items() if decay == DECAY} == set(of_norm_layers(net))
+
+
+def loss_and_gradients(net: nn.Module, index: int) -> torch.Tensor:
+    loss = loss_on(net, index)
+    loss.backward()
+    return loss
+
+
+def of_norm_layers(net: nn.Module) -> list[str]:
+    return [name for name, _ in net.named_parameters() if kind_of(name, net) in ("gamma", "beta")]
+
+
+def test_decoupled_it_is_what_adamw_does() -> None:
+    nets = [tiny_net(), tiny_net()]
+    for net, decoupled in zip(nets, (False, True)):
+        optimizer = AdamW(net.parameters(), lr=1e-2, weight_decay=DECAY)
+        attach(optimizer, net, WeightRescaling(interval=2, decoupled=decoupled))
+        train(net, optimizer, 4)
+    assert same_state(*nets)
+
+
+@pytest.mark.parametrize(
+    ("phase", "decayed"),
+    [
+        (WeightDecay(end=2), [0, 1]),  # 'WD init' of the WRS paper, Fig. 1
+        (WeightDecay(begin=1, end=3), [1, 2]),
+        (WeightDecay(begin=1, unit="epoch"), [3, 4]),
+    ],
+)
+def test_weight_decay_in_a_phase_is_a_group_that_is_switched_by_hand(phase, decayed) -> None:
+    net, twin = tiny_net(), tiny_net()
+    optimizer, by_hand = sgd(net), sgd(twin)
+    attach(optimizer, net, phase, updates_per_epoch=3)
+    attach(by_hand, twin, WeightDecay())
+    groups = [group for group in by_hand.param_groups if group["weight_decay"]]
+    for index in range(5):
+        for group in groups:
+            group["weight_decay"] = DECAY if index in decayed else 0.0
+        train(net, optimizer, 1, first=index)
+        train(twin, by_hand, 1, first=index)
+        assert DECAY in decays(net, optimizer).values()
+    assert same_state(net, twin)
+
+
+def test_a_step_that_fails_gives_the_decay_back_at_the_next(monkeypatch) -> None:
+    net = tiny_net()
+    optimizer = sgd(net)
+    attach(optimizer, net, WeightDecay(begin=1), forward=see_batch)
+    broken = iter([RuntimeError("out of memory")])
+    monkeypatch.setattr("torch.optim.sgd.sgd", lambda *_, **__: raise_(next(broken)))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train(net, optimizer, 1)
+    monkeypatch.undo()
+    train(net, optimizer, 1)
+    assert set(decays(net, optimizer).values()) == {0.0, DECAY}
+
+
+def raise_(error: Exception) -> None:
+    raise error
 
 
 def test_without_it_targets_do_not_shrink_between_rescales() -> None:
@@ -174,7 +258,7 @@ def test_detaching_keeps_a_group_that_was_added_meanwhile() -> None:
 def test_training_with_a_split_group_is_training_with_two_groups() -> None:
     net, twin = tiny_net(), tiny_net()
     optimizer = AdamW(net.parameters(), lr=1e-2, weight_decay=DECAY)
-    attach(optimizer, net, WeightRescaling(interval=3))
+    attach(optimizer, net, WeightRescaling(interval=3, decay_on="others"))
     targets = [twin[0].weight, twin[3].weight]
     others = [p for p in twin.parameters() if not any(p is t for t in targets)]
     by_hand = AdamW([{"params": others}, {"params": targets, "weight_decay": 0.0}], lr=1e-2, weight_decay=DECAY)

@@ -73,9 +73,9 @@ def trained_by_hand(start, interval, accumulate=1, epochs=2):
     """Plain SGD over the batches of an unshuffled loader, with WRS written out."""
     model = ToyNet()
     model.load_state_dict(start)
-    targets = [p for n, p in model.named_parameters() if n in TARGETS]
-    others = [p for n, p in model.named_parameters() if n not in TARGETS]
-    groups = [{"params": others}, {"params": targets, "weight_decay": 0.0}]
+    of_norm_layers = [p for n, p in model.named_parameters() if n.startswith("bn")]
+    others = [p for n, p in model.named_parameters() if not n.startswith("bn")]
+    groups = [{"params": of_norm_layers}, {"params": others, "weight_decay": 0.0}]  # line 7
     optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, weight_decay=0.01)
     batches = list(torch.utils.data.DataLoader(ToyImages(), batch_size=4)) * epochs
     updates = 0

@@ -12,7 +12,7 @@ from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
 pytestmark = pytest.mark.mm
 TARGETS = {"conv1.weight", "depthwise.weight", "conv3.weight"}
-WRS = {"type": "WRS", "interval": 3}
+WRS = {"type": "WRS", "interval": 3, "decay_on": "others"}
 
 PARAMWISE = {
     "nothing": None,

@@ -13,7 +13,6 @@ from normreg_plugins import SphereDescent, WeightDecay, WeightRescaling
 pytestmark = pytest.mark.ultralytics
 
 EVERY_UPDATE = WeightRescaling(interval=1)
-PAPER = WeightRescaling(interval=1, decay_on="norm_layers")
 
 
 def groups_by_name(trainer):
@@ -37,9 +36,9 @@ def kind_of(name, trainer):
 @pytest.mark.parametrize(
     ("method", "decayed"),
     [
-        (WeightRescaling(interval=1), {KERNELS}),
+        (WeightRescaling(interval=1, decay_on="others"), {KERNELS}),
         (WeightRescaling(interval=1, decay_on="all"), {KERNELS, TARGETS}),  # what the trainer decays, and no more
-        (WeightRescaling(interval=1, decay_on="norm_layers"), {GAMMAS, BETAS}),
+        (EVERY_UPDATE, {GAMMAS, BETAS}),
         (WeightDecay(), {KERNELS, TARGETS, GAMMAS}),
     ],
     ids=["others", "all", "norm_layers", "kernels_and_gammas"],
@@ -55,7 +54,7 @@ def test_weight_decay_acts_where_the_method_says(tmp_path, method, decayed, opti
 
 def test_a_bias_without_weight_decay_still_warms_up_as_a_bias(tmp_path):
     """The trainer finds its biases by the name of their group."""
-    trainer = train(tmp_path, WeightRescaling(interval=1, decay_on="norm_layers"), epochs=1)
+    trainer = train(tmp_path, EVERY_UPDATE, epochs=1)
     groups = groups_by_name(trainer)
     assert groups["model.5.cv2.0.2.bias"]["param_group"] == "bias"
     assert groups["model.0.bn.bias"]["param_group"] == "weight"
@@ -76,7 +75,7 @@ class OutOfMemoryOnce(DetectionTrainer):
 
 
 def test_an_out_of_memory_retry_brings_no_weight_decay_back(tmp_path):
-    trainer = train(tmp_path, PAPER, OutOfMemoryOnce, batch=4, nbs=2, weight_decay=0.25)
+    trainer = train(tmp_path, EVERY_UPDATE, OutOfMemoryOnce, batch=4, nbs=2, weight_decay=0.25)
     assert trainer.failed
     assert trainer.batch_size == 2
     decays = {name: group["weight_decay"] for name, group in groups_by_name(trainer).items()}
