@@ -13,8 +13,8 @@ from normreg_plugins.core.verdicts import WeightReport
 class WeightDecay(Method):
     """Only weight decay, on what the WRS paper's baseline decays: kernels and the gammas of norm layers (Section VI-A).
 
-    It makes a comparison fair: verdicts, averages and resume are the same as with the other methods. Kernels include the
-    weights of fully connected layers, of which the paper says nothing.
+    It makes a comparison fair: verdicts, averages and resume are the same as with the other methods. Fully connected
+    layers, of which the paper says nothing, are decayed as kernels.
 
     Args:
         begin, end, unit: the phase with weight decay, as in `WeightRescaling`; 'WD init' in the paper (Fig. 1, 6a).

@@ -34,7 +34,9 @@ def sgd(net: nn.Module) -> SGD:
     return SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=DECAY)
 
 
-@pytest.mark.parametrize("method", [WeightRescaling(decay_on="others"), AdaptiveWeightShrink(), SphereDescent(decay_on="others")])
+@pytest.mark.parametrize(
+    "method", [WeightRescaling(decay_on="others"), AdaptiveWeightShrink(), SphereDescent(decay_on="others")]
+)
 def test_it_leaves_the_targets_and_nothing_else(method) -> None:
     net = tiny_net()
     optimizer = sgd(net)
@@ -116,7 +118,7 @@ def test_weight_decay_as_a_method_trains_as_the_same_groups_by_hand() -> None:
 @pytest.mark.parametrize("make", [sgd, lambda net: Adam(net.parameters(), lr=1e-2, weight_decay=DECAY)])
 @pytest.mark.parametrize("closure", [False, True])
 def test_decoupled_it_acts_beside_the_step(make, closure: bool) -> None:
-    """Theta <- Theta - eta p - eta lambda Theta_BN (WRS paper, Algorithm 1, line 7), under SGD with momentum and Adam."""
+    """Theta <- Theta - eta p - eta lambda Theta_BN (WRS paper, Algorithm 1, line 7), under any optimizer."""
     net, twin = tiny_net(), tiny_net()
     optimizer, by_hand = make(net), make(twin)
     attach(optimizer, net, WeightRescaling(interval=100, decoupled=True), forward=see_batch)
