@@ -18,13 +18,14 @@ from normreg_plugins.core import (
     find_scale_invariant,
     prove_scale_invariant,
 )
-from normreg_plugins.core.methods import Hyperball
+from normreg_plugins.core.methods import CorrectedDecay, Hyperball
 from normreg_plugins.hosts.methods import register_method
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AdaptiveWeightShrink",
+    "CorrectedDecay",
     "Handle",
     "Hyperball",
     "Kind",

@@ -1,7 +1,7 @@
-"""Draw the pictures of the README: `python -m research.draw_front_page`, in half a minute of one core.
+"""Draw the pictures of the README: `python -m research.draw_front_page`, in a minute of one core.
 
-The first shows why the norm of a filter is a learning rate. The second shows three trainings on scikit-learn's digits:
-without weight decay, with it, and with WRS.
+The first shows why the norm of a filter is a learning rate. The second shows four trainings on scikit-learn's digits:
+without weight decay, with it, with corrected weight decay, and with WRS.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from normreg_plugins import WeightRescaling, attach
+from normreg_plugins import CorrectedDecay, Method, WeightDecay, WeightRescaling, attach
 from normreg_plugins.monitor import Monitor, Report
 from normreg_plugins.plots import OKABE_ITO, log_scale, new_figure, style
 from research.digits import tested_accuracy, training
@@ -22,20 +22,24 @@ from research.draw_methods import picture_parser, write_pictures
 from research.nets import digits_net
 
 RATE, DECAY = 0.1, 5e-3
-RUNS = {"no weight decay": (0.0, None), "weight decay 5e-3": (DECAY, None), "WRS, every 10 updates": (DECAY, 10)}
-"""Weight decay and, with WRS, its interval. Under WRS weight decay acts on the other parameters only."""
+RUNS: dict[str, tuple[float, Method]] = {
+    "no weight decay": (0.0, WeightDecay()),
+    "weight decay 5e-3": (DECAY, WeightDecay()),
+    "corrected decay 5e-3": (DECAY, CorrectedDecay()),
+    "WRS, every 10 updates": (DECAY, WeightRescaling(interval=10, output_layers=("9",))),  # the classifier too
+}
+"""The optimizer's weight decay, and the method."""
 DROP = 0.6
 """The learning rate is divided by 10 after this part of the updates."""
 Course = tuple[list[Report], float]
 
 
-def train(decay: float, tau: int | None, updates: int) -> Course:
+def train(decay: float, method: Method, updates: int) -> Course:
     """What the monitor reported, and the accuracy on the test images in %."""
     torch.manual_seed(0)
     model = digits_net()
     optimizer = torch.optim.SGD(model.parameters(), RATE, momentum=0.9, weight_decay=decay)
-    if tau is not None:
-        attach(optimizer, model, WeightRescaling(interval=tau))
+    attach(optimizer, model, method)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [round(DROP * updates)], 0.1)
     reports: list[Report] = []
     with Monitor(optimizer, model, every=max(1, updates // 100), sinks=[reports.append]):
@@ -46,7 +50,7 @@ def train(decay: float, tau: int | None, updates: int) -> Course:
 
 def draw_courses(courses: dict[str, Course]) -> Any:
     """Filter norms and effective rates over the updates."""
-    figure = new_figure(9.6, 3.0)
+    figure = new_figure(9.6, 3.3)
     panels = figure.subplots(1, 2)
     for index, (name, (reports, score)) in enumerate(courses.items()):
         updates = [report.update for report in reports]
@@ -62,7 +66,7 @@ def draw_courses(courses: dict[str, Course]) -> Any:
         ax.tick_params(labelsize=8)
         ax.grid(alpha=0.25)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
@@ -118,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)  # the net is too small for more
     progress = track(RUNS.items(), "training", console=Console(stderr=True))
-    courses = {name: train(decay, tau, args.updates) for name, (decay, tau) in progress}
+    courses = {name: train(decay, method, args.updates) for name, (decay, method) in progress}
     write_pictures({"idea": draw_idea(), "courses": draw_courses(courses)}, args.out)
     return 0
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from normreg_plugins.core import AdaptiveWeightShrink, Method, SphereDescent, WeightDecay, WeightRescaling
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.core.methods import Hyperball
+from normreg_plugins.core.methods import CorrectedDecay, Hyperball
 from normreg_plugins.core.training import STATE_KEY
 
 METHODS: dict[str, type[Method]] = {
@@ -19,6 +19,7 @@ METHODS: dict[str, type[Method]] = {
     "WRS": WeightRescaling,
     "AWS": AdaptiveWeightShrink,
     "PGD": SphereDescent,
+    "CorrectedDecay": CorrectedDecay,
     "Hyperball": Hyperball,
 }
 RESERVED = frozenset({"type", "method"})

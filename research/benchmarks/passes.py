@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.utils._pytree import tree_flatten
 
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, CorrectedDecay, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins.monitor import Monitor
 from research.benchmarks.timing import Times, at_least, interleaved, peak_memory, ratios, spread
 
@@ -34,6 +34,7 @@ METHODS = {
     "AWS": AdaptiveWeightShrink(),
     "PGD": SphereDescent(),
     "Hyperball": Hyperball(),
+    "corrected decay": CorrectedDecay(5e-4),
 }
 ROUNDS, REPORTS_EVERY = 10, 50
 FORWARD_BACKWARD, REPORTED, UNREPORTED = "forward and backward", "SGD, with a report", "hooks of the monitor"

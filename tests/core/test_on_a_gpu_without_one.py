@@ -13,7 +13,15 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.optim import SGD, AdamW
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightDecay, WeightRescaling, attach
+from normreg_plugins import (
+    AdaptiveWeightShrink,
+    CorrectedDecay,
+    Hyperball,
+    SphereDescent,
+    WeightDecay,
+    WeightRescaling,
+    attach,
+)
 from normreg_plugins.core.methods import Method
 from normreg_plugins.core.verdicts import find_scale_invariant
 
@@ -25,6 +33,7 @@ LAUNCHES = {
     AdaptiveWeightShrink(): 2,
     SphereDescent(): 6,
     Hyperball(): 6,
+    CorrectedDecay(5e-4): 1,
 }
 """Kernel launches per weight in one update; MORE in all come on top."""
 MORE = 15
@@ -36,10 +45,12 @@ METHODS = [
     AdaptiveWeightShrink(measure="std"),
     SphereDescent(center=False),
     Hyperball(per="filter"),
+    Hyperball(angle="decay"),
+    CorrectedDecay(),
     WeightDecay(),
 ]
 OPTIMIZERS = {
-    "SGD": lambda p: SGD(p, lr=0.1, momentum=0.9),
+    "SGD": lambda p: SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-4),
     "AdamW": lambda p: AdamW(p, lr=1e-3),
 }
 

@@ -11,7 +11,7 @@ from helpers.training import INVARIANT, batch, lengths, loss_on, see_batch, tiny
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, CorrectedDecay, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins import find_scale_invariant as verdicts_of
 from normreg_plugins.core.errors import NonFiniteWeightWarning, NormRegError
 from normreg_plugins.layers import NORMALIZATIONS
@@ -27,6 +27,7 @@ METHODS = {
     "AWS by std": AdaptiveWeightShrink(alpha=0.2, measure="std"),
     "PGD": SphereDescent(),
     "Hyperball": Hyperball(),
+    "corrected decay": CorrectedDecay(weight_decay=0.5),
 }
 ON_THE_CPU_TOO = ("WRS", "PGD")
 per_method = pytest.mark.parametrize(

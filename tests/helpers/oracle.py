@@ -31,6 +31,11 @@ def aws(layer: nn.Module, weight: Tensor, eta: float, alpha: float, measure: str
     return result
 
 
+def corrected_decay(weight: Tensor, eta: float, decay: float, eta_max: float) -> Tensor:
+    """arXiv 2506.02285, SGDC and AdamC: w - eta (eta / eta_max) lambda w."""
+    return weight.detach().double() * (1 - eta * (eta / eta_max) * decay)
+
+
 def pgd_gradient(layer: nn.Module, gradient: Tensor) -> Tensor:
     """Constrained paper, Algorithm 1: the gradient minus (1^T g) 1 / n."""
     return centred(layer, gradient)

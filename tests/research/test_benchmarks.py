@@ -74,7 +74,7 @@ def test_each_pass_does_the_work_it_is_named_after() -> None:
 
 def test_shares_are_parts_of_the_step_they_belong_to() -> None:
     times = {"SGD": [4.0], "SGDP": [8.0], passes.FORWARD_BACKWARD: [8.0]}
-    times |= {"WRS": [1.0], "AWS": [3.0], "PGD": [9.0], "Hyperball": [1.0]}
+    times |= {"WRS": [1.0], "AWS": [3.0], "PGD": [9.0], "Hyperball": [1.0], "corrected decay": [1.0]}
     found = passes.shares(times | {passes.REPORTED: [54.0], passes.UNREPORTED: [0.0]})
     assert found["AWS, every update"] == 3 / 15
     assert found["WRS, every 10 updates"] == pytest.approx(0.1 / 12.1)

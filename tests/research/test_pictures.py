@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from normreg_plugins import WeightDecay, WeightRescaling
 from research import draw_front_page, draw_methods
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
 
 def test_wrs_keeps_the_norm_and_without_decay_it_grows() -> None:
-    settings = ((0.0, None), (draw_front_page.DECAY, 1))
-    (grown, _), (unit, accuracy) = (draw_front_page.train(decay, tau, updates=200) for decay, tau in settings)
+    settings = ((0.0, WeightDecay()), (draw_front_page.DECAY, WeightRescaling(interval=1)))
+    (grown, _), (unit, accuracy) = (draw_front_page.train(decay, method, 200) for decay, method in settings)
     norms = [report.overall.filter_norm for report in grown]
     assert norms[-1] > 1.5 * norms[0]
     assert [report.overall.filter_norm for report in unit] == pytest.approx([1.0] * len(unit), abs=1e-5)

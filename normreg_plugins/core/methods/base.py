@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal, cast, get_args
-
-from torch import Tensor
+from typing import Any, Literal, Protocol, cast, get_args
 
 from normreg_plugins.core.methods.target import Scaled, Target
 from normreg_plugins.core.model import Per
 from normreg_plugins.core.options import check_names, check_phase, require
 from normreg_plugins.core.verdicts import Kind, WeightReport
 
-Rates = Callable[[], Sequence["float | Tensor"]]
-"""Returns the learning rate of each target."""
+
+class Rates(Protocol):
+    """Returns the learning rate of each target, or another setting of its parameter group; None if it has none.
+
+    "weight_decay" is the optimizer's own, also where `decay_on` turns it off.
+    """
+
+    def __call__(self, key: str = "lr") -> Sequence[Any]: ...
+
+
 TimeUnit = Literal["update", "epoch"]
 DecayOn = Literal["all", "others", "norm_layers", "kernels_and_gammas"]
 """Where the optimizer's weight decay acts: on everything; on all but the method's own weights; only on gamma and beta

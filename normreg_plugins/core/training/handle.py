@@ -194,9 +194,10 @@ class Handle:
         if update % self.method.interval == 0 and self._phase.contains(update):
             self._check(self.method.after_update(self._active(), self._rates))
 
-    def _rates(self) -> list[float | Tensor]:
-        """The learning rate of each active target."""
-        by_weight = {id(p): group["lr"] for group in self._optimizer.param_groups for p in group["params"]}
+    def _rates(self, key: str = "lr") -> list[Any]:
+        """The learning rate of each active target, or another setting of its group."""
+        by_weight = {id(p): group.get(key) for group in self._optimizer.param_groups for p in group["params"]}
+        by_weight.update(self._decay.taken if key == "weight_decay" else {})
         return [by_weight[id(target.weight)] for target in self._active()]
 
     def _check(self, scaled: list[Scaled]) -> None:

@@ -51,10 +51,13 @@ class WeightDecayOff:
         self._spared = {id(parameter) for parameter in parameters}
         self._before: list[dict[str, Any]] = []
         self._decays: dict[int, Any] = {}
+        self.taken: dict[int, Any] = {}
+        """The weight decay that parameters had before, by id."""
         self._split: list[int] = []
         """For each group added, the one it was split from."""
         mixed = [(i, g) for i, g in enumerate(optimizer.param_groups) if g.get("weight_decay") and self._share(g)]
         for place, group in mixed:
+            self.taken |= {id(group["params"][i]): group["weight_decay"] for i in self._share(group)}
             if len(self._share(group)) == len(group["params"]):
                 self._decays[place] = group["weight_decay"]
                 group["weight_decay"] = type(group["weight_decay"])(0)

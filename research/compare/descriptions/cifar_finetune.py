@@ -9,8 +9,8 @@ columns = {
 }
 methods = {
     "WD": dict(method=dict(type="WD")),
-    "WRS": dict(method=dict(type="WRS", interval=10)),
-    "WRS, own norms": dict(method=dict(type="WRS", interval=10, radius="initial")),
+    "WRS, decay on others": dict(method=dict(type="WRS", interval=10, decay_on="others")),
+    "WRS, own norms, decay on others": dict(method=dict(type="WRS", interval=10, radius="initial", decay_on="others")),
     "AWS": dict(method=dict(type="AWS", alpha=3e-4), convert="wn"),  # shrinks a filter of norm 1.7 as WD does
     "PGD": dict(method=dict(type="PGD"), convert="pgd"),
     "PGD, not centred": dict(method=dict(type="PGD", center=False), convert="pgd"),
@@ -23,4 +23,4 @@ rates_of = {
     "PGD, not centred": (1e-4, 3e-4, 1e-3, 3e-3),
 }  # nothing normalizes, so larger rates diverge
 not_drawn = ("PGD",)  # centring a pretrained filter changes what it computes
-every_rate = {"1,000 pictures": ("WD", "WRS, own norms")}
+every_rate = {"1,000 pictures": ("WD", "WRS, own norms, decay on others")}

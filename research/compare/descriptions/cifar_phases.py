@@ -10,5 +10,5 @@ methods = {
     "last 7/10": dict(phase=(0.3, 1.0)),
     "always": dict(phase=(0.0, 1.0)),
 }
-columns = {"WD": {}, "WRS": dict(method=dict(type="WRS", interval=10))}
+columns = {"WD": {}, "WRS, decay on others": dict(method=dict(type="WRS", interval=10, decay_on="others"))}
 scores = {"accuracy %": "accuracy"}

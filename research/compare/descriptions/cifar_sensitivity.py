@@ -11,11 +11,11 @@ columns = {
 }
 methods = {
     **{f"WD {decay:g}": dict(weight_decay=decay, method=dict(type="WD")) for decay in (0.0, *_DECAYS["sgdm"], 5.0)},
-    **{f"WRS tau {tau}": dict(method=dict(type="WRS", interval=tau)) for tau in _TAUS},
+    **{f"WRS tau {tau}, decay on others": dict(method=dict(type="WRS", interval=tau, decay_on="others")) for tau in _TAUS},
 }
 scores = {"accuracy %": "accuracy"}
 baseline = "WD 0.0005"
 sweeps = {
     "weight decay": {f"WD {decay:g}": decay for decay in (*_DECAYS["sgdm"], 5.0)},
-    "updates between two rescales by WRS": {f"WRS tau {tau}": tau for tau in _TAUS},
+    "updates between two rescales by WRS": {f"WRS tau {tau}, decay on others": tau for tau in _TAUS},
 }

@@ -4,13 +4,14 @@ title = "a narrow plain CNN on 400 of scikit-learn's digits, AdamW"
 kind = "cifar"
 base = dict(data="digits", net="cnn8", pictures=400, validated=400, tested=997, epochs=30, batch=50, augment=False)
 base.update(optimizer="adamw", weight_decay=5e-4)
+_WRS = dict(type="WRS", interval=10, decay_on="others")
 methods = {
     "WD 0.0005": {},
     "WD 0.05": dict(weight_decay=0.05),
     "WD 0.5": dict(weight_decay=0.5),
-    "WRS": dict(method=dict(type="WRS", interval=10)),
-    "WRS, own norms": dict(method=dict(type="WRS", interval=10, radius="initial")),
-    "WRS, WD 0.5 on the rest": dict(method=dict(type="WRS", interval=10), weight_decay=0.5),
+    "WRS, decay on others": dict(method=_WRS),
+    "WRS, own norms, decay on others": dict(method=dict(**_WRS, radius="initial")),
+    "WRS, WD 0.5, decay on others": dict(method=_WRS, weight_decay=0.5),
 }
 scores = {"accuracy %": "accuracy"}
 digits = 2

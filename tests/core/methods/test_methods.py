@@ -11,7 +11,14 @@ from helpers.measures import EXACT, relative_error
 from helpers.optimizers import OPTIMIZERS, can_step
 from torch import Tensor, nn
 
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach, find_scale_invariant
+from normreg_plugins import (
+    AdaptiveWeightShrink,
+    CorrectedDecay,
+    SphereDescent,
+    WeightRescaling,
+    attach,
+    find_scale_invariant,
+)
 from normreg_plugins.core import Method
 
 LR = 0.05
@@ -23,6 +30,7 @@ METHODS = {
     "AWS by norm": AdaptiveWeightShrink(alpha=0.3, measure="norm"),
     "AWS by std": AdaptiveWeightShrink(alpha=2.0, measure="std"),
     "AWS that reaches 0": AdaptiveWeightShrink(alpha=4.0, measure="norm"),
+    "corrected decay": CorrectedDecay(weight_decay=0.5, eta_max=0.08),
     "PGD": SphereDescent(),
     "PGD without centring": SphereDescent(c=0.5, center=False),
 }
@@ -53,13 +61,20 @@ class ByHand:
     def before_step(self) -> None:
         if isinstance(self.method, AdaptiveWeightShrink):
             self.set_weights(lambda layer: oracle.aws(layer, layer.weight, LR, self.method.alpha, self.method.measure))
+        elif isinstance(self.method, CorrectedDecay):  # statistics follow by themselves, as under any weight decay
+            for layer, _ in self.net.values():
+                shrunk = oracle.corrected_decay(layer.weight, LR, self.method.weight_decay, self.method.eta_max)
+                layer.weight.detach().copy_(shrunk)
         elif isinstance(self.method, SphereDescent) and self.method.center:
             for layer, _ in self.net.values():
                 layer.weight.grad.copy_(oracle.pgd_gradient(layer, layer.weight.grad))
 
     def after_step(self) -> None:
         self.updates += 1
-        if not isinstance(self.method, AdaptiveWeightShrink) and self.updates % self.method.interval == 0:
+        if (
+            not isinstance(self.method, AdaptiveWeightShrink | CorrectedDecay)
+            and self.updates % self.method.interval == 0
+        ):
             self.set_weights(self.projected)
 
     def projected(self, layer: nn.Module) -> Tensor:

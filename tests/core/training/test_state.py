@@ -17,7 +17,7 @@ from torch import nn, optim
 from torch.optim import SGD, Adam, AdamW
 
 import normreg_plugins
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, CorrectedDecay, Hyperball, SphereDescent, WeightRescaling, attach
 from normreg_plugins.core.errors import NormRegError, PluginLostWarning
 from normreg_plugins.core.training import STATE_KEY
 
@@ -28,6 +28,8 @@ METHODS = {
     "AWS": AdaptiveWeightShrink(alpha=0.2, begin=2),
     "PGD": SphereDescent(),
     "Hyperball": Hyperball(),
+    "Hyperball, angle of the decay": Hyperball(per="filter", angle="decay"),
+    "corrected decay": CorrectedDecay(),
 }
 OPTIMIZERS = {
     "SGD": lambda p: SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-3),

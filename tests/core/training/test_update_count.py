@@ -20,7 +20,7 @@ from helpers.training import (
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
+from normreg_plugins import AdaptiveWeightShrink, CorrectedDecay, Hyperball, SphereDescent, WeightRescaling, attach
 
 needs_cpu_scaler = pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="torch.amp.GradScaler: torch >= 2.3")
 needs_fused = pytest.mark.skipif(not FUSED_ON_CPU, reason="fused optimizers on a CPU: torch >= 2.4")
@@ -115,7 +115,13 @@ class TestClosures:
 class TestGradScaler:
     """A skipped step is no update. It must change neither the count nor the weights nor their statistics."""
 
-    METHODS = (WeightRescaling(interval=3), AdaptiveWeightShrink(alpha=0.2), SphereDescent(), Hyperball())
+    METHODS = (
+        WeightRescaling(interval=3),
+        AdaptiveWeightShrink(alpha=0.2),
+        SphereDescent(),
+        Hyperball(),
+        CorrectedDecay(0.2),
+    )
 
     @staticmethod
     def run(net: nn.Module, optimizer: torch.optim.Optimizer, overflows: set[int], updates: int) -> None:

@@ -17,6 +17,8 @@ METHODS = {
     "WRS(IC)": {"type": "WRS", "interval": 1, "per": "position", "at_start": True},
     "AWS": {"type": "AWS", "alpha": 0.1},
     "PGD": {"type": "PGD", "decay_on": "others"},
+    "corrected decay": {"type": "CorrectedDecay"},
+    "Hyperball": {"type": "Hyperball", "angle": "decay"},
 }
 
 

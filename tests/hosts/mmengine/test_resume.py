@@ -22,6 +22,7 @@ METHODS = {
     },
     "AWS": {"type": "AWS", "alpha": 0.1},
     "PGD": {"type": "PGD"},
+    "corrected decay": {"type": "CorrectedDecay"},
 }
 INITIAL_NORMS = {
     "WRS": {"type": "WRS", "interval": 5, "radius": "initial"},
@@ -49,7 +50,7 @@ def assert_same_ends(one, other):
             assert torch.equal(value, other[part][name]), (part, name)
     ours, theirs = one["optimizer"], other["optimizer"]
     assert ours["param_groups"] == theirs["param_groups"]
-    assert ours["param_groups"][0]["normreg_plugins"] == {"updates": ITERATIONS}
+    assert ours["param_groups"][0]["normreg_plugins"]["updates"] == ITERATIONS
     for key, state in ours["state"].items():
         assert torch.equal(state["momentum_buffer"], theirs["state"][key]["momentum_buffer"])
 
