@@ -45,7 +45,6 @@ METHODS = [
     AdaptiveWeightShrink(measure="std"),
     SphereDescent(center=False),
     Hyperball(per="filter"),
-    Hyperball(angle="decay"),
     CorrectedDecay(),
     WeightDecay(),
 ]

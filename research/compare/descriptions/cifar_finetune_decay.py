@@ -1,4 +1,4 @@
-# Two methods that read the learning rate and the weight decay that you have already, with nothing chosen for them.
+# Corrected weight decay at the learning rates and the weight decay of plain weight decay.
 # python -m research.compare cifar_finetune_decay
 title = "resnet20, trained on CIFAR-10, fine-tuned to 1,000 of its JPEG pictures"
 kind = "cifar"
@@ -6,7 +6,6 @@ base = dict(net="resnet20", weights="resnet20.pth", epochs=2, batch=64, weight_d
 base.update(pictures=1_000)
 methods = {
     "WD": dict(method=dict(type="WD")),
-    "Hyperball, angle of the decay": dict(method=dict(type="Hyperball", per="filter", angle="decay")),
     "corrected decay": dict(method=dict(type="CorrectedDecay")),
 }
 scores = {"accuracy %": "accuracy"}

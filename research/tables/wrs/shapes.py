@@ -49,7 +49,9 @@ def train(run: Run) -> Outcome:
     groups = two_groups(model, weights, {"weight_decay": decay}, {"weight_decay": DECAY})
     optimizer = torch.optim.SGD(groups, RATE, momentum=0.9)
     if run.method == "WRS":
-        attach(optimizer, model, WeightRescaling(interval=10, output_layers=("16",)))  # the classifier, as the paper does
+        attach(
+            optimizer, model, WeightRescaling(interval=10, output_layers=("16",))
+        )  # the classifier, as the paper does
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, run.updates)
     for _ in training(model, optimizer, run.seed, run.updates, schedule=schedule):
         pass

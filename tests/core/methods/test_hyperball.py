@@ -12,10 +12,9 @@ from helpers.measures import EXACT, as_trained, relative_error
 from helpers.optimizers import FUSED_ON_CPU, OPTIMIZERS, can_step
 from helpers.training import attached, lengths, loss_on, see_batch, tiny_net, train
 from torch import Tensor, nn
-from torch.optim import SGD, Adagrad, Adam, AdamW
+from torch.optim import SGD, AdamW
 
 from normreg_plugins import Hyperball, attach, find_scale_invariant
-from normreg_plugins.core.errors import NormRegError
 
 LR = 0.05
 STEPPING = [
@@ -67,60 +66,6 @@ def test_as_the_equation_says(per: str, optimizer: str, dtype: torch.dtype) -> N
             twin[kind][0].load_state_dict(net[kind][0].state_dict())  # so that rounding does not add up
     for name, value in net.named_buffers():
         assert torch.allclose(value.double(), statistics[name].double(), rtol=8 * EXACT[dtype], atol=1e-6), name
-
-
-IMPLIED = {
-    SGD: lambda lr, decay: math.sqrt(2 * lr * decay / (1 + 0.9)),
-    AdamW: lambda lr, decay: math.sqrt(2 * lr * decay * (1 - 0.8) / (1 + 0.8)),
-}
-"""Kosson et al., arXiv 2305.17212, Table 1: the angle per update at equilibrium."""
-TELLS_ADAM_FROM_ADAMW = "decoupled_weight_decay" in AdamW([torch.ones(1)]).param_groups[0]  # not in old torch
-SETTINGS = {SGD: {"momentum": 0.9}, AdamW: {"betas": (0.8, 0.999)}}
-
-
-@pytest.mark.parametrize("make", IMPLIED)
-@pytest.mark.parametrize("per", ["layer", "filter"])
-def test_the_decay_gives_the_angle(make, per: str) -> None:
-    """W <- R normalize(W + angle R u / (eta average)): the average of ||u|| / eta is 0.9 of the one before."""
-    net, optimizer, _ = attached(
-        Hyperball(per, angle="decay"), partial(make, lr=0.1, weight_decay=0.02, **SETTINGS[make])
-    )
-    twin = copy.deepcopy(net)
-    theirs = make([{"params": [twin[0].weight]}], lr=0.1, weight_decay=0.0, **SETTINGS[make])
-    radii = [oracle.length(p) for p in parts_of(net[0], net[0].weight, per)]
-    averages: list[float] = []
-    for index, lr in enumerate((0.1, 0.1, 0.05, 0.001)):
-        for group in (*optimizer.param_groups, *theirs.param_groups):
-            group["lr"] = lr
-        optimizer.zero_grad()
-        loss_on(net, index).backward()
-        twin[0].weight.grad = net[0].weight.grad.clone()
-        before = twin[0].weight.detach().double().clone()
-        optimizer.step()
-        theirs.step()
-        steps = parts_of(twin[0], twin[0].weight.detach().double() - before, per)
-        sizes = [oracle.length(u) / lr for u in steps]
-        averages = [0.9 * old + 0.1 * new for old, new in zip(averages, sizes)] if averages else sizes
-        parts = parts_of(twin[0], before, per)
-        for part, u, radius, average in zip(parts, steps, radii, averages, strict=True):
-            part += IMPLIED[make](lr, 0.02) * radius * u / (lr * average)
-            part *= radius / oracle.length(part)
-        assert relative_error(net[0].weight, before) < 1e-5
-        twin.load_state_dict(net.state_dict())
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        partial(SGD, lr=0.1),
-        partial(Adagrad, lr=0.1, weight_decay=0.1),
-        *([partial(Adam, lr=0.1, weight_decay=0.1)] if TELLS_ADAM_FROM_ADAMW else []),
-    ],
-)
-def test_an_optimizer_that_implies_no_angle_is_refused(make) -> None:
-    net, optimizer, _ = attached(Hyperball(angle="decay"), make)
-    with pytest.raises(NormRegError, match="needs SGD or AdamW with weight decay"):
-        train(net, optimizer, 1)
 
 
 @pytest.mark.parametrize("make", [SGD, AdamW])

@@ -1,6 +1,7 @@
 """Weight decay acts where `decay_on` says, and comes back."""
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -187,7 +188,7 @@ def test_a_step_that_fails_gives_the_decay_back_at_the_next(monkeypatch) -> None
     optimizer = sgd(net)
     attach(optimizer, net, WeightDecay(begin=1), forward=see_batch)
     broken = iter([RuntimeError("out of memory")])
-    monkeypatch.setattr("torch.optim.sgd.sgd", lambda *_, **__: raise_(next(broken)))
+    monkeypatch.setattr(sys.modules["torch.optim.sgd"], "sgd", lambda *_, **__: raise_(next(broken)))
     with pytest.raises(RuntimeError, match="out of memory"):
         train(net, optimizer, 1)
     monkeypatch.undo()

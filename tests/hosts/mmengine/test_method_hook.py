@@ -18,7 +18,6 @@ METHODS = {
     "AWS": {"type": "AWS", "alpha": 0.1},
     "PGD": {"type": "PGD", "decay_on": "others"},
     "corrected decay": {"type": "CorrectedDecay"},
-    "Hyperball": {"type": "Hyperball", "angle": "decay"},
 }
 
 

@@ -8,7 +8,7 @@ pytest.importorskip("ultralytics")
 from helpers.tiny_yolo import filter_norms, train
 from ultralytics.models.yolo.detect import DetectionTrainer
 
-from normreg_plugins import CorrectedDecay, Hyperball, SphereDescent, WeightDecay, WeightRescaling
+from normreg_plugins import CorrectedDecay, SphereDescent, WeightDecay, WeightRescaling
 
 pytestmark = pytest.mark.ultralytics
 
@@ -41,9 +41,8 @@ def kind_of(name, trainer):
         (EVERY_UPDATE, {GAMMAS, BETAS}),
         (WeightDecay(), {KERNELS, TARGETS, GAMMAS}),
         (CorrectedDecay(), {KERNELS}),
-        (Hyperball(angle="decay"), {KERNELS}),
     ],
-    ids=["others", "all", "norm_layers", "kernels_and_gammas", "corrected", "angle of the decay"],
+    ids=["others", "all", "norm_layers", "kernels_and_gammas", "corrected"],
 )
 @pytest.mark.parametrize("optimizer", ["SGD", "MuSGD"])
 def test_weight_decay_acts_where_the_method_says(tmp_path, method, decayed, optimizer):
