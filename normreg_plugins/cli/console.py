@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def say(message: str) -> None:
+    """Print to stderr what belongs beside a command's result, on one rank per machine."""
+    if first_on_machine():
+        print(message, file=sys.stderr)
+
+
+def first_on_machine() -> bool:
+    """Whether this is the one rank of its machine that looks at the disk and prints."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
 
 
 def refuse(message: str) -> NoReturn:

@@ -1,8 +1,8 @@
 """What would a method do to this model? `normreg inspect CONFIG [CHECKPOINT]`
 
 It prints a table: the verdict on every weight, whether the numeric proof agrees, its filter norms, and how many filters
-are zero. Then it says how the config's regularizer (WRS if there is none) changes the effective learning rate at the
-start of training, and lists the weights that it leaves alone.
+are zero. Then it says how the method (that of --method or the config, else WRS) changes the effective learning rate at
+the start of training, and lists the weights that it leaves alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import copy
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,23 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from normreg_plugins import Verdicts, attach, find_scale_invariant, prove_scale_invariant
+from normreg_plugins import Verdicts, WeightRescaling, attach, find_scale_invariant, prove_scale_invariant
 from normreg_plugins.cli.checkpoints import load_weights
-from normreg_plugins.cli.console import refuse, wide_console
-from normreg_plugins.cli.mm_runs import config_of, require_checkpoint
+from normreg_plugins.cli.console import refuse, say, wide_console
+from normreg_plugins.cli.drawn_batch import NotDrawnError, classes_of, drawn_forward, sides_of
+from normreg_plugins.cli.method_flag import add_method_flag, method_of, use_method
+from normreg_plugins.cli.mm_runs import add_cfg_options, config_of, require_checkpoint
 from normreg_plugins.cli.preflight.check import host_problems
+from normreg_plugins.core.errors import ProofError
 from normreg_plugins.core.model import filters_of
+from normreg_plugins.core.verdicts.find import Forward
 from normreg_plugins.hosts.methods import build_regularizer
 from normreg_plugins.monitor import rate_at_start
 
-Forward = Callable[[nn.Module], Any]
+TAKEN = ("invariant", "compensated")
+"""The verdicts on weights that methods take by themselves."""
+PATIENCE = 10
+"""Seconds between two lines about a proof that takes long."""
 STYLES = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
 
 
@@ -43,7 +51,10 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--prove", action=argparse.BooleanOptionalAction, default=True, help="prove the verdicts by numbers"
     )
-    options.add_argument("--size", type=int, default=64, help="side of the random images (default: 64)")
+    smallest = "side of the random images (default: 64, or the model's own input size if it needs that)"
+    options.add_argument("--size", type=int, help=smallest)
+    add_cfg_options(options)
+    add_method_flag(options)
     return options
 
 
@@ -51,70 +62,48 @@ def build_model(args: argparse.Namespace, cfg: Config) -> nn.Module:
     """The model of the config, with the weights of the checkpoint or random ones."""
     if problems := host_problems(cfg):
         refuse(str(problems[0]))
-    init_default_scope(cfg.get("default_scope", "mmengine"))
-    settings = copy.deepcopy(cfg.model)
-    settings.get("data_preprocessor", {}).pop("batch_augments", None)
+    if "model" not in cfg:
+        refuse(f"{args.config} has no model")
+    init_default_scope(cfg.get("default_scope") or "mmengine")
     torch.manual_seed(0)
-    model = revert_sync_batchnorm(MODELS.build(settings))
+    try:
+        model = revert_sync_batchnorm(MODELS.build(model_settings(cfg)))
+    except Exception as error:  # a model of another package may raise anything
+        refuse(f"{args.config}: the model cannot be built: {type(error).__name__}: {error.args[0]}")
     if args.checkpoint is not None:
         load_weights(model, args.checkpoint, args.config, other_classes=True)
     return model.train()
 
 
-def forward_of(cfg: Config, size: int) -> Forward:
-    """One training forward on two random images. It returns the losses and the outputs of the heads."""
-    scope = cfg.get("default_scope", "mmengine")
-    batches = {"mmdet": _detection_batch, "mmseg": _segmentation_batch, "mmpretrain": _classification_batch}
-    batch = batches.get(scope, _crowd_batch)(cfg, size)
-    two_stages = "roi_head" in cfg.model
-
-    def forward(model: Any) -> Any:
-        data = model.data_preprocessor(copy.deepcopy(batch), True)
-        losses = model(**data, mode="loss")
-        return losses if two_stages else (losses, model(**data, mode="tensor"))
-
-    return forward
+def model_settings(cfg: Config) -> dict[str, Any]:
+    """The config's model, without augmentation of batches."""
+    settings = copy.deepcopy(cfg.model)
+    if preprocessor := settings.get("data_preprocessor") or copy.deepcopy(cfg.get("data_preprocessor")):
+        preprocessor.pop("batch_augments", None)
+        settings.data_preprocessor = preprocessor  # mmengine, too, takes it from either place
+    if settings.get("train_cfg"):
+        settings.train_cfg.pop("augments", None)
+    return settings
 
 
-def _detection_batch(cfg: Config, size: int) -> Any:
-    from mmdet.testing import demo_mm_inputs
-
-    masks = "mask" in str(cfg.model)
-    return demo_mm_inputs(2, [[3, size, size]] * 2, num_classes=2, with_mask=masks, with_semantic=masks)
-
-
-def _segmentation_batch(_: Config, size: int) -> Any:
-    from mmengine.structures import PixelData
-    from mmseg.structures import SegDataSample
-
-    samples = []
-    for _ in range(2):
-        truth = PixelData(data=torch.randint(0, 2, (1, size, size)))
-        samples.append(SegDataSample(gt_sem_seg=truth, metainfo={"img_shape": (size, size), "ori_shape": (size, size)}))
-    return {
-        "inputs": [torch.randint(0, 256, (3, size, size), dtype=torch.uint8) for _ in range(2)],
-        "data_samples": samples,
-    }
+def trace(model: nn.Module, cfg: Config, side: int | None) -> tuple[Verdicts, Forward | None]:
+    """The verdicts, and the forward that showed them: None if they are by structure, because none could be drawn."""
+    failed = None
+    for each in (side,) if side else sides_of(cfg):
+        shown = _traced(model, cfg, each)
+        if not isinstance(shown, NotDrawnError):
+            return shown
+        failed = shown
+    say(f"No drawn batch fits this model: {failed}. The verdicts are by structure; training traces its first forward.")
+    return find_scale_invariant(model), None
 
 
-def _classification_batch(_: Config, size: int) -> Any:
-    from mmpretrain.structures import DataSample
-
-    return {
-        "inputs": [torch.randint(0, 256, (3, size, size), dtype=torch.uint8) for _ in range(2)],
-        "data_samples": [DataSample().set_gt_label(label) for label in (0, 1)],
-    }
-
-
-def _crowd_batch(cfg: Config, size: int) -> Any:
-    if (kind := cfg.model.get("type")) != "CrowdCounter":
-        refuse(f"model type {kind}: random batches exist for mmdet, mmseg, mmpretrain and CrowdCounter")
-    from normreg_plugins.hosts.mmengine.crowd import CrowdSample
-
-    metainfo = {"img_shape": (size, size), "shorter_side": size}
-    points = torch.rand(2, 5, 2) * size
-    samples = [CrowdSample(metainfo=metainfo, points=each, targets=torch.ones(5)) for each in points]
-    return {"inputs": list(torch.rand(2, 3, size, size)), "data_samples": samples}
+def _traced(model: nn.Module, cfg: Config, side: int) -> tuple[Verdicts, Forward] | NotDrawnError:
+    try:
+        forward = drawn_forward(model, cfg, side)
+        return find_scale_invariant(model, forward), forward
+    except NotDrawnError as error:
+        return error
 
 
 COLUMNS = ("weight", "verdict", "norm layers", "filters", "filter norm: min", "mean", "max", "zero")
@@ -126,32 +115,83 @@ def norms_of(model: nn.Module, name: str) -> torch.Tensor:
 
 
 def table_of(model: nn.Module, verdicts: Verdicts, proof: Verdicts | None) -> Table:
+    """A row for each weight. Red: a method would scale it, but numbers say that the network sees its scale."""
     table = Table(*COLUMNS, title=verdicts.summary())
-    proven = {verdict.name: verdict.kind for verdict in proof or ()}
+    proven = {verdict.name: verdict.kind for verdict in proof or verdicts}
     for verdict in verdicts:
         norms = norms_of(model, verdict.name)
         numbers = [f"{value:.3g}" for value in (norms.min(), norms.mean(), norms.max())]
-        agrees = proven.get(verdict.name, verdict.kind) == verdict.kind
-        said = "" if not proof else " =" if agrees else f" BUT NUMBERS SAY {proven[verdict.name]}"
         counts = [str(norms.numel()), *numbers, str(int((norms == 0).sum()))]
-        style = STYLES.get(verdict.kind.value, "yellow") if agrees else "bold red"
-        table.add_row(verdict.name, f"{verdict.kind.value}{said}", ", ".join(verdict.norms), *counts, style=style)
+        kind, by_numbers = verdict.kind, proven[verdict.name]
+        said = "" if proof is None else " =" if by_numbers == kind else f", by numbers {by_numbers}"
+        style = STYLES.get(kind.value, "yellow")
+        if kind in TAKEN and by_numbers not in TAKEN:
+            said, style = f" BUT NUMBERS SAY {by_numbers}", "bold red"
+        table.add_row(verdict.name, f"{kind.value}{said}", ", ".join(verdict.norms), *counts, style=style)
     return table
 
 
-def report_method(model: nn.Module, cfg: Config, forward: Forward, console: Console) -> None:
+def compare(verdicts: Verdicts, proof: Verdicts) -> str:
+    """How many verdicts numbers confirm, and what to do about the others."""
+    differ = [(v, p) for v, p in zip(verdicts, proof) if p.kind != v.kind]
+    wrong = [v.name for v, p in differ if v.kind in TAKEN and p.kind not in TAKEN]
+    unseen = [v.name for v, p in differ if v.kind not in TAKEN and p.kind in TAKEN]
+    lines = [f"proven by numbers: {len(verdicts) - len(differ)} of {len(verdicts)} verdicts agree"]
+    if wrong:
+        lines.append(f"Leave out with select=, because the network sees their scale: {', '.join(wrong)}")
+    if unseen:
+        lines.append(f"Left alone, though this batch does not show their scale: {', '.join(unseen)}")
+    if harmless := len(differ) - len(wrong) - len(unseen):
+        lines.append(f"The other {harmless} are left alone by either verdict; nothing has to be done.")
+    return "\n".join(lines)
+
+
+def prove(model: nn.Module, forward: Forward, verdicts: Verdicts) -> Verdicts | None:
+    """The verdicts by numbers; None, and the reason on stderr, if this forward cannot prove any."""
+    expected = 8 + 3 * sum(verdict.kind not in TAKEN for verdict in verdicts)
+    began = said = time.monotonic()
+    done = 0
+
+    def counted(model: nn.Module) -> Any:
+        nonlocal said, done
+        result, now = forward(model), time.monotonic()
+        done += 1
+        if now - said > PATIENCE:
+            say(
+                f"proof: forward {done} of about {expected}, {now - began:.0f} s so far "
+                "(--no-prove leaves it out, a smaller --size is faster)"
+            )
+            said = now
+        return result
+
+    try:
+        return prove_scale_invariant(model, counted)
+    except (ProofError, NotDrawnError) as error:
+        say(f"No proof by numbers: {error}")
+        return None
+
+
+def report_method(model: nn.Module, cfg: Config, forward: Forward | None, console: Console) -> None:
     """Attach the method, and print what it would act on and what it would leave alone."""
-    hooks = [hook["regularizer"] for hook in cfg.get("custom_hooks") or [] if "regularizer" in hook]
-    regularizer = cfg.get("optim_wrapper", {}).get("regularizer") or next(iter(hooks), {"type": "WRS"})
-    method = build_regularizer(regularizer)
+    method = build_regularizer(method_of(cfg) or {"type": "WRS"})
     settings = cfg.get("optim_wrapper", {}).get("optimizer") or {"type": "SGD", "lr": 0.01}
     optimizer = build_optim_wrapper(model, {"optimizer": settings}).optimizer
     handle = attach(optimizer, model, method, forward=forward, updates_per_epoch=1.0)
     if change := rate_at_start(handle):
         console.print(f"\n{change}")
+    if (layer := output_layer(model, cfg)) and isinstance(method, WeightRescaling) and not method.output_layers:
+        console.print(f"\nTo rescale the output layer too, as the WRS paper does: output_layers=[{layer}]")
     console.print(f"\n{handle.method!r} would act on {len(handle.targets)} weights and leave alone:")
     for name, reason in handle.left_alone.items():
         console.print(f"  {name}: {reason}")
+
+
+def output_layer(model: nn.Module, cfg: Config) -> str | None:
+    """The linear layer that gives a classifier's scores, if there is one such layer."""
+    classes = classes_of(cfg) if "head" in cfg.model else 0
+    linear = {name: each for name, each in model.named_modules() if isinstance(each, nn.Linear)}
+    last = [name for name, each in linear.items() if name.startswith("head.") and each.out_features == classes]
+    return last[0] if len(last) == 1 else None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -161,14 +201,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.disable(logging.WARNING)
     console = wide_console()
     cfg = config_of(args.config)
-    model, forward = build_model(args, cfg), forward_of(cfg, args.size)
-    with console.status("tracing one training forward"):
-        verdicts = find_scale_invariant(model, forward)
-    with console.status("scaling filters and running the forward again"):
-        proof = prove_scale_invariant(model, forward) if args.prove else None
+    cfg.merge_from_dict(args.cfg_options or {})
+    use_method(cfg, args.method)
+    model = build_model(args, cfg)
+    verdicts, forward = trace(model, cfg, args.size)
+    proof = prove(model, forward, verdicts) if args.prove and forward else None
     console.print(table_of(model, verdicts, proof))
     if proof is not None:
-        differ = sum(p.kind != v.kind for p, v in zip(proof, verdicts))
-        console.print(f"proven by numbers: {len(verdicts) - differ} of {len(verdicts)} verdicts agree")
+        console.print(compare(verdicts, proof))
     report_method(model, cfg, forward, console)
     return 0

@@ -14,7 +14,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from normreg_plugins.cli.console import refuse
+from normreg_plugins.cli.console import first_on_machine, refuse
 from normreg_plugins.cli.preflight.check import PreflightError, check
 from normreg_plugins.cli.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
 from normreg_plugins.hosts import mmengine as ours  # registers our parts
@@ -51,11 +51,15 @@ def common_parser(description: str | None) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("config", help="config file, or the name of one of ours, such as mini/yolov3_wrs.py")
     add("--work-dir", help="folder for logs and checkpoints (default: work_dirs/NAME OF THE CONFIG)")
-    override = "settings to override, such as optim_wrapper.optimizer.lr=0.002 or key='[1,2]'"
-    add("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help=override)
+    add_cfg_options(parser)
     add("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     add("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    override = "settings to override, such as optim_wrapper.optimizer.lr=0.002 or key='[1,2]'"
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help=override)
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -75,11 +79,6 @@ def read_config(
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(path).stem)
     return cfg
-
-
-def first_on_machine() -> bool:
-    """Whether this is the one rank of its machine that looks at the disk and prints."""
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0
 
 
 def require_checkpoint(name: str, path: str) -> None:

@@ -1,6 +1,7 @@
 """Train any mm config: `normreg train configs/mini/yolov3_wrs.py`. The flags are those of mm's own train.py.
 
---split-batch runs the papers' protocols on several GPUs: see docs/multi_gpu.md.
+--method adds a method to any config: `normreg train my_config.py --method WRS interval=20`. --split-batch
+runs the papers' protocols on several GPUs: see docs/multi_gpu.md.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from normreg_plugins.cli.console import refuse
+from normreg_plugins.cli.console import first_on_machine, refuse
+from normreg_plugins.cli.method_flag import add_method_flag, use_method
 from normreg_plugins.cli.mm_runs import (
     build_runner,
     check_or_refuse,
     common_parser,
-    first_on_machine,
     leave_together,
     load_config,
     require_checkpoint,
@@ -40,6 +41,7 @@ from normreg_plugins.hosts.mmengine import NormRegMonitorHook
 def parser() -> argparse.ArgumentParser:
     options = common_parser(__doc__)
     add = options.add_argument
+    add_method_flag(options)
     add("--amp", action="store_true", help="train in mixed precision")
     add("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size of all GPUs")
     add("--split-batch", action="store_true", help="the GPUs share the protocol's batch: same updates")
@@ -51,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
 def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     if args.resume not in (None, "auto"):
         require_checkpoint("--resume", args.resume)
+    use_method(cfg, args.method)
     if args.amp:
         if not torch.cuda.is_available():
             refuse("--amp: mm's mixed precision needs a GPU, and torch sees none; leave --amp out")

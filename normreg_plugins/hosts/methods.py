@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, asdict, fields
 from typing import Any
 
@@ -66,18 +66,24 @@ def build_method(name: str, options: Mapping[str, Any]) -> Method:
     """The method of this name with these options."""
     if not isinstance(name, str) or name not in METHODS:
         raise NormRegError(
-            f"method {name!r} is unknown: use one of {', '.join(METHODS)}, or import the module that registers it"
+            f"method {name!r} is unknown{_near(name, METHODS)}: use one of {', '.join(METHODS)}, or import the module "
+            "that registers it"
         )
     known = options_of(name)
     for option in options:
         if option not in known:
-            near = difflib.get_close_matches(option, known, n=1)
-            meant = f" (did you mean {near[0]!r}?)" if near else ""
-            raise NormRegError(f"{name} has no option {option!r}{meant}; it has {', '.join(known)}")
+            raise NormRegError(f"{name} has no option {option!r}{_near(option, known)}; it has {', '.join(known)}")
     missing = [field.name for field in fields(METHODS[name]) if _is_required(field) and field.name not in options]
     if missing:
         raise NormRegError(f"{name} needs {', '.join(missing)}, which have no default")
     return METHODS[name](**options)
+
+
+def _near(name: object, known: Iterable[str]) -> str:
+    """The known name that is near a wrong one, in any case."""
+    names = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(str(name).lower(), names, n=1)
+    return f" (did you mean {names[near[0]]!r}?)" if near else ""
 
 
 def _is_required(field: Field[Any]) -> bool:

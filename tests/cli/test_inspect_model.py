@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+
+from normreg_plugins import Verdicts
+from normreg_plugins.core.verdicts import Kind, Verdict
 
 pytestmark = pytest.mark.mm
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +81,7 @@ def test_verdicts_proof_lengths_and_zero_filters(inspect, small, tmp_path):
     [
         ("csrnet_wrs", ("--no-prove",), "backbone.output.weight: free: no norm layer follows"),
         pytest.param("resnet18_wrs", (), "21 of 21 verdicts agree", marks=pytest.mark.mmpretrain),
+        pytest.param("resnet18_wrs", ("--no-prove",), "output_layers=[head.fc]", marks=pytest.mark.mmpretrain),
         pytest.param("resnet18_bwn", ("--no-prove",), "would act on 21 weights", marks=pytest.mark.mmpretrain),
     ],
 )
@@ -103,3 +108,57 @@ def test_a_checkpoint_with_other_classes_is_inspected_without_its_last_layers(in
     norm = other.neck.detect1.conv1.conv.weight.detach().flatten(1).norm(dim=1).max().item()
     (row,) = [line for line in printed.splitlines() if "neck.detect1.conv1.conv.weight" in line]
     assert f"{norm:.3g}" in row
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "told"),
+    [
+        ("", 2, "mine.py has no model"),
+        ("model = dict(type='Missing')", 2, "the model cannot be built: KeyError: Missing is not in the"),
+        ("model = dict(type='ToyNet')", 0, "ToyNet: batches are drawn for models of mmdet, mmseg"),
+        (
+            "model = dict(type='ResNet', depth=18)\ndefault_scope = 'mmdet'",
+            0,
+            "256 x 256 pixels: AttributeError: 'ResNet'",
+        ),
+    ],
+)
+def test_what_cannot_be_built_or_drawn_is_one_sentence(tool, tmp_path, text, code, told):
+    from helpers import mm_toy  # noqa: F401  (it registers ToyNet)
+
+    (tmp_path / "mine.py").write_text(text)
+    done = tool("inspect_model.py", tmp_path / "mine.py")
+    logging.disable(logging.NOTSET)
+    assert done.returncode == code
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert ("The verdicts are by structure" in done.stderr) == (code == 0) == ("would act on" in done.stdout)
+
+
+def test_only_what_a_method_would_scale_wrongly_is_red():
+    from normreg_plugins.cli.inspect_model import compare, table_of
+
+    net = nn.Sequential(*(nn.Conv2d(1, 2, 1) for _ in range(4)))
+    names = [f"{index}.weight" for index in range(4)]
+
+    def verdicts(*kinds):
+        return Verdicts(Verdict(name, kind, (), "") for name, kind in zip(names, kinds))
+
+    traced = verdicts(Kind.INVARIANT, Kind.FREE, Kind.FREE, Kind.FREE)
+    proof = verdicts(Kind.FREE, Kind.PER_LAYER, Kind.INVARIANT, Kind.FREE)
+    rows = table_of(net, traced, proof).rows
+    assert [row.style for row in rows] == ["bold red", "dim", "dim", "dim"]
+    wrong, unseen, harmless = compare(traced, proof).splitlines()[1:]
+    assert (names[0] in wrong, names[2] in unseen, harmless[:11]) == (True, True, "The other 1")
+    assert compare(proof, proof) == "proven by numbers: 4 of 4 verdicts agree"
+
+
+def test_a_long_proof_says_how_far_it_is_and_what_is_faster(tool, small, monkeypatch):
+    from normreg_plugins.cli import inspect_model
+
+    monkeypatch.setattr(inspect_model, "PATIENCE", -1)
+    said = tool("inspect_model.py", small, "--size", 32).stderr
+    logging.disable(logging.NOTSET)
+    lines = re.findall(r"proof: forward (\d+) of about (\d+), \d+ s so far \(--no-prove .* --size is faster\)", said)
+    assert [int(done) for done, _ in lines] == list(range(1, len(lines) + 1))
+    assert len(lines) <= int(lines[0][1])

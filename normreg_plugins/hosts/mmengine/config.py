@@ -12,6 +12,7 @@ from mmengine.hooks import EMAHook
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
+from mmengine.utils import is_installed
 
 from normreg_plugins.core.errors import AttachError
 
@@ -24,8 +25,10 @@ def read_config(path: str | Path) -> Config:
 
     A base such as `_base_ = "normreg_plugins::mini/yolov3_wrs.py"` makes mmengine look for every class of the base
     config in the scope `normreg_plugins`. The classes of our configs are in mmdet and mmseg, which their
-    `default_scope` names.
+    `default_scope` names. A base such as `"mmseg::..."` is found in every distribution of mmseg.
     """
+    if not is_installed(MODULE2PACKAGE["mmseg"]):  # the maintained distribution is onedl-mmsegmentation
+        MODULE2PACKAGE["mmseg"] = "mmseg"
     config = Config.fromfile(path)
     _leave_scope(config._cfg_dict)
     return config
