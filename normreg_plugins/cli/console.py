@@ -31,4 +31,4 @@ def wide_console() -> Console:
     """A console of the terminal's width; 200 characters wide where the output goes to a file or a pipe."""
     from rich.console import Console  # not every command needs it
 
-    return Console(width=None if Console().is_terminal else 200, highlight=False)
+    return Console(width=None if Console().is_terminal else 200, highlight=False, markup=False)

@@ -34,7 +34,7 @@ def drawn_forward(model: nn.Module, cfg: Config, side: int) -> Forward:
     It raises NotDrawnError if the model fails on them.
     """
     batch = drawn_batch(model, cfg, side)
-    heads_alone = "roi_head" not in cfg.model and isinstance(batch["inputs"][0], Tensor)
+    heads_alone = "roi_head" not in cfg.model and batch["inputs"][0].dim() == 3
     preprocessor: Any = getattr(model, "data_preprocessor", None)
     if getattr(preprocessor, "size", None):  # mmseg's pads to the size of real pictures
         preprocessor.size = (side, side)
@@ -119,10 +119,10 @@ def _classification_batch(cfg: Config, side: int) -> dict[str, Any]:
 
     labels = torch.arange(2) % classes_of(cfg)
     samples = [DataSample().set_gt_label(label) for label in labels]
-    views = [sum(node["num_views"]) for _, node in mappings_in(cfg.get("train_dataloader"), "") if "num_views" in node]
+    views = sum(_numbers(cfg.get("train_dataloader"), "num_views"))
     if not views:
         return {"inputs": _pictures(side), "data_samples": samples}
-    stacks = [torch.stack(_pictures(side)) for _ in range(views[0])]  # one for each view, as mm collates them
+    stacks = [torch.stack(_pictures(side)) for _ in range(views)]  # one for each view, as mm collates them
     return {"inputs": stacks, "data_samples": samples}
 
 

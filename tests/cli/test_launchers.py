@@ -81,6 +81,7 @@ def test_slurm_train_tells_each_machine_its_place(tmp_path):
 @pytest.mark.parametrize(
     ("script", "args", "env"),
     [
+        ("dist_train.sh", (), {}),
         ("dist_train.sh", ("c.py",), {}),
         ("dist_train.sh", ("c.py", 0), {}),
         ("dist_test.sh", ("c.py", "best.pth"), {}),
