@@ -34,22 +34,30 @@ def drawn_forward(model: nn.Module, cfg: Config, side: int) -> Forward:
     It raises NotDrawnError if the model fails on them.
     """
     batch = drawn_batch(model, cfg, side)
-    heads_alone = "roi_head" not in cfg.model and batch["inputs"][0].dim() == 3
     preprocessor: Any = getattr(model, "data_preprocessor", None)
     if getattr(preprocessor, "size", None):  # mmseg's pads to the size of real pictures
         preprocessor.size = (side, side)
     MessageHub.get_current_instance().update_info("epoch", 0)  # heads whose loss changes with the epoch ask for it
+    one_stage = "roi_head" not in cfg.model and batch["inputs"][0].dim() == 3
 
     def forward(model: Any) -> Any:
         try:
             data = model.data_preprocessor(copy.deepcopy(batch), True)
             losses = model(**data, mode="loss")
-            return (losses, model(**data, mode="tensor")) if heads_alone else losses
         except Exception as error:  # a model of another package may raise anything
             text = str(error).strip().partition("\n")[0]
             raise NotDrawnError(f"pictures of {side} x {side} pixels: {type(error).__name__}: {text}") from error
+        return (losses, _heads(model, data)) if one_stage else losses
 
     return forward
+
+
+def _heads(model: Any, data: dict[str, Any]) -> Any:
+    """The outputs of the heads; nothing if the model cannot give them without losses, as some DETR of mmdet."""
+    try:
+        return model(**data, mode="tensor")
+    except Exception:  # of another package, again
+        return ()
 
 
 def drawn_batch(model: nn.Module, cfg: Config, side: int) -> dict[str, Any]:
@@ -72,8 +80,8 @@ def classes_of(cfg: Config) -> int:
 
 def sides_of(cfg: Config) -> tuple[int, int]:
     """The sides of pictures to try: a small one, then the model's own input size."""
-    own = [*_numbers(cfg.model, "input_size"), *_numbers(cfg.model, "img_size")]
-    return SMALL, max(own, default=LARGE)
+    padded = _numbers(cfg.model.get("data_preprocessor"), "size")
+    return SMALL, min((*_numbers(cfg.model, "input_size"), *_numbers(cfg.model, "img_size"), *padded), default=LARGE)
 
 
 def _numbers(settings: Any, name: str) -> Iterator[int]:

@@ -41,6 +41,8 @@ TAKEN = ("invariant", "compensated")
 """The verdicts on weights that methods take by themselves."""
 PATIENCE = 10
 """Seconds between two lines about a proof that takes long."""
+FEW = 100
+"""The most proposals that a second stage gets: it has the same layers with more, and is slower."""
 STYLES = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
 
 
@@ -72,17 +74,20 @@ def build_model(args: argparse.Namespace, cfg: Config) -> nn.Module:
         refuse(f"{args.config}: the model cannot be built: {type(error).__name__}: {error.args[0]}")
     if args.checkpoint is not None:
         load_weights(model, args.checkpoint, args.config, other_classes=True)
-    return model.train()
+    model.train()
+    return model
 
 
 def model_settings(cfg: Config) -> dict[str, Any]:
-    """The config's model, without augmentation of batches."""
+    """The config's model, without augmentation of batches and with few proposals."""
     settings = copy.deepcopy(cfg.model)
     if preprocessor := settings.get("data_preprocessor") or copy.deepcopy(cfg.get("data_preprocessor")):
         preprocessor.pop("batch_augments", None)
         settings.data_preprocessor = preprocessor  # mmengine, too, takes it from either place
     if settings.get("train_cfg"):
         settings.train_cfg.pop("augments", None)
+    if proposals := (settings.get("train_cfg") or {}).get("rpn_proposal"):
+        proposals.update(max_per_img=FEW, nms_pre=FEW)
     return settings
 
 

@@ -58,7 +58,7 @@ def test_options_are_read_as_those_of_a_config():
         (("WSR",), "method 'WSR' is unknown (did you mean 'WRS'?)"),
         (("wrs",), "(did you mean 'WRS'?)"),
         (("WRS", "intervall=3"), "no option 'intervall' (did you mean 'interval'?)"),
-        (("WRS", "interval=0"), "interval=0 must be"),
+        (("WRS", "interval=0"), "interval=0: must be"),
         (("WRS", "20"), "--method WRS: '20' must be OPTION=VALUE"),
         (("none", "interval=3"), "--method none: it takes no options, such as interval"),
     ],
@@ -78,7 +78,7 @@ def test_a_config_without_an_optimizer_is_refused():
 
 @pytest.mark.parametrize("method", ["AWS", "PGD"])
 def test_the_layers_a_method_is_made_for_are_named_as_options_that_work(tool, method):
-    config = ("mini/yolov3_wd.py", "--no-prove", "--size", 32, "--method", method)
+    config = ("mini/deeplabv3_wd.py", "--no-prove", "--size", 32, "--method", method)
     first = tool("inspect_model.py", *config)
     (options,) = re.findall(r"For its own layers add --cfg-options (.*);", first.stderr)
     second = tool("inspect_model.py", *config, "--cfg-options", *options.split())

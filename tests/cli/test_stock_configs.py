@@ -16,6 +16,7 @@ from mmengine.registry import DATASETS
 
 from normreg_plugins.cli import train
 from normreg_plugins.cli.drawn_batch import BATCHES
+from normreg_plugins.cli.preflight.check import mappings_in
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
@@ -32,6 +33,13 @@ class Stock(NamedTuple):
 
 THIN = {"model.backbone.base_channels": 8, "model.backbone.stem_channels": 8}
 THIN_FPN = {**THIN, "model.neck.in_channels": [32, 64, 128, 256]}
+THIN_DETR = {
+    **THIN,
+    "model.neck.in_channels": [64, 128, 256],
+    "model.encoder.num_layers": 1,
+    "model.decoder.num_layers": 1,
+}
+MIXUP = {"model.train_cfg": {"augments": [{"type": "Mixup", "alpha": 0.8}]}}
 STOCK = [
     Stock("mmdet", "yolo/yolov3_mobilenetv2_8xb24-320-300e_coco"),
     Stock("mmdet", "yolox/yolox_tiny_8xb8-300e_coco"),
@@ -43,20 +51,15 @@ STOCK = [
     Stock("mmdet", "faster_rcnn/faster-rcnn_r50_fpn_1x_coco", 1, THIN_FPN),
     Stock("mmdet", "mask_rcnn/mask-rcnn_r50_fpn_1x_coco", 1, THIN_FPN),
     Stock("mmdet", "tood/tood_r50_fpn_1x_coco", 2, THIN_FPN),
-    Stock(
-        "mmdet",
-        "deformable_detr/deformable-detr_r50_16xb2-50e_coco",
-        1,
-        {**THIN, "model.neck.in_channels": [64, 128, 256]},
-    ),
+    Stock("mmdet", "deformable_detr/deformable-detr_r50_16xb2-50e_coco", 1, THIN_DETR),
     Stock("mmseg", "unet/unet-s5-d16_fcn_4xb4-40k_chase-db1-128x128"),
     Stock("mmseg", "deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024"),
     Stock("mmseg", "pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024", 2),
     Stock("mmseg", "bisenetv2/bisenetv2_fcn_4xb4-160k_cityscapes-1024x1024", 2),
-    Stock("mmseg", "mobilenet_v3/mobilenet-v3-d8_lraspp_4xb4-320k_cityscapes-512x1024", 2),
-    Stock("mmpretrain", "resnet/resnet18_8xb32_in1k"),
+    Stock("mmseg", "fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024", 2),
+    Stock("mmpretrain", "resnet/resnet18_8xb32_in1k", 1, {**MIXUP, "data_preprocessor.num_classes": 1}),
     Stock("mmpretrain", "mobilenet_v3/mobilenet-v3-small_8xb128_in1k", 2),
-    Stock("mmpretrain", "efficientnet/efficientnet-b0_8xb32_in1k", 2),
+    Stock("mmpretrain", "shufflenet_v2/shufflenet-v2-1x_16xb64_in1k", 2),
     Stock("mmpretrain", "simclr/simclr_resnet50_8xb32-coslr-200e_in1k", 2, {**THIN, "model.neck.in_channels": 256}),
 ]
 
@@ -93,19 +96,20 @@ def prepared(case, folder):
     """The config with these classes, drawn pictures, two updates and no downloads."""
     stock = Path(import_module(case.scope).__file__).parent / ".mim" / "configs"
     cfg = Config.fromfile(stock / f"{case.config}.py")
-    set_everywhere(cfg.model, num_classes=case.classes, init_cfg=None, pretrained=None, size=(SIDE, SIDE))
+    set_everywhere(cfg.model, num_classes=case.classes, init_cfg=None, pretrained=None, size=(SIDE, SIDE), nms_pre=50)
     cfg.merge_from_dict(case.changes or {})
     file = folder / "stock.py"
     loader = {"batch_size": 2, "num_workers": 0, "sampler": {"type": "DefaultSampler", "shuffle": False}}
     if case.scope == "mmpretrain":
         loader["collate_fn"] = {"type": "default_collate"}
-    views = [pipe for pipe in cfg.train_dataloader.dataset.pipeline if "num_views" in pipe]
+    views = [part for _, part in mappings_in(cfg.train_dataloader, "") if "num_views" in part]
     cfg.train_dataloader = {**loader, "dataset": {"type": "DrawnSamples", "config": str(file), "pipeline": views}}
     for phase in ("val", "test"):
         for part in ("dataloader", "evaluator", "cfg"):
             cfg[f"{phase}_{part}"] = None
     cfg.train_cfg, cfg.param_scheduler = {"type": "IterBasedTrainLoop", "max_iters": 2}, None
     cfg.default_hooks.checkpoint = None
+    cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks", []) if "Switch" not in hook.type]  # of pipelines
     cfg.experiment_name, cfg.work_dir = case.config.split("/")[-1], str(folder / "work")
     cfg.dump(file)
     return file
