@@ -71,7 +71,7 @@ def build_model(args: argparse.Namespace, cfg: Config) -> nn.Module:
     try:
         model = revert_sync_batchnorm(MODELS.build(model_settings(cfg)))
     except Exception as error:  # a model of another package may raise anything
-        refuse(f"{args.config}: the model cannot be built: {type(error).__name__}: {error.args[0]}")
+        refuse(f"{args.config}: the model cannot be built: {type(error).__name__}: {next(iter(error.args), None)}")
     if args.checkpoint is not None:
         load_weights(model, args.checkpoint, args.config, other_classes=True)
     model.train()
