@@ -28,9 +28,9 @@ from normreg_plugins import Verdicts, WeightRescaling, attach, find_scale_invari
 from normreg_plugins.cli.checkpoints import load_weights
 from normreg_plugins.cli.console import refuse, say, wide_console
 from normreg_plugins.cli.drawn_batch import NotDrawnError, classes_of, drawn_forward, sides_of
-from normreg_plugins.cli.method_flag import add_method_flag, method_of, use_method
+from normreg_plugins.cli.method_flag import add_method_flag, use_method
 from normreg_plugins.cli.mm_runs import add_cfg_options, config_of, require_checkpoint
-from normreg_plugins.cli.preflight.check import host_problems
+from normreg_plugins.cli.preflight.check import host_problems, method_of
 from normreg_plugins.core.errors import ProofError
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.core.verdicts.find import Forward

@@ -11,7 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, Registry
 
 from normreg_plugins.cli.console import say
-from normreg_plugins.cli.preflight.check import mappings_in
+from normreg_plugins.cli.preflight.check import mappings_in, method_of
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.methods import build_regularizer
 
@@ -43,12 +43,6 @@ class MethodAction(DictAction):
 def add_method_flag(parser: argparse.ArgumentParser) -> None:
     says = "the method to train with, such as WRS interval=20, instead of the config's own; none for no method"
     parser.add_argument("--method", nargs="+", action=MethodAction, metavar=("NAME", "OPTION=VALUE"), help=says)
-
-
-def method_of(cfg: Config) -> dict[str, Any] | None:
-    """The method that a config names, in `optim_wrapper` or in a hook."""
-    places = [cfg.get("optim_wrapper") or {}, *(cfg.get("custom_hooks") or [])]
-    return next((place["regularizer"] for place in places if "regularizer" in place), None)
 
 
 def use_method(cfg: Config, method: dict[str, Any] | None) -> None:

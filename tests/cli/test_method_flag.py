@@ -10,7 +10,8 @@ pytest.importorskip("mmengine")
 
 from mmengine.config import Config
 
-from normreg_plugins.cli.method_flag import add_method_flag, method_of, set_method
+from normreg_plugins.cli.method_flag import add_method_flag, set_method
+from normreg_plugins.cli.preflight.check import method_of
 from normreg_plugins.core.errors import NormRegError
 
 pytestmark = pytest.mark.mm

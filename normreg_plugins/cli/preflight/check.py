@@ -189,11 +189,16 @@ def resume_problems(cfg: Mapping[str, Any]) -> list[Problem]:
     if not Path(checkpoint).is_file():
         what = f"{checkpoint} does not exist, and {last} says that it is the last checkpoint"
         return [] if cfg.get("load_from") else [Problem(what, "name another one: --resume CHECKPOINT")]
-    hooks = [cfg.get("optim_wrapper") or {}, *(cfg.get("custom_hooks") or [])]
-    if any("regularizer" in hook for hook in hooks) or not trained_with_method(Path(checkpoint)):
+    if method_of(cfg) is not None or not trained_with_method(Path(checkpoint)):
         return []
     way_out = "resume with the same regularizer, or start a new run from its weights: leave --resume out"
     return [Problem(f"{checkpoint} was trained with a method, and this config has none", way_out)]
+
+
+def method_of(cfg: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The method that a config names, in `optim_wrapper` or in a hook."""
+    places = [cfg.get("optim_wrapper") or {}, *(cfg.get("custom_hooks") or [])]
+    return next((place["regularizer"] for place in places if "regularizer" in place), None)
 
 
 def trained_with_method(checkpoint: Path) -> bool:
