@@ -30,7 +30,7 @@ from normreg_plugins.cli.console import refuse, say, wide_console
 from normreg_plugins.cli.drawn_batch import NotDrawnError, classes_of, drawn_forward, sides_of
 from normreg_plugins.cli.method_flag import add_method_flag, use_method
 from normreg_plugins.cli.mm_runs import add_cfg_options, config_of, require_checkpoint
-from normreg_plugins.cli.preflight.check import host_problems, method_of
+from normreg_plugins.cli.preflight.check import host_problems, initial_weights, mappings_in, method_of
 from normreg_plugins.core.errors import ProofError
 from normreg_plugins.core.model import filters_of
 from normreg_plugins.core.verdicts.find import Forward
@@ -70,16 +70,20 @@ def build_model(args: argparse.Namespace, cfg: Config) -> nn.Module:
     torch.manual_seed(0)
     try:
         model = revert_sync_batchnorm(MODELS.build(model_settings(cfg)))
+        if hasattr(model, "init_weights"):
+            model.init_weights()
     except Exception as error:  # a model of another package may raise anything
         refuse(f"{args.config}: the model cannot be built: {type(error).__name__}: {next(iter(error.args), None)}")
     if args.checkpoint is not None:
         load_weights(model, args.checkpoint, args.config, other_classes=True)
+    elif named := [weights for _, weights in initial_weights(cfg)]:
+        say(f"The filter norms are random, not those of {named[-1]}: name a CHECKPOINT to see its norms")
     model.train()
     return model
 
 
 def model_settings(cfg: Config) -> dict[str, Any]:
-    """The config's model, without augmentation of batches and with few proposals."""
+    """The config's model, without augmentation of batches, with few proposals, and random."""
     settings = copy.deepcopy(cfg.model)
     if preprocessor := settings.get("data_preprocessor") or copy.deepcopy(cfg.get("data_preprocessor")):
         preprocessor.pop("batch_augments", None)
@@ -88,6 +92,12 @@ def model_settings(cfg: Config) -> dict[str, Any]:
         settings.train_cfg.pop("augments", None)
     if proposals := (settings.get("train_cfg") or {}).get("rpn_proposal"):
         proposals.update(max_per_img=FEW, nms_pre=FEW)
+    parts: list[Any] = [part for _, part in mappings_in(settings, "")]
+    for part in parts:
+        if "Pretrained" in str(part.get("init_cfg")):
+            part["init_cfg"] = None
+        if "pretrained" in part:
+            part["pretrained"] = None
     return settings
 
 
@@ -147,7 +157,7 @@ def compare(verdicts: Verdicts, proof: Verdicts) -> str:
     if unseen:
         lines.append(f"Left alone, though this batch does not show their scale: {', '.join(unseen)}")
     if harmless := len(differ) - len(wrong) - len(unseen):
-        lines.append(f"The other {harmless} are left alone by either verdict; nothing has to be done.")
+        lines.append(f"Left alone by either verdict, so that nothing has to be done: {harmless}")
     return "\n".join(lines)
 
 
