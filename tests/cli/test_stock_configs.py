@@ -4,7 +4,7 @@ import logging
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pytest
 import torch
@@ -67,6 +67,8 @@ STOCK = [
 @DATASETS.register_module()
 class DrawnSamples(torch.utils.data.Dataset):
     """The two samples that `inspect` draws for a config."""
+
+    metainfo: ClassVar[dict] = {}
 
     def __init__(self, config, pipeline):  # the pipeline only tells how many views a picture has
         cfg = Config.fromfile(config)
@@ -138,7 +140,7 @@ def test_a_stock_config_trains_with_a_method_of_the_command_line_and_inspect_sho
         layer = runners[0].model.get_submodule(name.removesuffix(".weight"))
         norms = filters_of(layer).norms(layer.weight.detach())
         if layer.weight.requires_grad:
-            torch.testing.assert_close(norms[norms > 0], torch.ones_like(norms[norms > 0]), rtol=1e-5, atol=0)
+            torch.testing.assert_close(norms[norms > 0], torch.ones_like(norms[norms > 0]), rtol=3e-5, atol=0)
     shown = tool("inspect_model.py", config, "--no-prove", "--method", "WRS", "interval=2")
     logging.disable(logging.NOTSET)  # the command switches it off
     assert shown.returncode == 0, shown.stderr
