@@ -114,23 +114,23 @@ def _rate_table(comparison: Comparison, found: Results, column: str) -> str:
 
 
 def _made_with(comparison: Comparison, found: Results, command: str) -> str:
-    lines = [f"Seeds {', '.join(map(str, comparison.seeds))}. {_choice(comparison)}"]
+    lines = [f"`{command}`: seeds {', '.join(map(str, comparison.seeds))}"]
     runs = list(found.values())
     if runs:
         dates = sorted({run.date for run in runs})
         minutes = sum(run.seconds for run in runs) / 60
         when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
         machines = ", ".join(sorted({f"{run.stack['device']}, torch {run.stack['torch']}" for run in runs}))
-        lines.append(f"{len(runs)} trainings, {minutes:.0f} minutes, {when}, {machines}.")
-    return "\n".join([*lines, f"Command: `{command}`"])
+        lines.append(f"{len(runs)} trainings, {minutes:.0f} minutes, {when}, {machines}")
+    return ", ".join(lines) + "." + _choice(comparison)
 
 
 def _choice(comparison: Comparison) -> str:
     if not comparison.rate:
-        return "Nothing was chosen."
+        return ""
     rates = {method: ", ".join(f"{r:g}" for r in comparison.rates_for(method)) for method in comparison.methods}
     usual = ", ".join(f"{rate:g}" for rate in comparison.rates)
     others = "; ".join(f"{method}: {text}" for method, text in rates.items() if text != usual)
     seeds = ", ".join(map(str, comparison.selection_seeds))
     tried = "; ".join(part for part in (usual, others) if part)
-    return f"`{comparison.rate}` was chosen with seed {seeds} among {tried}."
+    return f" `{comparison.rate}` was chosen with seed {seeds} among {tried}."

@@ -204,7 +204,7 @@ def test_two_processes_train_a_table_and_a_third_command_writes_its_page(tmp_pat
     assert main(["mine.py", "--page", "page.md", "--out", "raw"]) == 0
     first = capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in written} == written
-    assert "Command: `python -m research.compare mine.py`" in first
+    assert "`python -m research.compare mine.py`: seeds " in first
     assert f"{first.split('picture:')[0].strip()}\n" in Path("page.md").read_text()
     assert all(imread(f"mine_{kind}.png").size for kind in ("scores", "rates", "sweeps"))
     assert main(["raw/mine.json", "--page", "page.md"]) == 0
