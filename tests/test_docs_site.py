@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MADE = re.compile("(WN|CWN|WS|BWN)(Linear|Conv)")  # classes that are made in a loop; the page has a sentence on them
-ROOMS = ("core", "monitor", "layers", "evaluation")
+ROOMS = ("core", "monitor", "layers")
 
 
 @pytest.mark.slow
