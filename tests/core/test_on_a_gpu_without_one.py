@@ -45,11 +45,10 @@ METHODS = [
     AdaptiveWeightShrink(measure="std"),
     SphereDescent(center=False),
     Hyperball(per="filter"),
-    CorrectedDecay(),
     WeightDecay(),
 ]
 OPTIMIZERS = {
-    "SGD": lambda p: SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-4),
+    "SGD": lambda p: SGD(p, lr=0.1, momentum=0.9),
     "AdamW": lambda p: AdamW(p, lr=1e-3),
 }
 

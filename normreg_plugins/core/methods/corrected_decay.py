@@ -55,7 +55,7 @@ class CorrectedDecay(Method):
 
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
         for target in targets:
-            target.state["eta_max"] = torch.full((), SMALLEST, device=target.weight.device)
+            target.state["eta_max"] = torch.full((), SMALLEST, device="cpu")
         return []
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
@@ -69,6 +69,8 @@ class CorrectedDecay(Method):
     def _peak(self, target: Target, eta: Any, *written: Any) -> Any:
         """eta_max, as the method, a scheduler or the greatest rate so far gives it."""
         known = next((peak for peak in (self.eta_max, *written) if peak is not None), None)
-        if known is None:
-            known = target.state["eta_max"] = target.state["eta_max"].clamp_min(eta)
+        if known is None:  # kept where the rate is: one launch less per weight, and no wait for a GPU
+            seen = target.state["eta_max"].to(eta.device if isinstance(eta, Tensor) else "cpu")
+            target.state["eta_max"] = seen.clamp_min(eta)
+            known = target.state["eta_max"].double()
         return known.clamp_min(SMALLEST) if isinstance(known, Tensor) else max(known, SMALLEST)
