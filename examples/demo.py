@@ -26,7 +26,7 @@ FIGURE = ("--score", "coco/bbox_mAP_50", "--out", OUT / "norms.png")
 NEXT = """
 Next:
   your config   python tools/inspect_model.py CONFIG --method WRS says which weights it would act on;
-                python tools/train.py CONFIG --method WRS interval=10 trains, and README.md has the two lines for a config
+                python tools/train.py CONFIG --method WRS interval=10 trains; README.md has the lines for a config
   your data     python tools/data/prepare_bccd.py FOLDER data/mine --any-counts reads PASCAL VOC's layout;
                 docs/detection.md, docs/segmentation.md, docs/crowd.md
   fine-tuning   radius="initial" starts from your filter norms and keeps your learning rate: docs/fine_tuning.md"""
