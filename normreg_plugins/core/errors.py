@@ -25,6 +25,10 @@ class NonFiniteWeightWarning(RuntimeWarning):
     """A filter contains NaN or Inf; it is left as it is."""
 
 
+class TrainingLoopWarning(UserWarning):
+    """The training loop keeps a method from acting as it was meant to."""
+
+
 class PluginLostWarning(UserWarning):
     """An optimizer carries our update count but not our hooks: it is a copy."""
 

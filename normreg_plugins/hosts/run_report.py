@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from normreg_plugins.core import Handle
@@ -40,9 +41,30 @@ def warn_of_untested(hosts: Iterable[str]) -> None:
         )
 
 
+class _ToHost(logging.Handler):
+    """Sends the records of the core to a host's log."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self.say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.say(record.getMessage())
+
+
+def log_to(say: Callable[[str], None]) -> None:
+    """Let a host's log have what the core logs: a group that was split, weights that were unfrozen."""
+    logger = logging.getLogger("normreg_plugins")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [*(h for h in logger.handlers if not isinstance(h, _ToHost)), _ToHost(say)]
+
+
 def summary(handle: Handle) -> str:
     """One line for the log: how many weights the method acts on."""
-    return f"{handle.method!r} acts on {len(handle.targets)} of {handle.verdicts.summary()}; all in {VERDICTS_FILE}"
+    frozen = sum(why.startswith("frozen") for why in handle.left_alone.values())
+    waits = f" ({frozen} more when they are unfrozen)" if frozen else ""
+    found = handle.verdicts.summary()
+    return f"{handle.method!r} acts on {len(handle.targets)}{waits} of {found}; all in {VERDICTS_FILE}"
 
 
 def write_verdicts(handle: Handle, folder: Path) -> None:

@@ -67,6 +67,7 @@ class Method:
     def __post_init__(self) -> None:
         if self.select is not None and not isinstance(self.select, str):
             object.__setattr__(self, "select", check_names("select", self.select))
+            require(bool(self.select), "select", self.select, "at least one name, or None for the method's own choice")
         check_phase(self.begin, self.end, self.unit)
         require(self.decay_on in get_args(DecayOn), "decay_on", self.decay_on, f"one of {get_args(DecayOn)}")
 
@@ -79,7 +80,10 @@ class Method:
         return ""
 
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
-        """Called before the first forward, again if weights are loaded after `attach`; returns what was scaled."""
+        """Called before the first forward, again if weights are loaded after `attach`; returns what was scaled.
+
+        A method with `state_keys` gets weights that are unfrozen later too.
+        """
         return []
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:

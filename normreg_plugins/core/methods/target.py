@@ -33,6 +33,8 @@ class Target:
     """What the method remembers of this weight. Checkpoints of the optimizer carry it."""
     scratch: dict[str, Tensor] = field(default_factory=dict)
     """What the method needs within one update; not saved."""
+    started: bool = False
+    """Whether the method acts on it: not before it is trained. `Method.start` was called, or its state was loaded."""
 
     @property
     def layer(self) -> Layer:

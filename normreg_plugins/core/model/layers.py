@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.parameter import is_lazy
 
+from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.old_torch import RMSNorm
 
 
@@ -63,6 +65,7 @@ class Layer:
 
 def layers_of(model: nn.Module) -> list[Layer]:
     """Every conv and linear weight of the model, in the order of `named_parameters()`."""
+    _refuse_unreadable(model)
     order = {id(p): (place, name) for place, (name, p) in enumerate(model.named_parameters())}
     owners = _owners(model)
     layers: dict[int, Layer] = {}
@@ -73,6 +76,20 @@ def layers_of(model: nn.Module) -> list[Layer]:
             place, name = order[id(weight)]
             layers.setdefault(id(weight), Layer(name, module_name, module, weight, not_scalable, place))
     return sorted(layers.values(), key=lambda layer: layer.order)
+
+
+def _refuse_unreadable(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule) and any(True for _ in module.parameters()):
+            raise NormRegError(
+                f"{name or 'the model'} is a {type(module).__name__}, whose layers cannot be recognized: use the "
+                "module that it was made of, and script or trace a copy of it after training"
+            )
+        if any(is_lazy(parameter) for parameter in module._parameters.values()):
+            raise NormRegError(
+                f"{name or 'the model'} ({type(module).__name__}) has no weight yet: run one forward, then create the "
+                "optimizer and attach"
+            )
 
 
 def _owners(model: nn.Module) -> Counter[int]:

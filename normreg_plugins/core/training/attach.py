@@ -57,7 +57,7 @@ def attach(
     selection = select_targets(reports, method, optimizer)
     confirmation = None
     if forward is None:
-        confirmation = Confirmation(reports, selection.targets, by_gradients=proof is None)
+        confirmation = Confirmation(model, optimizer, reports, selection.targets, by_gradients=proof is None)
     return Handle(optimizer, model, method, selection, confirmation, updates_per_epoch, schedulers)
 
 
@@ -68,13 +68,32 @@ def refuse_unsound(optimizer: Any, model: nn.Module, method: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         hint = "; pass its .optimizer" if hasattr(optimizer, "optimizer") else ""
         raise AttachError(f"optimizer={type(optimizer).__name__}: must be a torch.optim.Optimizer{hint}")
+    _refuse_optimizer(optimizer)
+    if handle_of(optimizer) is not None:
+        raise AttachError(f"{handle_of(optimizer)!r} is attached to this optimizer already; detach() it first")
+    _refuse_sharded(model)
+
+
+def _refuse_optimizer(optimizer: Optimizer) -> None:
     if isinstance(optimizer, LBFGS):
         raise AttachError(
             "LBFGS evaluates its closure many times in one step and learns curvature from the differences; changing "
             "weights in between would falsify both. Use an optimizer that takes one gradient per step."
         )
-    if handle_of(optimizer) is not None:
-        raise AttachError(f"{handle_of(optimizer)!r} is attached to this optimizer already; detach() it first")
+    if any(cls.__name__ == "ZeroRedundancyOptimizer" for cls in type(optimizer).__mro__):
+        raise AttachError(
+            "ZeroRedundancyOptimizer updates other weights on each rank, so the running statistics of one rank would "
+            "miss the rescales of the others. Use a plain optimizer with DDP, or FSDP2 (fully_shard)."
+        )
+    for name, value in vars(optimizer).items():
+        if isinstance(value, Optimizer):
+            raise AttachError(
+                f"{type(optimizer).__name__} wraps an optimizer, whose step makes the updates: attach to that one, "
+                f"optimizer.{name}"
+            )
+
+
+def _refuse_sharded(model: nn.Module) -> None:
     for module in model.modules():
         if type(module).__name__ == "FullyShardedDataParallel":
             raise AttachError(

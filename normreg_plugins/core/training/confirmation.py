@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
 from normreg_plugins.core.methods import Target
+from normreg_plugins.core.model import is_sharded
+from normreg_plugins.core.training.selection import held_by
 from normreg_plugins.core.verdicts import Kind, WeightReport
 
 SCALE_BLIND = (Kind.INVARIANT, Kind.COMPENSATED)
@@ -27,24 +29,36 @@ class Confirmation:
 
     Args:
         reports: by structure.
-        targets: what a method acts on.
+        targets: what a method acts on, or will when it is trained.
         by_gradients: whether targets that the first forward does not show are tested by their gradients.
     """
 
-    def __init__(self, reports: Sequence[WeightReport], targets: Sequence[Target], by_gradients: bool) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        reports: Sequence[WeightReport],
+        targets: Sequence[Target],
+        by_gradients: bool,
+    ) -> None:
+        self._model, self._optimizer = model, optimizer
         self._reports, self._targets = reports, targets
         self._open = list(targets) if by_gradients else []
         self._mismatch: StructureMismatchError | None = None
         self.saw_forward = False
         """Whether the first forward showed any target."""
+        self.refuted: dict[Target, str] = {}
+        """What the optimizer does not hold yet, and turned out different from what the structure promised."""
 
     def first_forward(self, traced: list[WeightReport]) -> None:
         """Compares with what the first forward showed."""
-        try:
-            unseen = compare(self._reports, traced, self._targets)
-        except StructureMismatchError as mismatch:
-            self._mismatch = mismatch
-            raise
+        unseen, wrong = compare(self._model, self._reports, traced, self._targets)
+        held = held_by(self._optimizer)
+        for target, why in wrong.items():
+            if id(target.weight) in held:
+                self._mismatch = StructureMismatchError(why)
+                raise self._mismatch
+        self.refuted = wrong
         self._open = [target for target in self._open if target in unseen]
         self.saw_forward = len(unseen) < len(self._targets)
 
@@ -55,7 +69,7 @@ class Confirmation:
         """
         if self._mismatch is not None:
             raise self._mismatch  # also if the error was caught at the forward, nothing may be updated
-        ready = [target for target in self._open if target.weight.grad is not None]
+        ready = [target for target in self._open if target.started and target.weight.grad is not None]
         if ready:
             self._open = [target for target in self._open if target not in ready]
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -82,9 +96,11 @@ class Confirmation:
 
 
 def compare(
-    promised: Sequence[WeightReport], traced: Sequence[WeightReport], targets: Sequence[Target]
-) -> list[Target]:
-    """Raises where a target turns out to be something else; warns of weights that could have been taken too.
+    model: nn.Module, promised: Sequence[WeightReport], traced: Sequence[WeightReport], targets: Sequence[Target]
+) -> tuple[list[Target], dict[Target, str]]:
+    """Compares; warns of weights that could have been taken too.
+
+    A norm layer that was replaced after attach, as `convert_sync_batchnorm` does, is followed by the new one.
 
     Args:
         promised: by structure.
@@ -92,28 +108,38 @@ def compare(
         targets: what a method already acts on.
 
     Returns:
-        The targets that this forward left out, as stochastic depth may, or hid, as a compiled part does.
+        The targets that this forward left out, as stochastic depth may, or hid, as a compiled part does; and those
+        that turned out different, with what to do.
     """
-    found = {report.layer.name: report for report in traced}
+    found = {id(report.layer.weight): report for report in traced}
+    by_name = {report.layer.name: report for report in traced}
+    present = {id(module) for module in model.modules()}
+    unseen: list[Target] = []
+    wrong: dict[Target, str] = {}
     for target in targets:
-        if target.name not in found or found[target.name].layer.not_scalable != target.layer.not_scalable:
-            raise StructureMismatchError(
+        promise, report = target.report, found.get(id(target.weight))
+        if is_sharded(target.weight):  # FSDP2 may have put a gathered tensor in its place
+            report = by_name.get(target.name)
+        if report is None or report.layer.not_scalable != target.layer.not_scalable:
+            wrong[target] = (
                 f"{target.name}: the layer was changed after attach (parametrized, tied or replaced). Change layers "
                 "first, then attach; or detach() and attach again."
             )
-    unseen = [target for target in targets if not found[target.name].traced]
-    for target in targets:
-        promise, report = target.report, found[target.name]
-        if target in unseen or promise.kind not in SCALE_BLIND or _agrees(promise, report):
+        elif not report.traced:
+            unseen.append(target)
+        elif promise.kind not in SCALE_BLIND or _agrees(promise, report):
             continue
-        through = " through other norm layers or channels" if report.kind in SCALE_BLIND else ""
-        raise StructureMismatchError(
-            f"{target.name}: the structure promised {promise.kind} ({promise.reason}), but the first forward shows "
-            f"{report.kind}{through} ({report.reason}). Nothing was updated yet. Pass forward= to attach() to choose "
-            "by a traced forward, or name the weights with select=."
-        )
+        elif report.kind in SCALE_BLIND and not any(id(reader.norm) in present for reader in promise.readers):
+            target.report = report
+        else:
+            through = f" through {', '.join(report.norms)}" if report.kind in SCALE_BLIND else ""
+            wrong[target] = (
+                f"{target.name}: the structure promised {promise.kind} ({promise.reason}), but the first forward shows "
+                f"{report.kind}{through} ({report.reason}). Nothing was updated yet. Pass forward= to attach() to "
+                "choose by a traced forward, or name the weights with select=."
+            )
     _warn_of_missed(promised, found)
-    return unseen
+    return unseen, wrong
 
 
 def _agrees(promised: WeightReport, traced: WeightReport) -> bool:
@@ -124,13 +150,13 @@ def _agrees(promised: WeightReport, traced: WeightReport) -> bool:
     return all(id(reader.norm) in followed and reader.channels is None for reader in traced.readers)
 
 
-def _warn_of_missed(promised: Sequence[WeightReport], found: dict[str, WeightReport]) -> None:
+def _warn_of_missed(promised: Sequence[WeightReport], found: dict[int, WeightReport]) -> None:
     missed = [
         report.layer.name
         for report in promised
         if report.kind not in SCALE_BLIND
-        and report.layer.name in found
-        and found[report.layer.name].kind in SCALE_BLIND
+        and id(report.layer.weight) in found
+        and found[id(report.layer.weight)].kind in SCALE_BLIND
         and report.layer.not_scalable is None
     ]
     if missed:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
@@ -50,7 +51,7 @@ class FirstForward:
     def _begin(self, model: nn.Module, args: Any) -> None:
         if model is not self._model() or not model.training or self._running is not None:
             return
-        if is_restored(model):
+        if is_restored(model) or torch.jit.is_tracing():
             return  # this forward only serves to trace or prove something
         self._begin_with()
         if self._done is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,17 +11,27 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from normreg_plugins.core.methods import Method, Scaled, Target
+from normreg_plugins.core.errors import TrainingLoopWarning
+from normreg_plugins.core.methods import Method, Rates, Scaled, Target
 from normreg_plugins.core.model import is_zero
 from normreg_plugins.core.training.averages import correct_average_
 from normreg_plugins.core.training.confirmation import Confirmation
 from normreg_plugins.core.training.filter_health import BrokenFilters, NormsAtStart, count_filters
 from normreg_plugins.core.training.first_forward import FirstForward
-from normreg_plugins.core.training.selection import Selection
+from normreg_plugins.core.training.replaced import places_of, refuse_replaced
+from normreg_plugins.core.training.selection import Selection, held_by, waits_for
 from normreg_plugins.core.training.state import State, attached_to, forget, remember
-from normreg_plugins.core.training.steps import PerEpoch, Phase, closure_of, is_nested, is_update, refuse_capture
+from normreg_plugins.core.training.steps import (
+    PerEpoch,
+    Phase,
+    closure_of,
+    is_nested,
+    is_update,
+    rates_differ,
+    refuse_capture,
+)
 from normreg_plugins.core.training.weight_decay import DecayOutOfStep, WeightDecayOff, spared_from_decay
-from normreg_plugins.core.verdicts import Forward, Verdicts
+from normreg_plugins.core.verdicts import Forward, Verdicts, WeightReport
 
 logger = logging.getLogger("normreg_plugins")
 
@@ -43,33 +54,37 @@ class Handle:
         schedulers: Sequence[Any],
     ) -> None:
         self.method = method
-        self.left_alone = selection.left_alone
-        """Each conv/linear weight that is no target, with the reason."""
         self._optimizer, self._model = optimizer, model
-        self._reports, self._targets = selection.reports, selection.targets
+        self._reports, self._targets, self._left_alone = selection
         self._phase = Phase(method, updates_per_epoch)
         spared = spared_from_decay(model, method.decay_on, (target.weight for target in self._targets))
         self.undecayed = tuple(name for name, p in model.named_parameters() if id(p) in spared)
         """The names of the parameters whose weight decay is off."""
         self._decay = WeightDecayOff(optimizer, spared.values(), schedulers)
         self._out_of_step = DecayOutOfStep(optimizer) if method.decoupled or _decays_in_phase(method) else None
-        self._state = State(optimizer, self._targets, method.state_keys)
+        self._held, self._groups = held_by(optimizer), len(optimizer.param_groups)
+        self._state = State(optimizer, self._targets, method)
+        self._places = places_of(model, self._targets)
         self._broken, self._norms_at_start = BrokenFilters(), NormsAtStart()
         self._callbacks: list[Callable[[Handle], None]] = []
         self._acts_before = type(method).before_update is not Method.before_update
+        self._acts_after = type(method).after_update is not Method.after_update
         self._is_update = True
         """Whether the step now running is an update."""
+        self._versions: list[int] = []
+        """Of the targets' weights when they were started: one that was loaded since has another."""
         self._confirmation = confirmation
-        self._first = FirstForward(model, self._first_forward, confirmation.first_forward if confirmation else None)
+        self._first = FirstForward(model, self._first_forward, self._confirm if confirmation else None)
         if confirmation is None and type(method).start is Method.start:
             self._first.remove()
         self._hooks = [
             optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step)),  # also in a compiled step
             optimizer.register_step_post_hook(torch.compiler.disable(self._after_step)),
+            optimizer.register_load_state_dict_pre_hook(lambda *_: self._look_for_new_groups()),
         ]
         remember(optimizer, self)
-        self._start()
-        logger.info("%s acts on %d of %d conv/linear weights", method, len(self._targets), len(self._reports))
+        self._start([target for target in self._trained() if not (self.updates and target.started)])
+        logger.debug("%s acts on %d of %d conv/linear weights", method, len(self.targets), len(self._reports))
 
     @property
     def optimizer(self) -> Optimizer:
@@ -77,8 +92,14 @@ class Handle:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The names of the weights it acts on."""
-        return tuple(target.name for target in self._targets)
+        """The names of the weights it acts on. Frozen weights join them when they are unfrozen."""
+        return tuple(target.name for target in self._targets if target.started)
+
+    @property
+    def left_alone(self) -> dict[str, str]:
+        """Each conv/linear weight that is no target now, with the reason."""
+        waiting = {t.name: waits_for(t.weight, self._held) for t in self._targets if not t.started}
+        return {**self._left_alone, **waiting}
 
     @property
     def updates(self) -> int:
@@ -124,10 +145,25 @@ class Handle:
         for target in self._targets:
             target.scratch.clear()  # left by a step that was skipped
         if self._phase.contains(max(1, self.updates)):
-            self._check(self.method.after_update(self._active(), self._rates))
+            self._act(self.method.after_update)
+
+    @property
+    def never_acted(self) -> str:
+        """Why it has not acted in any update so far; '' if it has, or if there was no update."""
+        if not (self.updates and (self._acts_before or self._acts_after)):
+            return ""
+        if not self.targets:
+            return f"{self.method!r} never acted: its weights stayed frozen through all {self.updates} updates"
+        first = self._phase.first(self.method.interval)
+        if first is not None and first <= self.updates:
+            return ""
+        due = "its phase has no multiple of its interval" if first is None else f"the first in which it acts is {first}"
+        return f"{self.method!r} never acted: {self.updates} updates were made, and {due}"
 
     def detach(self) -> None:
-        """Leaves a plain optimizer and a plain model; the weights stay as they are."""
+        """Leaves a plain optimizer and a plain model; the weights stay as they are, and the next attach counts on."""
+        if self._hooks and self.never_acted:
+            warnings.warn(self.never_acted, TrainingLoopWarning, stacklevel=2)
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
@@ -143,29 +179,72 @@ class Handle:
         self.detach()
 
     def __repr__(self) -> str:
-        return f"<{self.method!r} on {len(self._targets)} of {len(self._reports)} weights, {self.updates} updates>"
+        return f"<{self.method!r} on {len(self.targets)} of {len(self._reports)} weights, {self.updates} updates>"
 
     def _active(self) -> list[Target]:
-        """The targets that are not frozen now. A weight with `requires_grad=False` is never changed."""
-        return [target for target in self._targets if target.weight.requires_grad]
+        """The targets to act on. A weight with `requires_grad=False` is never changed."""
+        return [target for target in self._targets if target.started and target.weight.requires_grad]
 
-    def _start(self) -> None:
-        """At attach, and again before the first forward, because weights may be loaded in between. Not on resume."""
+    def _trained(self) -> list[Target]:
+        return [target for target in self._targets if not waits_for(target.weight, self._held)]
+
+    def _start(self, targets: list[Target]) -> None:
+        """At attach, again before the first forward, because weights may be loaded in between, or when unfrozen."""
+        if not targets:
+            return
         if self.updates == 0:
-            self._norms_at_start.measure_before(self._active())
-            self._check(self.method.start(self._active()))
-            self._norms_at_start.measure_after(self._active())
-            self._state.write()
+            self._norms_at_start.measure_before(targets)
+        self._check(self.method.start(targets))
+        if self.updates == 0:
+            self._norms_at_start.measure_after(targets)
+        for target in targets:
+            target.started = True
+        self._versions = self._versions_now()
+        self._state.write()
+
+    def _versions_now(self) -> list[int]:
+        return [target.weight._version for target in self._targets]
+
+    def _start_late(self) -> None:
+        """Starts what was unfrozen, or added to the optimizer, since the last update."""
+        if len(self._optimizer.param_groups) != self._groups:
+            self._look_for_new_groups()
+        late = [t for t in self._targets if not t.started and not waits_for(t.weight, self._held)]
+        if late:
+            if self.method.state_keys:  # other methods act after this update, as on the rest
+                self._start(late)
+            for target in late:
+                target.started = True
+            names = ", ".join(target.name for target in late)
+            logger.info("%r takes %s from update %d on", self.method, names, self.updates + 1)
+
+    def _look_for_new_groups(self) -> None:
+        if len(self._optimizer.param_groups) != self._groups:
+            self._decay.turn_off()
+            self._held, self._groups = held_by(self._optimizer), len(self._optimizer.param_groups)
 
     def _first_forward(self) -> None:
-        self._start()
+        if self.updates == 0:
+            for target in self._targets:
+                target.started = False
+                target.state.clear()
+            self._start(self._trained())
         while self.updates == 0 and self._callbacks:
             self._callbacks.pop(0)(self)
+
+    def _confirm(self, traced: list[WeightReport]) -> None:
+        """After the first forward."""
+        assert self._confirmation is not None
+        self._confirmation.first_forward(traced)
+        for target, why in self._confirmation.refuted.items():
+            self._targets.remove(target)
+            self._left_alone[target.name] = why
+        self._places = places_of(self._model, self._targets)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         if is_nested(optimizer):
             return None
-        refuse_capture(self._targets[0].weight)
+        refuse_capture(optimizer.param_groups[0]["params"][0])
         closure = closure_of(args, kwargs)
         if closure is None:
             self._is_update = is_update(optimizer)
@@ -178,12 +257,32 @@ class Handle:
         return (*args[:1], wrapped, *args[2:]), {key: value for key, value in kwargs.items() if key != "closure"}
 
     def _gradients_ready(self) -> None:
+        if self.updates == 0 and self._versions_now() != self._versions:
+            self._first_forward()  # which is not seen if the model is compiled
+        self._start_late()
         if self._confirmation is not None and self._confirmation.before_update(self._optimizer):
             self._confirmation = None
-        if self._acts_before and self._phase.contains(self._state.updates + 1):
-            self._check(self.method.before_update(self._active(), self._rates))
-        if self._out_of_step and (self.method.decoupled or not self._phase.contains(self._state.updates + 1)):
+        update = self._state.updates + 1
+        if self._acts_in(update) or update == 1:
+            self._look_around()
+        if self._acts_before and self._phase.contains(update):
+            self._act(self.method.before_update)
+        if self._out_of_step and (self.method.decoupled or not self._phase.contains(update)):
             self._out_of_step.before_step(beside=self.method.decoupled)
+
+    def _look_around(self) -> None:
+        """Notices what was replaced since attach, and rates that were set for one part of a split group only."""
+        if any(stored.get(key) is not value for stored, key, value in self._places):
+            refuse_replaced(self._model, self._targets)
+            self._places = places_of(self._model, self._targets)  # a module around them, as a compiled one
+        groups = self._optimizer.param_groups
+        for place, added, _ in self._decay.split:
+            if rates_differ(groups[place]["lr"], groups[added]["lr"]):
+                self._decay.warn_of_rates(place, added)
+
+    def _acts_in(self, update: int) -> bool:
+        """Whether it acts before or after this update."""
+        return (self._acts_before or update % self.method.interval == 0) and self._phase.contains(update)
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if not self._is_update or is_nested(optimizer):
@@ -192,7 +291,12 @@ class Handle:
             self._out_of_step.after_step()
         update = self._state.count()
         if update % self.method.interval == 0 and self._phase.contains(update):
-            self._check(self.method.after_update(self._active(), self._rates))
+            self._act(self.method.after_update)
+
+    def _act(self, on: Callable[[Sequence[Target], Rates], list[Scaled]]) -> None:
+        targets = self._active()
+        if targets:
+            self._check(on(targets, self._rates))
 
     def _rates(self, key: str = "lr") -> list[Any]:
         """The learning rate of each active target, or another setting of its group."""

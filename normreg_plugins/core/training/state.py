@@ -13,34 +13,39 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from normreg_plugins.core.errors import NormRegError, PluginLostWarning
-from normreg_plugins.core.methods import Target
+from normreg_plugins.core.methods import Method, Target
 from normreg_plugins.core.options import is_count, require
+from normreg_plugins.core.training.selection import held_by, waits_for
 
 STATE_KEY = "normreg_plugins"
 
 
 class State:
-    """The entry of one optimizer.
+    """The entry of one optimizer. If a method was detached from it before, its count goes on.
 
-    Args:
-        keys: what `target.state` must hold for the method. A state that lacks it is refused on resume.
+    A state that lacks one of the method's `state_keys` is refused on resume.
     """
 
-    def __init__(self, optimizer: Optimizer, targets: Sequence[Target], keys: Sequence[str]) -> None:
-        self._optimizer, self._targets, self._keys = optimizer, targets, keys
+    def __init__(self, optimizer: Optimizer, targets: Sequence[Target], method: Method) -> None:
+        self._optimizer, self._targets, self._keys = optimizer, targets, method.state_keys
+        self._owner = type(method), method.per
         self._hooks = [
             optimizer.register_load_state_dict_pre_hook(lambda _, saved: _check(saved["param_groups"][0])),
             optimizer.register_load_state_dict_post_hook(lambda _: self._read()),
         ]
         _check(self._group)
-        self._read()  # a state may have been loaded, or the optimizer copied, before the method was attached
+        left = _detached.pop(optimizer, None)
+        if left is not None and left.group is self._group:
+            self._go_on(left)
+        else:
+            self._read()  # a state may have been loaded, or the optimizer copied, before the method was attached
 
     @property
     def updates(self) -> int:
@@ -60,34 +65,53 @@ class State:
         """Leaves a plain optimizer."""
         for hook in self._hooks:
             hook.remove()
-        self._group.pop(STATE_KEY, None)
+        _detached[self._optimizer] = _Left(self._group, self._group.pop(STATE_KEY), self._owner)
 
     @property
     def _group(self) -> dict[str, Any]:
         return self._optimizer.param_groups[0]
 
+    def _go_on(self, left: _Left) -> None:
+        """The count of a method that was detached, and its tensors if this one is of the same kind."""
+        self._group[STATE_KEY] = {"updates": left.entry["updates"]}
+        saved = left.entry.get("weights", {}) if left.owner == self._owner else {}
+        for target in self._targets:
+            target.started = target.name in saved and not self._take(target, saved[target.name])
+
     def _read(self) -> None:
         entry = self._group.setdefault(STATE_KEY, {"updates": 0})
         if entry["updates"]:  # at 0 the method starts anew
-            saved = entry.get("weights")
+            found = entry.get("weights")
+            saved = found if isinstance(found, dict) else {}
+            held = held_by(self._optimizer)
+            ours = any(target.name in saved for target in self._targets)
             for target in self._targets:
-                self._read_weight(target, saved.get(target.name) if isinstance(saved, dict) else None)
+                trained = not waits_for(target.weight, held)
+                if target.name in saved or (trained and not ours):
+                    self._require(target, self._take(target, saved.get(target.name)))
+                    target.started = True
+                else:  # with a method that remembers something, it was not trained when the state was saved
+                    target.started = trained and not self._keys
+                    target.state.clear()
         self.write()
 
-    def _read_weight(self, target: Target, saved: Any) -> None:
+    def _take(self, target: Target, saved: Any) -> list[str]:
+        """Takes what is usable of a saved weight's state. Returns the keys that it lacks."""
         shapes = {key: value.shape for key, value in target.state.items()}
         usable = {
             key: value
             for key, value in (saved.items() if isinstance(saved, dict) else ())
             if isinstance(value, Tensor) and value.shape == shapes.get(key, value.shape)
         }
-        missing = [key for key in self._keys if key not in usable]
+        target.state.update({key: value.to(target.weight.device, copy=True) for key, value in usable.items()})
+        return [key for key in self._keys if key not in usable]
+
+    def _require(self, target: Target, missing: list[str]) -> None:
         if missing:
             raise NormRegError(
                 f"{target.name}: the loaded state lacks {', '.join(missing)}. It was saved by another method or with "
                 "another radius: attach that one, or start a new run."
             )
-        target.state.update({key: value.to(target.weight.device, copy=True) for key, value in usable.items()})
 
 
 def _check(group: dict[str, Any]) -> None:
@@ -96,9 +120,19 @@ def _check(group: dict[str, Any]) -> None:
     require(is_count(updates, 0), "updates", updates, "a whole number in the state that is loaded; is it damaged?")
 
 
+class _Left(NamedTuple):
+    """What a detached method leaves."""
+
+    group: dict[str, Any]
+    """The first parameter group. Another one means that a state was loaded since."""
+    entry: dict[str, Any]
+    owner: tuple[type[Method], str]
+
+
 # Weak on both sides: a handle lives as long as its hooks on the optimizer do.
 _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Any]] = weakref.WeakKeyDictionary()
 _warned: weakref.WeakSet[Optimizer] = weakref.WeakSet()
+_detached: weakref.WeakKeyDictionary[Optimizer, _Left] = weakref.WeakKeyDictionary()
 
 
 def remember(optimizer: Optimizer, handle: Any) -> None:

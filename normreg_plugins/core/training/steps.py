@@ -51,6 +51,11 @@ def _is_zero_on_cpu(rate: float | Tensor | None) -> bool:
     return rate is not None and (not isinstance(rate, Tensor) or rate.device.type == "cpu") and not rate
 
 
+def rates_differ(one: float | Tensor, other: float | Tensor) -> bool:
+    """Whether two learning rates differ. Rates on a GPU are not read, because that would wait for it."""
+    return one is not other and not any(getattr(rate, "is_cuda", False) for rate in (one, other)) and bool(one != other)
+
+
 def is_nested(optimizer: Optimizer) -> bool:
     """Whether a hook runs in a step that another step of the same optimizer called.
 
@@ -92,7 +97,15 @@ class Phase:
             )
 
     def contains(self, update: int) -> bool:
+        length = self._updates_of_a_unit()
+        return self._begin * length < update and (self._end is None or update <= self._end * length)
+
+    def first(self, interval: int) -> int | None:
+        """The first update in it whose number is a multiple of `interval`; None if it ends before."""
+        update = int(self._begin * self._updates_of_a_unit() // interval + 1) * interval
+        return update if self.contains(update) else None
+
+    def _updates_of_a_unit(self) -> float:
         if callable(self._per_epoch):
             self._per_epoch = self._per_epoch()
-        length = self._per_epoch or 1
-        return self._begin * length < update and (self._end is None or update <= self._end * length)
+        return self._per_epoch or 1

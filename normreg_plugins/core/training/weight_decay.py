@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from normreg_plugins.core.errors import AttachError
+from normreg_plugins.core.errors import AttachError, TrainingLoopWarning
 from normreg_plugins.core.methods import DecayOn
 from normreg_plugins.core.model import is_norm_layer, is_scale_bias, layers_of
 
@@ -49,12 +50,18 @@ class WeightDecayOff:
         self._optimizer = optimizer
         self._schedulers = schedulers
         self._spared = {id(parameter) for parameter in parameters}
-        self._before: list[dict[str, Any]] = []
         self._decays: dict[int, Any] = {}
         self.taken: dict[int, Any] = {}
         """The weight decay that parameters had before, by id."""
-        self._split: list[int] = []
-        """For each group added, the one it was split from."""
+        self.split: list[tuple[int, int, dict[str, Any]]] = []
+        """For each group that was split: its place, that of the group added, and what it listed before."""
+        self._warned = False
+        self.turn_off()
+        self._handle = optimizer.register_load_state_dict_post_hook(self._enforce)
+
+    def turn_off(self) -> None:
+        """At the beginning, and again when a group was added to the optimizer."""
+        optimizer = self._optimizer
         mixed = [(i, g) for i, g in enumerate(optimizer.param_groups) if g.get("weight_decay") and self._share(g)]
         for place, group in mixed:
             self.taken |= {id(group["params"][i]): group["weight_decay"] for i in self._share(group)}
@@ -63,7 +70,6 @@ class WeightDecayOff:
                 group["weight_decay"] = type(group["weight_decay"])(0)
             else:
                 self._take_out(place, group)
-        self._handle = optimizer.register_load_state_dict_post_hook(self._enforce)
 
     def _share(self, group: dict[str, Any]) -> list[int]:
         return [i for i, p in enumerate(group["params"]) if id(p) in self._spared]
@@ -77,7 +83,7 @@ class WeightDecayOff:
                 "before you create the scheduler, or pass it as schedulers=[...], or use decay_on='all'."
             )
         share = set(self._share(group))
-        self._before.append({key: list(group[key]) for key in _listed(group)})
+        before = {key: list(group[key]) for key in _listed(group)}
         ours = {key: [v for i, v in enumerate(group[key]) if i in share] for key in _listed(group)}
         for key in _listed(group):
             group[key] = [v for i, v in enumerate(group[key]) if i not in share]
@@ -91,7 +97,7 @@ class WeightDecayOff:
             place,
             len(self._optimizer.param_groups) - 1,
         )
-        self._split.append(place)
+        self.split.append((place, len(self._optimizer.param_groups) - 1, before))
 
     def _enforce(self, optimizer: Optimizer) -> None:
         """A checkpoint written without a method brings weight decay back; turn it off again."""
@@ -103,15 +109,26 @@ class WeightDecayOff:
         """The groups as they were, with today's learning rates."""
         self._handle.remove()
         groups = self._optimizer.param_groups
-        for place, before in zip(self._split, self._before):
-            ours = {id(p) for p in before["params"]} & self._spared
-            added = [i for i, g in enumerate(groups) if i != place and {id(p) for p in g["params"]} == ours]
-            for i in added:
-                del groups[i]
-            groups[place].update(before)
         for place, decay in self._decays.items():
             groups[place]["weight_decay"] = decay
-        self._split, self._decays = [], {}
+        for place, added, before in reversed(self.split):
+            del groups[added]
+            groups[place].update(before)
+        self.split, self._decays = [], {}
+
+    def warn_of_rates(self, place: int, added: int) -> None:
+        """Warns once that the two parts of a group that was split have different learning rates."""
+        if self._warned:
+            return
+        self._warned = True
+        rates = [f"{float(self._optimizer.param_groups[each]['lr']):g}" for each in (place, added)]
+        warnings.warn(
+            f"Parameter groups {place} and {added} were one group before attach, but now have the learning rates "
+            f"{' and '.join(rates)}. Code that sets rates by hand must set them for every group of "
+            "optimizer.param_groups: let it look at the groups after attach.",
+            TrainingLoopWarning,
+            stacklevel=2,
+        )
 
 
 class DecayOutOfStep:

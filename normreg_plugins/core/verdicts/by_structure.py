@@ -30,8 +30,9 @@ Followers = dict[int, list[tuple[str, nn.Module]]]
 
 def reports_by_structure(model: nn.Module) -> list[WeightReport]:
     """One report per conv and linear weight, from the order in which modules are registered."""
+    layers = layers_of(model)
     followers = _followers(model)
-    return [_report(layer, followers[id(layer.module)]) for layer in layers_of(model)]
+    return [_report(layer, followers[id(layer.module)]) for layer in layers]
 
 
 def _followers(model: nn.Module) -> Followers:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from normreg_plugins.core.model import layers_of, restored, training_mode
+from normreg_plugins.core.options import require
 from normreg_plugins.core.verdicts.by_structure import reports_by_structure
 from normreg_plugins.core.verdicts.filter_trace import FilterTrace, Trace
 from normreg_plugins.core.verdicts.verdict import Kind, Verdicts
@@ -31,6 +32,12 @@ def find_scale_invariant(model: nn.Module, forward: Forward | None = None) -> Ve
 
 def find(model: nn.Module, forward: Forward | None = None) -> list[WeightReport]:
     """The reports behind `find_scale_invariant`."""
+    require(
+        forward is None or callable(forward),
+        "forward",
+        type(forward).__name__,
+        "a function that runs one training forward of the model it is given, such as lambda model: model(images)",
+    )
     if forward is None:
         with training_mode(model):
             return reports_by_structure(model)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS
@@ -22,7 +22,7 @@ from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.training import handle_of, refuse_unsound
 from normreg_plugins.hosts.methods import build_regularizer, guard_resume
 from normreg_plugins.hosts.mmengine.config import updates_per_epoch, uses_stock_ema
-from normreg_plugins.hosts.run_report import MM, summary, warn_of_untested, write_verdicts
+from normreg_plugins.hosts.run_report import MM, log_to, summary, warn_of_untested, write_verdicts
 from normreg_plugins.monitor import rate_at_start
 
 SEVERAL_OPTIMIZERS = "a run with several optimizers: attach a method to each with normreg_plugins.attach, in a hook"
@@ -61,6 +61,7 @@ def attach_to(wrapper: OptimWrapper, model: nn.Module, method: Method, scheduler
     refuse_unsound(wrapper.optimizer, model, method)  # a wrapped model shows whether it is sharded
     per_epoch = updates_per_epoch(wrapper)
     plain = bare(model)
+    log_to(_log)
     handle = attach(wrapper.optimizer, plain, method, updates_per_epoch=per_epoch, schedulers=schedulers)
     guard_resume(wrapper.optimizer, method, "load_from=CHECKPOINT and resume=False")
     _report(handle)
@@ -94,10 +95,23 @@ def _report(handle: Handle) -> None:
     handle.on_first_forward(_log_rate)  # the weights are loaded by then
     handle.on_first_forward(_warn_of_stock_average)  # the config can be read by then
     handle.optimizer.register_load_state_dict_post_hook(_warn_of_stock_average)  # in a run that is resumed
+    handle.optimizer.register_step_post_hook(_warn_if_idle)
     if is_main_process():
         for log in MMLogger.get_current_instance().handlers:
             if isinstance(log, logging.FileHandler):
                 write_verdicts(handle, Path(log.baseFilename).parent)
+
+
+def _log(message: str, level: int = logging.INFO) -> None:
+    print_log(f"normreg_plugins: {message}", logger="current", level=level)
+
+
+def _warn_if_idle(optimizer: Optimizer, *_: Any) -> None:
+    """After the last update of a run."""
+    hub, handle = MessageHub.get_current_instance(), handle_of(optimizer)
+    last = hub.get_info("iter", -1) + 1 == hub.get_info("max_iters", 0)
+    if last and handle is not None and handle.never_acted:
+        _log(handle.never_acted, logging.WARNING)
 
 
 def _log_rate(handle: Handle) -> None:

@@ -25,7 +25,7 @@ from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import named_by
 from normreg_plugins.hosts.methods import guard_resume
 from normreg_plugins.hosts.monitoring import EVERY
-from normreg_plugins.hosts.run_report import summary, warn_of_untested, write_verdicts
+from normreg_plugins.hosts.run_report import log_to, summary, warn_of_untested, write_verdicts
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
 from normreg_plugins.hosts.ultralytics.monitor_trainer import TAG, MonitorTrainer, base_trainer, monitor_settings
 from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
@@ -75,12 +75,14 @@ class MethodTrainer(BaseTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._correction = AverageCorrection()
+        self.add_callback("on_train_end", _warn_if_idle)
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> Optimizer:
         optimizer = super().build_optimizer(model, *args, **kwargs)
         plain = unwrap_model(model)
         if self.handle is not None:  # the optimizer is built again
             self.handle.detach()
+        log_to(lambda message: LOGGER.info(f"{TAG} {message}"))
         decay_(optimizer, named_by(self.method.decay_on, plain))
         self.handle = attach(
             optimizer,
@@ -134,6 +136,11 @@ class MethodTrainer(BaseTrainer):
         """Run a forward as in evaluation on a training batch."""
         with autocast(self.amp, device=self.device.type):
             model(super().preprocess_batch(batch)["img"])
+
+
+def _warn_if_idle(trainer: Any) -> None:
+    if idle := trainer.handle.never_acted:
+        LOGGER.warning(f"{TAG} {idle}")
 
 
 def _log_rate(handle: Handle) -> None:

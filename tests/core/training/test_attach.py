@@ -1,17 +1,71 @@
 """What `attach` and the methods refuse, what a handle shows, and several optimizers at once."""
 
 import copy
+import re
+from contextlib import contextmanager
 
 import pytest
 import torch
+import torch.distributed as dist
+from helpers.nets import see_images
 from helpers.training import INVARIANT, are_unit, attached, lengths, see_batch, tiny_net, train
 from torch import nn
+from torch.ao import quantization
+from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
+from torch.distributed.optim import PostLocalSGDOptimizer, ZeroRedundancyOptimizer
 from torch.optim import LBFGS, SGD, Adam
 
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
-from normreg_plugins.core.errors import AttachError, NormRegError, SelectionError
+from normreg_plugins import (
+    AdaptiveWeightShrink,
+    Hyperball,
+    SphereDescent,
+    WeightRescaling,
+    attach,
+    prove_scale_invariant,
+)
+from normreg_plugins.core.errors import AttachError, NormRegError, StructureMismatchError
 
 EVERY_UPDATE = WeightRescaling(interval=1)
+
+
+class SAM(torch.optim.Optimizer):
+    """Sharpness-aware minimization (Foret et al. 2021), by two steps, as its implementations have it."""
+
+    def __init__(self, parameters, rho: float = 0.05) -> None:
+        super().__init__(parameters, {"rho": rho})
+        self.base_optimizer = SGD(self.param_groups, lr=0.1)
+        self.param_groups = self.base_optimizer.param_groups
+
+    @torch.no_grad()
+    def first_step(self) -> None:
+        self._moved = [(p, p.clone()) for p in self.param_groups[0]["params"]]
+        size = torch.stack([p.grad.norm() for p, _ in self._moved]).norm()
+        for p, _ in self._moved:
+            p.add_(p.grad, alpha=float(self.param_groups[0]["rho"] / size))
+        self.zero_grad()
+
+    @torch.no_grad()
+    def second_step(self) -> None:
+        for p, before in self._moved:
+            p.copy_(before)
+        self.base_optimizer.step()
+
+
+@contextmanager
+def process_group(folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+WRAPPERS = {
+    "SAM": SAM,
+    "Lookahead": lambda parameters: pytest.importorskip("timm.optim").Lookahead(SGD(parameters, lr=0.1), k=10),
+    "PostLocalSGD": lambda parameters: PostLocalSGDOptimizer(SGD(parameters, lr=0.1), PeriodicModelAverager(period=9)),
+    "ZeRO": lambda parameters: ZeroRedundancyOptimizer(parameters, SGD, lr=0.1),
+}
 
 
 class TestRefusals:
@@ -37,12 +91,73 @@ class TestRefusals:
         handle.detach()
         assert attach(optimizer, net, SphereDescent()).targets == INVARIANT
 
+    @pytest.mark.parametrize("name", WRAPPERS)
+    def test_an_optimizer_around_another_is_refused_before_anything_changes(self, name: str, tmp_path) -> None:
+        net = tiny_net()
+        with process_group(tmp_path):
+            wrapper = WRAPPERS[name](net.parameters())
+        groups = len(wrapper.param_groups)
+        with pytest.raises(AttachError) as refused:
+            attach(wrapper, net, EVERY_UPDATE)
+        assert len(wrapper.param_groups) == groups
+        way_out = re.search(r"optimizer\.(\w+)$", str(refused.value))
+        if name == "ZeRO":
+            assert "Use a plain optimizer with DDP" in str(refused.value)
+            return
+        assert way_out is not None
+        handle = attach(getattr(wrapper, way_out[1]), net, EVERY_UPDATE)
+        for index in range(4):
+            wrapper.zero_grad()
+            see_batch(net).backward()
+            if name == "SAM":
+                wrapper.first_step()
+                see_batch(net).backward()
+                wrapper.second_step()
+            else:
+                wrapper.step()
+            assert handle.updates == index + 1
+            assert are_unit(net)
+
+    @pytest.mark.parametrize("forward", [torch.ones(2, 3, 8, 8), 3])
+    @pytest.mark.parametrize("use", [lambda net, f: attached(EVERY_UPDATE, net=net, forward=f), prove_scale_invariant])
+    def test_a_forward_that_is_no_function(self, use, forward) -> None:
+        with pytest.raises(NormRegError, match=r"forward='(Tensor|int)': must be a function that runs one training"):
+            use(tiny_net(), forward)
+
+    @pytest.mark.parametrize("make", [torch.jit.script, lambda net: torch.jit.trace(net, torch.ones(2, 3, 8, 8))])
+    def test_a_scripted_model(self, make) -> None:
+        with pytest.raises(NormRegError, match=r"Script|Traced.*use the module that it was made of"):
+            attached(EVERY_UPDATE, net=make(tiny_net()))
+
+    def test_a_lazy_layer_until_it_has_a_weight(self) -> None:
+        net = nn.Sequential(nn.LazyConv2d(6, 3), *tiny_net()[1:])
+        with pytest.raises(NormRegError, match=r"0 \(LazyConv2d\) has no weight yet: run one forward"):
+            attached(EVERY_UPDATE, net=net)
+        see_batch(net)
+        assert attached(EVERY_UPDATE, net=net).handle.targets == INVARIANT
+
+    @pytest.mark.parametrize("fused", [False, True])
+    @pytest.mark.parametrize("forward", [None, see_batch])
+    def test_quantization_before_attach_and_after_it(self, fused: bool, forward) -> None:
+        def prepare(net: nn.Sequential) -> nn.Sequential:
+            net.qconfig = quantization.get_default_qat_qconfig("fbgemm")
+            if fused:
+                quantization.fuse_modules_qat(net, [["0", "1", "2"]], inplace=True)
+            return quantization.prepare_qat(net, inplace=True)
+
+        with pytest.raises(NormRegError, match="finds no weight to act on"):
+            attached(EVERY_UPDATE, net=prepare(tiny_net()[:3]), forward=forward and see_images)
+        net, optimizer, _ = attached(EVERY_UPDATE, forward=forward)
+        prepare(net)
+        with pytest.raises(StructureMismatchError, match=r"0\.weight: .*(shows free|was replaced after attach)"):
+            train(net, optimizer, 1)
+
     def test_a_refused_attach_leaves_nothing_behind(self) -> None:
         net = tiny_net()
         optimizer = SGD(net.parameters(), lr=0.1, weight_decay=0.1)
         before = copy.deepcopy(optimizer.state_dict())
         for trouble in ({"select": "head"}, {"select": []}):
-            with pytest.raises(SelectionError):
+            with pytest.raises(NormRegError):
                 attach(optimizer, net, EVERY_UPDATE, **trouble)
         with pytest.raises(AttachError, match="updates_per_epoch"):
             attach(optimizer, net, WeightRescaling(begin=1, unit="epoch"))

@@ -118,6 +118,14 @@ def test_a_layer_that_changes_after_attach_is_named(way) -> None:
         step(net, optimizer)
 
 
+def test_a_model_may_be_traced_for_inference_before_it_is_trained() -> None:
+    net, optimizer, _ = attached(EVERY_UPDATE)
+    traced = torch.jit.trace(net, images())
+    assert torch.allclose(traced(images()), net(images()), atol=1e-5)
+    train(net, optimizer, 1)
+    assert are_unit(net)
+
+
 def test_a_traced_forward_avoids_the_mismatch() -> None:
     net = wrongly_promised()
     net.norm = bn()

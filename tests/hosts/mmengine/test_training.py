@@ -7,6 +7,7 @@ import torch
 from helpers.mm_toy import IMAGES, config, loader, train, weights
 from mmengine.hooks import Hook
 from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
@@ -121,6 +122,37 @@ def test_a_backbone_with_norm_eval_keeps_its_function(tmp_path):
     torch.testing.assert_close(outputs_after, outputs_before, rtol=1e-5, atol=1e-5)
 
 
+@HOOKS.register_module()
+class Unfreeze(Hook):
+    """After the first epoch, as in gradual fine-tuning."""
+
+    def after_train_epoch(self, runner):
+        runner.model.requires_grad_(True)
+
+
+def log_of(folder):
+    (log,) = folder.glob("*/*.log")
+    return log.read_text()
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+def test_a_stage_that_is_unfrozen_is_taken_and_the_log_says_so(tmp_path, way):
+    model = {"frozen_stages": 1}
+    runner = train(tmp_path, WRS, way, model=model, custom_hooks=[{"type": "Unfreeze"}], log_level="INFO")
+    assert_on_sphere(runner)
+    log = log_of(tmp_path)
+    assert "acts on 2 (1 more when they are unfrozen) of 4" in log
+    assert "takes conv1.weight from update" in log
+    assert "parameter group 0 was split" in log
+
+
+@pytest.mark.parametrize("way", ["constructor", "hook"])
+@pytest.mark.parametrize(("interval", "says"), [(1000, True), (2, False)])
+def test_a_method_that_never_acts_says_so_at_the_end(tmp_path, way, interval, says):
+    train(tmp_path, {"type": "WRS", "interval": interval}, way)
+    assert ("never acted" in log_of(tmp_path)) == says
+
+
 @pytest.mark.parametrize("way", ["constructor", "hook"])
 def test_frozen_stages_are_left_alone(tmp_path, way):
     runner = Runner.from_cfg(config(tmp_path, WRS, way, model={"frozen_stages": 1}))
@@ -128,7 +160,7 @@ def test_frozen_stages_are_left_alone(tmp_path, way):
     runner.train()
     (handle,) = handles_of(runner)
     assert handle.targets == TARGETS[1:]
-    assert handle.left_alone["conv1.weight"] == "frozen: requires_grad is False"
+    assert handle.left_alone["conv1.weight"] == "frozen: requires_grad is False; taken when it is unfrozen"
     assert torch.equal(runner.model.conv1.weight, before)
 
 

@@ -10,6 +10,7 @@ pytest.importorskip("ultralytics")
 from helpers.tiny_yolo import OFFLINE, filter_norms, make_set, tiny_net, train
 from ultralytics import YOLO
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import LOGGER
 
 from normreg_plugins import AdaptiveWeightShrink, Hyperball, WeightRescaling
 from normreg_plugins.core.errors import NormRegError
@@ -44,12 +45,15 @@ def test_two_lines_on_a_stock_model_hold_the_norms_and_tell(tmp_path):
     assert seen[0]["norms/mean"] == pytest.approx(1)  # where loggers such as TensorBoard read
 
 
-def test_a_method_that_never_acts_is_the_stock_trainer_bit_for_bit(tmp_path):
+def test_a_method_that_never_acts_is_the_stock_trainer_bit_for_bit(tmp_path, monkeypatch):
     """Looking at the training forward takes nothing from loaders, mosaics or any random stream."""
     idle = WeightRescaling(begin=10**6, decay_on="all")
     settings = {"close_mosaic": 0, "multi_scale": 0.5, "cls_pw": 1.0}
     stock = train(tmp_path / "stock", **settings)
+    warned = []
+    monkeypatch.setattr(LOGGER, "warning", warned.append)
     ours = train(tmp_path / "ours", idle, **settings)
+    assert "never acted: 4 updates were made, and the first in which it acts is 1000010" in " ".join(warned)
     theirs = stock.model.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.model.state_dict().items())
     assert [row["train/box_loss"] for row in rows_of(ours)] == [row["train/box_loss"] for row in rows_of(stock)]
