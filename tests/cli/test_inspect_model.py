@@ -188,3 +188,16 @@ def test_a_long_proof_says_how_far_it_is_and_what_is_faster(tool, small, monkeyp
     lines = re.findall(r"proof: forward (\d+) of about (\d+), \d+ s so far \(--no-prove .* --size is faster\)", said)
     assert [int(done) for done, _ in lines] == list(range(1, len(lines) + 1))
     assert len(lines) <= int(lines[0][1])
+
+
+def test_the_model_has_the_configs_preprocessor_and_no_augmentation_of_batches():
+    from mmengine.config import Config
+
+    from normreg_plugins.cli.inspect_model import model_settings
+
+    augments = [{"type": "Mixup", "alpha": 0.8}]
+    top = {"mean": [1.0], "num_classes": 3, "batch_augments": augments}
+    model = {"type": "ImageClassifier", "train_cfg": {"augments": augments}, "pretrained": "torchvision://x"}
+    settings = model_settings(Config({"model": model, "data_preprocessor": top}))
+    assert settings.data_preprocessor == {"mean": [1.0], "num_classes": 3}
+    assert (settings.train_cfg, settings.pretrained) == ({}, None)

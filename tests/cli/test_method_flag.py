@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("mmengine")
 
+from helpers.config_keys import CONFIGS
 from mmengine.config import Config
 
 from normreg_plugins.cli.method_flag import add_method_flag, set_method
@@ -78,8 +79,10 @@ def test_a_config_without_an_optimizer_is_refused():
 
 
 @pytest.mark.parametrize("method", ["AWS", "PGD"])
-def test_the_layers_a_method_is_made_for_are_named_as_options_that_work(tool, method):
-    config = ("mini/deeplabv3_wd.py", "--no-prove", "--size", 32, "--method", method)
+def test_the_layers_a_method_is_made_for_are_named_as_options_that_work(tool, tmp_path, method):
+    momentum = "model = dict(backbone=dict(norm_cfg=dict(momentum=0.03)))"  # scale-bias layers have none
+    (tmp_path / "mine.py").write_text(f'_base_ = "{CONFIGS}/mini/deeplabv3_wd.py"\n{momentum}')
+    config = (tmp_path / "mine.py", "--no-prove", "--size", 32, "--method", method)
     first = tool("inspect_model.py", *config)
     (options,) = re.findall(r"For its own layers add --cfg-options (.*);", first.stderr)
     second = tool("inspect_model.py", *config, "--cfg-options", *options.split())
