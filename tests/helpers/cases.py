@@ -246,16 +246,6 @@ CASES: dict[str, Case] = {
         {"conv1.weight": ("unsafe", "bn"), "conv2.weight": ("unsafe", "bn")},
         {"conv1.weight": ("invariant", "bn"), "conv2.weight": ("invariant", "bn")},
     ),
-    "one norm behind two shuffled convs": Case(
-        lambda: Net(
-            lambda n, x: n.bn(shuffle(n.conv1(x), 2)) + n.bn(shuffle(n.conv2(x), 2)),
-            conv1=conv(),
-            conv2=conv(),
-            bn=bn(),
-        ),
-        {"conv1.weight": ("unsafe", "bn"), "conv2.weight": ("unsafe", "bn")},
-        {"conv1.weight": ("invariant", "bn"), "conv2.weight": ("invariant", "bn")},
-    ),
     "one norm behind a conv, straight and shuffled": Case(
         read_by_one_norm(lambda y, _: shuffle(y, 2)), UNSAFE, {"conv.weight": ("invariant", "bn")}
     ),

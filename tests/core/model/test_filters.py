@@ -60,7 +60,3 @@ def test_a_rate_that_is_a_tensor_is_shared_by_its_group() -> None:
     one, other = torch.tensor(0.5), torch.tensor(0.5)
     assert calls_of([one, one, one], SIZES) == 1
     assert calls_of([one, other, one], SIZES) == 2
-
-
-def test_one_value_for_each_part_takes_one_call() -> None:
-    assert calls_of([torch.rand_like(size) for size in SIZES], SIZES) == 1
