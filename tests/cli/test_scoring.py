@@ -31,7 +31,7 @@ def test_pictures_need_a_folder(name, capsys):
 def test_results_are_not_overwritten(name, capsys, tmp_path):
     pytest.importorskip("pycocotools")
     module = import_module(f"normreg_plugins.cli.{name}")
-    for file in (*module.FILES, module.PICTURES):
+    for file in (module.METRICS, module.PICTURES):
         (tmp_path / file).write_text("precious")
         said = refused(capsys, name, *ARGUMENTS[name], "--out", tmp_path, "--pictures", 1)
         assert f"{tmp_path / file} exists: choose another --out" in said
