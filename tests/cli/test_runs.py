@@ -117,7 +117,7 @@ def test_detection_trains_resumes_tests_and_scores(user, small, tmp_path):
 @pytest.mark.parametrize(
     ("option", "says"),
     [
-        ("type=WSR", "'WSR' is unknown: use one of"),
+        ("type=WSR", "'WSR' is unknown (did you mean 'WRS'?)"),
         ("interval=0", "interval=0: must be a whole number of updates"),
         ("intervall=3", "did you mean 'interval'?"),
         ("select=nowhere", "'nowhere' matches none of"),
