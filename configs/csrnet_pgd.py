@@ -1,5 +1,5 @@
-# CSRNet on UCF-QNRF with constrained weights (PGD): scale, bias and noise instead of batch norm. PGD uses only the
-# directions of VGG16's filters, so it starts from vgg16 without norm layers. Weight decay stays the task's 1e-4.
+# CSRNet on UCF-QNRF with constrained weights (PGD): scale, bias and noise instead of batch norm. VGG16-BN is folded into
+# these layers; the log says how much centring takes from it. Weight decay stays the task's 1e-4.
 _base_ = "./csrnet_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])
@@ -10,5 +10,5 @@ optim_wrapper = dict(
 )
 model = dict(
     backbone=dict(norm_cfg=dict(type="NormRegScaleBias", sigma=0.1)),
-    pretrained="torchvision://vgg16",
+    init_cfg=dict(center=True),
 )

@@ -1,5 +1,5 @@
-# DeepLabv3 on VOC 2012 with constrained weights (PGD): scale, bias and noise instead of batch norm. PGD uses only the
-# directions of the ImageNet filters; to start from a trained net with batch norm, convert it first: docs/fine_tuning.md
+# DeepLabv3 on VOC 2012 with constrained weights (PGD): scale, bias and noise instead of batch norm. The ImageNet network
+# is folded into these layers; the log says how much centring takes from it. Without: finetune/deeplabv3_pgd_voc.py
 _base_ = "./deeplabv3_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])
@@ -10,10 +10,7 @@ optim_wrapper = dict(
 )
 scale_bias = dict(type="NormRegScaleBias")
 model = dict(
-    backbone=dict(norm_cfg=scale_bias),
+    backbone=dict(norm_cfg=scale_bias, init_cfg=dict(type="NormRegPretrained", center=True)),
     decode_head=dict(norm_cfg=scale_bias),
 )
-custom_hooks = [
-    dict(type="NormRegLinearNoiseHook", sigma=0.4),
-    dict(type="NormRegZeroScaleHook", names=["*.layer*.bn3"]),  # each residual branch begins at zero
-]
+custom_hooks = [dict(type="NormRegLinearNoiseHook", sigma=0.4)]

@@ -10,7 +10,7 @@ optim_wrapper = dict(
 )
 weight_standardized = dict(type="NormRegWSConv2d")
 model = dict(
-    backbone=dict(conv_cfg=weight_standardized),
+    backbone=dict(conv_cfg=weight_standardized, init_cfg=dict(type="NormRegPretrained")),
     neck=dict(conv_cfg=weight_standardized),
     bbox_head=dict(conv_cfg=weight_standardized),
 )

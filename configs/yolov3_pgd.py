@@ -1,6 +1,6 @@
 # YOLOv3 on COCO 2017 with constrained weights (PGD): each filter has mean 0 and norm sqrt(2), and scale, bias and noise
 # replace batch norm. Weight decay is the paper's for ResNet, 1e-3, times 8 (see yolov3_wd.py); the noise grows with
-# depth (eq. 8).
+# depth (eq. 8). The ImageNet network is folded into these layers; the log says how much centring takes from it.
 _base_ = "./yolov3_wd.py"
 
 custom_imports = dict(imports=["normreg_plugins"])
@@ -12,11 +12,8 @@ optim_wrapper = dict(
 )
 scale_bias = dict(type="NormRegScaleBias")
 model = dict(
-    backbone=dict(norm_cfg=scale_bias),
+    backbone=dict(norm_cfg=scale_bias, init_cfg=dict(type="NormRegPretrained", center=True)),
     neck=dict(norm_cfg=scale_bias),
     bbox_head=dict(norm_cfg=scale_bias),
 )
-custom_hooks = [
-    dict(type="NormRegLinearNoiseHook", sigma=0.4),
-    dict(type="NormRegZeroScaleHook", names=["*.conv_res_block*.conv2.bn"]),
-]
+custom_hooks = [dict(type="NormRegLinearNoiseHook", sigma=0.4)]

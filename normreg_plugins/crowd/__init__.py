@@ -6,6 +6,6 @@ The parts for mmengine are in `hosts.mmengine.crowd`, the scores in `evaluation`
 
 from normreg_plugins.crowd.counter import Counted, Counter, count, load_counter
 from normreg_plugins.crowd.losses import BayesianLoss
-from normreg_plugins.crowd.network import CSRNet, load_vgg16
+from normreg_plugins.crowd.network import CSRNet, named_as_csrnet
 
-__all__ = ["BayesianLoss", "CSRNet", "Counted", "Counter", "count", "load_counter", "load_vgg16"]
+__all__ = ["BayesianLoss", "CSRNet", "Counted", "Counter", "count", "load_counter", "named_as_csrnet"]

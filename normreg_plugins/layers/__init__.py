@@ -12,6 +12,7 @@ from normreg_plugins.layers.normalized import (
     WSConv2d,
     normalized_class,
 )
+from normreg_plugins.layers.pretrained import Loaded, load_pretrained_
 from normreg_plugins.layers.scale_bias import (
     MeanOnlyBatchNorm,
     ScaleBias,
@@ -28,6 +29,7 @@ __all__ = [
     "BWNConv2d",
     "CWNConv2d",
     "ConversionError",
+    "Loaded",
     "MeanOnlyBatchNorm",
     "Normalization",
     "NormalizedWeight",
@@ -37,6 +39,7 @@ __all__ = [
     "assign_linear_sigma",
     "convert",
     "fold",
+    "load_pretrained_",
     "normalize_weight",
     "normalized_class",
     "relative_change",

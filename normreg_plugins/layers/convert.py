@@ -98,7 +98,7 @@ def to_normalized_(
         if not gain:
             factors = torch.where(filters.norms(wide) > eps, 1 / size, 1.0)  # a zero filter stays zero
             for reader in report.readers:
-                _expect_scaled_(reader, layer.bias, filters.per_channel(factors))
+                expect_scaled_(reader, layer.bias, filters.per_channel(factors))
 
 
 @torch.no_grad()
@@ -185,7 +185,7 @@ def _nothing_left(report: WeightReport, normalization: Normalization) -> str | N
     return None
 
 
-def _expect_scaled_(reader: NormReader, bias: Tensor | None, factors: Tensor) -> None:
+def expect_scaled_(reader: NormReader, bias: Tensor | None, factors: Tensor) -> None:
     """Correct the running statistics of a norm layer for filters that were scaled by `factors`.
 
     The norm layer's eps does not scale. Where the variance would have to be negative, gamma makes up for it.

@@ -37,7 +37,7 @@ both = [dict(_base_.dataset_train, pipeline=whole), dict(_base_.dataset_aug, pip
 train_dataloader.update(dataset=dict(datasets=both))
 """,
     "csrnet": """
-model = dict(pretrained=None)
+model = dict(init_cfg=None)
 train_cfg = dict(max_epochs=1, val_interval=1)
 default_hooks["checkpoint"]["published_keys"] = None
 """,

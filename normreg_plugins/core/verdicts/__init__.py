@@ -1,5 +1,6 @@
 """Which weights may be scaled, and how do we know: by structure, by tracing a forward, by numbers."""
 
+from normreg_plugins.core.verdicts.by_structure import registered_after
 from normreg_plugins.core.verdicts.filter_trace import FilterTrace
 from normreg_plugins.core.verdicts.find import Forward, find, find_scale_invariant, reports_of
 from normreg_plugins.core.verdicts.proof import overruled, prove_scale_invariant
@@ -18,5 +19,6 @@ __all__ = [
     "find_scale_invariant",
     "overruled",
     "prove_scale_invariant",
+    "registered_after",
     "reports_of",
 ]

@@ -31,11 +31,11 @@ Followers = dict[int, list[tuple[str, nn.Module]]]
 def reports_by_structure(model: nn.Module) -> list[WeightReport]:
     """One report per conv and linear weight, from the order in which modules are registered."""
     layers = layers_of(model)
-    followers = _followers(model)
+    followers = registered_after(model)
     return [_report(layer, followers[id(layer.module)]) for layer in layers]
 
 
-def _followers(model: nn.Module) -> Followers:
+def registered_after(model: nn.Module) -> Followers:
     """By the id of each layer, the modules registered right after it: one in each of its parents, if it is shared."""
     followers: Followers = defaultdict(list)
     for parent_name, parent in model.named_modules():

@@ -1,6 +1,5 @@
-"""CSRNet and its ImageNet weights."""
+"""CSRNet, and torchvision's VGG16 under its names."""
 
-from normreg_plugins.crowd.network.csrnet import STRIDE, CSRNet
-from normreg_plugins.crowd.network.vgg16_weights import WeightFileError, load_vgg16
+from normreg_plugins.crowd.network.csrnet import STRIDE, CSRNet, named_as_csrnet
 
-__all__ = ["STRIDE", "CSRNet", "WeightFileError", "load_vgg16"]
+__all__ = ["STRIDE", "CSRNet", "named_as_csrnet"]

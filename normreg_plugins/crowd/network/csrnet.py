@@ -25,6 +25,9 @@ FRONT = {  # the name of each convolution of VGG16, and its width; a pool comes 
 }
 BACK = {"back1": 512, "back2": 512, "back3": 512, "back4": 256, "back5": 128, "back6": 64}
 DILATION = 2
+# The index N of each convolution in torchvision's `features.N`. Its batch norm, if there is one, is `features.N+1`.
+VGG16 = dict(zip(FRONT, (0, 2, 5, 7, 10, 12, 14, 17, 19, 21), strict=True))
+VGG16_BN = dict(zip(FRONT, (0, 3, 7, 10, 14, 17, 20, 24, 27, 30), strict=True))
 
 ConvFactory = Callable[..., nn.Module]
 NormFactory = Callable[[int], nn.Module]
@@ -48,7 +51,8 @@ class CSRNet(nn.Module):
             where no norm layer follows.
         output: 'abs', 'relu' or 'free'. The original is 'free': its density can be negative, and negative
             density cancels people in the count.
-        width: factor on the channels of every 3x3 convolution. The ImageNet weights of VGG16 need 1.
+        width: factor on the channels of every 3x3 convolution. The ImageNet weights of VGG16 need 1. They are
+            loaded by `load_pretrained_(model, named_as_csrnet(torchvision's state_dict))`.
     """
 
     def __init__(
@@ -130,3 +134,13 @@ def _back(
         layers[name] = block(width_in, width, DILATION)
         width_in = width
     return layers
+
+
+def named_as_csrnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of torchvision's VGG16 or VGG16-BN that CSRNet's front has, under its names there."""
+    with_norms = "features.1.weight" in state
+    parts = {f"features.{index}": f"front.{name}.conv" for name, index in (VGG16_BN if with_norms else VGG16).items()}
+    if with_norms:
+        parts |= {f"features.{index + 1}": f"front.{name}.norm" for name, index in VGG16_BN.items()}
+    split = [(*name.rpartition("."), value) for name, value in state.items()]
+    return {f"{parts[part]}.{entry}": value for part, _, entry, value in split if part in parts}

@@ -12,6 +12,7 @@ from normreg_plugins.hosts.mmengine.detection_metric import NormRegPrecisionReca
 from normreg_plugins.hosts.mmengine.ema_hook import NormRegEMAHook
 from normreg_plugins.hosts.mmengine.method_hook import NormRegHook, handles_of
 from normreg_plugins.hosts.mmengine.monitor_hook import NormRegMonitorHook
+from normreg_plugins.hosts.mmengine.pretrained import NormRegPretrained
 
 __all__ = [
     "NormRegCheckpointHook",
@@ -20,6 +21,7 @@ __all__ = [
     "NormRegMonitorHook",
     "NormRegOptimWrapperConstructor",
     "NormRegPrecisionRecallMetric",
+    "NormRegPretrained",
     "build_regularizer",
     "cifar_resnet",
     "config_names",

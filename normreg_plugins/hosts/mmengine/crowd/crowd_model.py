@@ -14,7 +14,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import METRICS, MODELS
 from torch import Tensor, nn
 
-from normreg_plugins.crowd import BayesianLoss, CSRNet, load_vgg16
+from normreg_plugins.crowd import BayesianLoss, CSRNet, named_as_csrnet
 from normreg_plugins.evaluation.counting import count_errors, save_counts, save_map
 from normreg_plugins.hosts.mmengine.crowd.crowd_data import CrowdSample
 
@@ -44,7 +44,8 @@ class CrowdCounter(BaseModel):
         backbone: config of the network that predicts the map, a CSRNet.
         loss: config of a loss on maps and points.
         data_preprocessor: config of the module that normalizes the images and stacks them to a batch.
-        pretrained: weights for the front, see `load_vgg16`. They are loaded when training begins.
+        init_cfg: what training begins from: dict(type='NormRegPretrained', checkpoint='torchvision://vgg16_bn') for
+            the front, vgg16 for one without norm layers, or a checkpoint of the model.
     """
 
     def __init__(
@@ -52,17 +53,16 @@ class CrowdCounter(BaseModel):
         backbone: Config,
         loss: Config,
         data_preprocessor: Config | None = None,
-        pretrained: str | None = None,
+        init_cfg: Config | None = None,
     ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor)
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone)
         self.density_loss = MODELS.build(loss)
-        self.pretrained = pretrained
 
-    def init_weights(self) -> None:
-        super().init_weights()
-        if self.pretrained is not None:
-            load_vgg16(self.backbone, self.pretrained)
+    def rename_pretrained(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Called by NormRegPretrained: torchvision's VGG16 under the names of this model."""
+        front = named_as_csrnet(state)
+        return {f"backbone.{name}": value for name, value in front.items()} or state
 
     def forward(
         self, inputs: Tensor, data_samples: list[CrowdSample] | None = None, mode: str = "tensor"
