@@ -6,7 +6,7 @@ A plot needs matplotlib, which is imported when it is drawn.
 from normreg_plugins.monitor.files import JsonLinesSink, Run, log_of, logs_of, read_run
 from normreg_plugins.monitor.monitor import Monitor
 from normreg_plugins.monitor.plots import plot_layers, plot_runs
-from normreg_plugins.monitor.rate_at_start import RateAtStart, rate_at_start
+from normreg_plugins.monitor.rate_at_start import RateAtStart, change_at_start, rate_at_start
 from normreg_plugins.monitor.report import Report, Row
 from normreg_plugins.monitor.warn import Log
 
@@ -18,6 +18,7 @@ __all__ = [
     "Report",
     "Row",
     "Run",
+    "change_at_start",
     "log_of",
     "logs_of",
     "plot_layers",

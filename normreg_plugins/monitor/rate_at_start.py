@@ -1,4 +1,4 @@
-"""What a method does to the effective learning rate when it first acts, and the rate that would keep it."""
+"""What a method does when it first acts: to the effective learning rate, and to the function of the network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from statistics import median
 
 from normreg_plugins.core import Handle
 from normreg_plugins.monitor.optimizer_direction import rate_law
+
+TOLERANCE = 1e-4
+"""A relative change of a filter that is rounding."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,17 @@ def rate_at_start(handle: Handle) -> RateAtStart | None:
         return None
     rate = max(float(group.get("initial_lr", group["lr"])) for group in handle.optimizer.param_groups)
     return RateAtStart(median(norms), radius, factor, least, greatest, rate)
+
+
+def change_at_start(handle: Handle) -> str:
+    """A sentence on how far the method's first action changes the function of the network; '' if it keeps it.
+
+    It is measured on the filters when training begins. After updates were made there is nothing to say.
+    """
+    changes = [change for each in handle.changes_at_start.values() for change in each.tolist()]
+    if handle.updates or not changes or max(changes) < TOLERANCE:
+        return ""
+    return (
+        f"{handle.method!r} changes what the network computes: its first action moves each filter by "
+        f"{median(changes):.0%} of its norm (median; at most {max(changes):.0%})."
+    )

@@ -1,12 +1,14 @@
 """What a method does to the effective rate at the start, and the rate that keeps it, against measured angles."""
 
+import copy
+
 import pytest
 import torch
 from helpers.training import lengths, loss_on, tiny_net
-from torch import optim
+from torch import nn, optim
 
 from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling, attach
-from normreg_plugins.monitor import rate_at_start
+from normreg_plugins.monitor import change_at_start, rate_at_start
 
 LONG = 1.7
 
@@ -117,3 +119,63 @@ def test_nothing_is_said_where_the_rate_stays_or_the_run_goes_on() -> None:
     handle = attach(optimizer, net, WeightRescaling())
     optimizer.load_state_dict(saved)
     assert rate_at_start(handle) is None
+
+
+def change_by_hand(before: nn.Module, after: nn.Module, name: str, scale_is_seen: bool) -> float:
+    """That of the filter that changed most."""
+    largest = 0.0
+    both = [net.get_parameter(name).detach().flatten(1).double() for net in (before, after)]
+    for old, new in zip(*both, strict=True):
+        if not scale_is_seen:
+            old, new = old / old.norm(), new / new.norm()
+        largest = max(largest, float((new - old).norm() / old.norm()))
+    return largest
+
+
+CHANGES = {
+    "WRS(IC)": (WeightRescaling(interval=1, per="position"), False),
+    "PGD": (SphereDescent(), False),
+    "WRS on the output": (WeightRescaling(interval=1, select="*"), True),
+    "PGD, a scale is seen": (SphereDescent(center=False, select="*"), True),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_of_the_function_is_said_with_its_size(name: str) -> None:
+    method, scale_is_seen = CHANGES[name]
+    net = long_net()
+    optimizer = optim.SGD(net.parameters(), lr=0.0)
+    before = copy.deepcopy(net)
+    handle = attach(optimizer, net, method)
+    said = change_at_start(handle)
+    loss_on(net, 0).backward()
+    optimizer.step()  # at rate 0, so only the method acts
+    by_name = {n: change_by_hand(before, net, n, False) for n in ("0.weight", "3.weight")}
+    if scale_is_seen:
+        last = next(n for n in handle.targets if n not in by_name)
+        by_name = {last: change_by_hand(before, net, last, True)}
+    assert {n: float(handle.changes_at_start[n].max()) for n in by_name} == pytest.approx(by_name, rel=1e-4)
+    assert f"at most {max(by_name.values()):.0%})" in said
+    assert change_at_start(handle) == ""  # it is no start any more
+
+
+@pytest.mark.parametrize(
+    "method",
+    [WeightRescaling(), WeightRescaling(radius="initial"), AdaptiveWeightShrink(), SphereDescent(center=False)],
+)
+def test_nothing_is_said_of_a_method_that_keeps_the_function(method) -> None:
+    net = long_net()
+    handle = attach(optim.SGD(net.parameters(), lr=0.01), net, method)
+    assert (change_at_start(handle), handle.changes_at_start) == ("", {})
+
+
+def test_what_is_said_is_of_the_weights_that_are_loaded_after_attach() -> None:
+    """They may have the norms that the method had already given to the weights before them."""
+    net = tiny_net()
+    handle = attach(optim.SGD(net.parameters(), lr=0.01), net, SphereDescent(center=False, select="8"))
+    assert handle.changes_at_start["8.weight"].max() > 0.1
+    net.load_state_dict({**net.state_dict(), "8.weight": net[8].weight.flip(1)})
+    said = []
+    handle.on_first_forward(lambda handle: said.append(change_at_start(handle)))
+    loss_on(net, 0)
+    assert said == [""]

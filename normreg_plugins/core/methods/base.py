@@ -63,6 +63,8 @@ class Method:
     """What `start` puts in `target.state` of every weight. A resumed state that lacks it is refused."""
     filter_norm = cast("float | None", None)
     """The norm that it gives every filter; None if that is not one number. Logs say what it does to the rate."""
+    keeps_directions = True
+    """Whether it only scales filters. If not, logs say how far it turns them when it first acts."""
 
     def __post_init__(self) -> None:
         if self.select is not None and not isinstance(self.select, str):

@@ -63,6 +63,10 @@ class SphereDescent(Method):
     def filter_norm(self) -> float:  # type: ignore[override]
         return math.sqrt(self.c)
 
+    @property
+    def keeps_directions(self) -> bool:  # type: ignore[override]
+        return not self.center
+
     def takes(self, reports: Sequence[WeightReport]) -> list[WeightReport]:
         """The weights that feed a scale-bias layer; without any, every weight whose scale is invisible."""
         return [f for f in reports if f.feeds_scale_bias] or super().takes(reports)

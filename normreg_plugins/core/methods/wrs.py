@@ -75,6 +75,10 @@ class WeightRescaling(Method):
     def filter_norm(self) -> float | None:  # type: ignore[override]
         return None if self.radius == "initial" or self.per == "position" else float(self.radius)
 
+    @property
+    def keeps_directions(self) -> bool:  # type: ignore[override]
+        return self.per != "position"
+
     def objection(self, report: WeightReport) -> str:
         if self.per == "position" and filters_of(report.layer.module, "position").fan_in == 1:
             return "a filter with one input channel, of which WRS(IC) would make every entry +1 or -1"

@@ -1,18 +1,20 @@
-"""Filter norms that are worth knowing: those that training begins with, and those that are zero, NaN or infinite."""
+"""What is worth knowing of filters: how they are when training begins, and which are zero, NaN or infinite."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from normreg_plugins.core.errors import NonFiniteWeightWarning
-from normreg_plugins.core.methods import Scaled, Target
-from normreg_plugins.core.model import local
+from normreg_plugins.core.methods import Method, Scaled, Target
+from normreg_plugins.core.model import local, safe_factors
+from normreg_plugins.core.verdicts import Kind
 
 NAMED = 5
 """At most this many weights are named in one warning."""
@@ -85,8 +87,8 @@ class _Answer(NamedTuple):
         return not self.from_gpu or (self.copied is not None and self.copied.query())
 
 
-class NormsAtStart:
-    """Filter norms before a method acts for the first time.
+class FiltersAtStart:
+    """Filters before a method acts for the first time.
 
     A method may act when it is attached, and again before the first forward, because weights may be loaded in between.
     Only weights that changed in between are measured again.
@@ -94,17 +96,21 @@ class NormsAtStart:
 
     def __init__(self) -> None:
         self.norms: dict[str, Tensor] = {}
-        self._after: dict[str, Tensor] = {}
+        self.changes: dict[str, Tensor] = {}
+        """How far the method changes each filter when it first acts, where the network sees that."""
+        self._after: dict[str, tuple[Tensor, float]] = {}
 
-    def measure_before(self, targets: Sequence[Target]) -> None:
+    def measure_before(self, targets: Sequence[Target], method: Method) -> None:
         for target in _with_values(targets):
             found = _norms(target)
-            seen = self._after.get(target.name)
-            if seen is None or not torch.equal(found, seen):
+            norms, total = self._after.get(target.name, (None, 0.0))
+            if norms is None or not torch.equal(found, norms) or total != _total(target):
                 self.norms[target.name] = found
+                if not method.keeps_directions or _scale_is_seen(target):
+                    self.changes[target.name] = _change(target, method)
 
     def measure_after(self, targets: Sequence[Target]) -> None:
-        self._after = {target.name: _norms(target) for target in _with_values(targets)}
+        self._after = {target.name: (_norms(target), _total(target)) for target in _with_values(targets)}
 
 
 def _with_values(targets: Sequence[Target]) -> list[Target]:
@@ -115,3 +121,27 @@ def _with_values(targets: Sequence[Target]) -> list[Target]:
 @torch.no_grad()
 def _norms(target: Target) -> Tensor:
     return local(target.filters.norms(target.weight)).flatten().cpu()  # on the host, to free the GPU's memory
+
+
+def _total(target: Target) -> float:
+    """Tells weights apart that were loaded with the norms that the method had given to others."""
+    return float(local(target.weight.detach()).sum())
+
+
+def _scale_is_seen(target: Target) -> bool:
+    return target.report.kind in (Kind.FREE, Kind.UNSAFE)
+
+
+@torch.no_grad()
+def _change(target: Target, method: Method) -> Tensor:
+    """||w' - w|| / ||w|| for each filter; of directions, if its scale is not seen. w' comes from a try on a copy."""
+    weight = target.weight.detach()
+    layer = replace(target.layer, weight=nn.Parameter(weight.clone()))
+    copy = replace(target, report=replace(target.report, layer=layer, readers=()), state={**target.state}, scratch={})
+    method.start([copy])
+    method.after_update([copy], lambda: [0.0])
+    before = target.filters.norms(weight)
+    after = before if _scale_is_seen(target) else target.filters.norms(layer.weight)
+    new, old = target.filters.view(layer.weight), target.filters.view(weight)
+    moved = new * safe_factors(1.0, after) - old * safe_factors(1.0, before)
+    return local(torch.linalg.vector_norm(moved, dim=target.filters.dims)).flatten().cpu()

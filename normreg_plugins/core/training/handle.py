@@ -16,7 +16,7 @@ from normreg_plugins.core.methods import Method, Rates, Scaled, Target
 from normreg_plugins.core.model import is_zero
 from normreg_plugins.core.training.averages import correct_average_
 from normreg_plugins.core.training.confirmation import Confirmation
-from normreg_plugins.core.training.filter_health import BrokenFilters, NormsAtStart, count_filters
+from normreg_plugins.core.training.filter_health import BrokenFilters, FiltersAtStart, count_filters
 from normreg_plugins.core.training.first_forward import FirstForward
 from normreg_plugins.core.training.replaced import places_of, refuse_replaced
 from normreg_plugins.core.training.selection import Selection, held_by, waits_for
@@ -65,7 +65,7 @@ class Handle:
         self._held, self._groups = held_by(optimizer), len(optimizer.param_groups)
         self._state = State(optimizer, self._targets, method)
         self._places = places_of(model, self._targets)
-        self._broken, self._norms_at_start = BrokenFilters(), NormsAtStart()
+        self._broken, self._at_start = BrokenFilters(), FiltersAtStart()
         self._callbacks: list[Callable[[Handle], None]] = []
         self._acts_before = type(method).before_update is not Method.before_update
         self._acts_after = type(method).after_update is not Method.after_update
@@ -114,7 +114,15 @@ class Handle:
     @property
     def norms_at_start(self) -> dict[str, Tensor]:
         """The filter norms of each target before the method first acted; empty after a resume."""
-        return dict(self._norms_at_start.norms)
+        return dict(self._at_start.norms)
+
+    @property
+    def changes_at_start(self) -> dict[str, Tensor]:
+        """For each filter ||w' - w|| / ||w||, where w' is what the method first makes of it; empty after a resume.
+
+        Only of targets on which the network may see that: because its scale is seen, or because the method turns it.
+        """
+        return dict(self._at_start.changes)
 
     def on_first_forward(self, callback: Callable[[Handle], None]) -> None:
         """Calls `callback(handle)` once, just before the first training forward of a new run. Not called on resume.
@@ -193,10 +201,10 @@ class Handle:
         if not targets:
             return
         if self.updates == 0:
-            self._norms_at_start.measure_before(targets)
+            self._at_start.measure_before(targets, self.method)
         self._check(self.method.start(targets))
         if self.updates == 0:
-            self._norms_at_start.measure_after(targets)
+            self._at_start.measure_after(targets)
         for target in targets:
             target.started = True
         self._versions = self._versions_now()

@@ -23,7 +23,7 @@ from normreg_plugins.core.training import handle_of, refuse_unsound
 from normreg_plugins.hosts.methods import build_regularizer, guard_resume
 from normreg_plugins.hosts.mmengine.config import updates_per_epoch, uses_stock_ema
 from normreg_plugins.hosts.run_report import MM, log_to, summary, warn_of_untested, write_verdicts
-from normreg_plugins.monitor import rate_at_start
+from normreg_plugins.monitor import change_at_start, rate_at_start
 
 SEVERAL_OPTIMIZERS = "a run with several optimizers: attach a method to each with normreg_plugins.attach, in a hook"
 
@@ -115,8 +115,10 @@ def _warn_if_idle(optimizer: Optimizer, *_: Any) -> None:
 
 
 def _log_rate(handle: Handle) -> None:
-    if change := rate_at_start(handle):
-        print_log(f"{handle.method!r}: {change}", logger="current")
+    if rate := rate_at_start(handle):
+        print_log(f"{handle.method!r}: {rate}", logger="current")
+    if change := change_at_start(handle):
+        print_log(change, logger="current")
 
 
 def _warn_of_stock_average(_: object) -> None:

@@ -29,7 +29,7 @@ from normreg_plugins.hosts.run_report import log_to, summary, warn_of_untested, 
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
 from normreg_plugins.hosts.ultralytics.monitor_trainer import TAG, MonitorTrainer, base_trainer, monitor_settings
 from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
-from normreg_plugins.monitor import rate_at_start
+from normreg_plugins.monitor import change_at_start, rate_at_start
 
 
 def with_method(
@@ -144,5 +144,6 @@ def _warn_if_idle(trainer: Any) -> None:
 
 
 def _log_rate(handle: Handle) -> None:
-    if change := rate_at_start(handle):
-        LOGGER.info(f"{TAG} {change}")
+    for note in (rate_at_start(handle), change_at_start(handle)):
+        if note:
+            LOGGER.info(f"{TAG} {note}")
