@@ -10,6 +10,7 @@ optim_wrapper = dict(
 )
 weight_standardized = dict(type="NormRegWSConv2d")
 model = dict(
-    backbone=dict(conv_cfg=weight_standardized),
+    backbone=dict(conv_cfg=weight_standardized, init_cfg=dict(type="NormRegPretrained")),
     decode_head=dict(conv_cfg=weight_standardized),
 )
+auto_scale_lr = dict(variant={"optim_wrapper.regularizer.alpha": 18.1})  # the rates are multiplied by sqrt(1.6) too

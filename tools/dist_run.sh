@@ -22,6 +22,7 @@ command=(
     --master_addr "${MASTER_ADDR:-127.0.0.1}"
     --master_port "${PORT:-29500}"
     --nproc_per_node "$gpus"
+    --max_restarts "${MAX_RESTARTS:-0}"
     "$tools/$script" "${@:1:position-1}" --launcher pytorch "${@:position+1}"
 )
 if [[ ${DRY_RUN:-} ]]; then
@@ -35,4 +36,5 @@ if [[ ! -f $1 && ! -f $tools/../configs/$1 ]]; then
     exit 2
 fi
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # torchrun would set the same, with a warning
+export NORMREG_LAUNCHED=${NORMREG_LAUNCHED:-$(date +%s)} # a restart resumes what was saved since
 exec "${command[@]}"

@@ -1,7 +1,7 @@
 """Train any mm config: `normreg train configs/mini/yolov3_wrs.py`. The flags are those of mm's own train.py.
 
 --method adds a method to any config: `normreg train my_config.py --method WRS interval=20`. --split-batch
-runs the papers' protocols on several GPUs: see docs/multi_gpu.md.
+and --total-batch run the papers' protocols on several GPUs: see docs/multi_gpu.md.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from normreg_plugins.cli.mm_runs import (
 from normreg_plugins.cli.plot_norms import draw_run
 from normreg_plugins.cli.preflight.total_batch import (
     TotalBatchError,
+    adopt_variant,
     protocol_of,
     ranks_of,
     refuse_other_batch,
@@ -44,15 +45,16 @@ def parser() -> argparse.ArgumentParser:
     add_method_flag(options)
     add("--amp", action="store_true", help="train in mixed precision")
     add("--auto-scale-lr", action="store_true", help="scale the learning rate with the batch size of all GPUs")
-    add("--split-batch", action="store_true", help="the GPUs share the protocol's batch: same updates")
+    batch = options.add_mutually_exclusive_group()
+    batch.add_argument("--split-batch", action="store_true", help="the GPUs share the protocol's batch: same updates")
+    declared = "the GPUs share a batch of this size, which the protocol declares as its variant"
+    batch.add_argument("--total-batch", type=int, metavar="IMAGES", help=declared)
     resumed = "resume from this checkpoint (default: the latest in the work dir)"
     add("--resume", nargs="?", const="auto", metavar="CHECKPOINT", help=resumed)
     return options
 
 
 def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
-    if args.resume not in (None, "auto"):
-        require_checkpoint("--resume", args.resume)
     use_method(cfg, args.method)
     if args.amp:
         if not torch.cuda.is_available():
@@ -68,19 +70,43 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             refuse(f"--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size")
         cfg.auto_scale_lr.enable = True
-    if args.resume is not None:
+
+
+def settle_resume(cfg: Config, args: argparse.Namespace) -> None:
+    """Resume as the flag says, or after a restart; without a checkpoint, start a new run from `load_from`."""
+    if saved_before_restart(cfg):
+        args.resume = "auto"
+    if args.resume == "auto" and not last_checkpoint(cfg).is_file():
+        if first_on_machine():
+            print(f"--resume: {cfg.work_dir} has no checkpoint, so this is a new run")
+    elif args.resume is not None:
+        if args.resume != "auto":
+            require_checkpoint("--resume", args.resume)
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
+
+
+def last_checkpoint(cfg: Config) -> Path:
+    """The file in which mm notes the name of the last checkpoint."""
+    return Path(cfg.work_dir, "last_checkpoint")
+
+
+def saved_before_restart(cfg: Config) -> bool:
+    """Whether torchrun has restarted the ranks, and they had saved a checkpoint since tools/dist_run.sh was called."""
+    restarts, launched = (os.environ.get(name, "0") for name in ("TORCHELASTIC_RESTART_COUNT", "NORMREG_LAUNCHED"))
+    last = last_checkpoint(cfg)
+    return int(restarts) > 0 and last.is_file() and last.stat().st_mtime >= float(launched)
 
 
 def settle_batch(cfg: Config, args: argparse.Namespace) -> None:
     """Split the batch if the flag says so; end here if a protocol would train with another batch."""
     ranks = ranks_of(args.launcher, os.environ)
     try:
-        if args.split_batch:
-            changes = split_batch(cfg, ranks)
+        if args.split_batch or args.total_batch:
+            variant = adopt_variant(cfg, args.total_batch) if args.total_batch else []
+            changes = [*variant, *split_batch(cfg, ranks)]
             if first_on_machine():
-                print("\n  ".join(["--split-batch:", *changes]))
+                print("\n  ".join(["the GPUs share the batch:", *changes]))
         else:
             refuse_other_batch(cfg, args.config, ranks)
     except TotalBatchError as error:
@@ -104,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     cfg = load_config(args)
     apply_flags(cfg, args)
+    settle_resume(cfg, args)
     settle_batch(cfg, args)
     check_or_refuse(cfg, args.config, ("train", "val"))
     runner = build_runner(cfg)

@@ -36,6 +36,8 @@ def test_dist_train_starts_one_rank_per_gpu_and_passes_the_flags_on():
     words = command("dist_train.sh", "a config.py", 4, *flags)
     assert words[:3] == ["python", "-m", "torch.distributed.run"]
     assert (value(words, "--nproc_per_node"), value(words, "--nnodes")) == ("4", "1")
+    assert value(words, "--max_restarts") == "0"
+    assert value(command("dist_train.sh", "c.py", 2, MAX_RESTARTS="3"), "--max_restarts") == "3"
     assert words[words.index(str(TOOLS / "train.py")) + 1 :] == ["a config.py", "--launcher", "pytorch", *flags]
 
 

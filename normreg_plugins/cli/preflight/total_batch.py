@@ -6,7 +6,8 @@ A protocol's config says what its numbers are written for:
 
 `base_batch_size` is the number of images per update, `written_for` the number per iteration, that is, per forward pass
 on all GPUs together. They differ only where gradients are accumulated. A config without `written_for` is no protocol
-and is not changed.
+and is not changed. `variant={"train_dataloader.batch_size": 16, ...}` declares the settings for one other batch, for
+numbers of GPUs that the first does not split over.
 """
 
 from __future__ import annotations
@@ -91,9 +92,22 @@ def refuse_other_batch(cfg: Config, name: str, ranks: int) -> None:
     raise TotalBatchError(
         f"{name} is a paper's protocol: its learning rate and its number of updates are for {protocol.update} images "
         f"per update, {protocol.iteration} per iteration on one GPU. This run has {batch}.\n"
-        f"--split-batch {split}\n"
+        f"--split-batch {split}\n{_hint_at_variant(cfg, batch)}"
         "To train another batch on purpose, with rates of your own: --cfg-options auto_scale_lr.written_for=0"
     )
+
+
+def _hint_at_variant(cfg: Config, batch: Batch) -> str:
+    """The line that names the declared variant, if it splits over these GPUs."""
+    images = _variant_images(cfg)
+    share, rest = divmod(images, batch.ranks * batch.accumulated)
+    if not images or rest:
+        return ""
+    return f"--total-batch {images} is the variant that this config declares: {_n(share, 'image')} per GPU.\n"
+
+
+def _variant_images(cfg: Config) -> int:
+    return int((cfg.auto_scale_lr.get("variant") or {}).get("train_dataloader.batch_size", 0))
 
 
 def share_of(protocol: Protocol, batch: Batch) -> int:
@@ -107,6 +121,16 @@ def share_of(protocol: Protocol, batch: Batch) -> int:
             f"These numbers of GPUs do: {', '.join(counts) or 'none'}."
         )
     return share
+
+
+def adopt_variant(cfg: Config, images: int) -> list[str]:
+    """Take the settings of the declared variant for the protocol. Return what was changed."""
+    if (declared := _variant_images(cfg)) != images:
+        raise TotalBatchError(f"--total-batch {images}: the config declares {declared or 'no variant'}")
+    variant = dict(cfg.auto_scale_lr["variant"])
+    cfg.merge_from_dict(variant)
+    cfg.auto_scale_lr.update(base_batch_size=images, written_for=images)
+    return [f"{key} = {value}" for key, value in variant.items()]
 
 
 def split_batch(cfg: Config, ranks: int) -> list[str]:

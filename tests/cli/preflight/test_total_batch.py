@@ -9,6 +9,7 @@ from normreg_plugins.cli.preflight.total_batch import (
     Batch,
     Protocol,
     TotalBatchError,
+    adopt_variant,
     batch_of,
     protocol_of,
     ranks_of,
@@ -84,6 +85,38 @@ def test_a_batch_that_does_not_split_names_the_counts_that_do():
         refuse_other_batch(config("deeplabv3_wrs"), "deeplabv3_wrs.py", ranks=8)
     with pytest.raises(TotalBatchError, match=r"in 3 accumulated iterations do not split.*do: none"):
         share_of(Protocol(10, 10), Batch(2, 5, 3))
+
+
+@pytest.mark.parametrize(("ranks", "share"), [(4, 4), (8, 2)])
+def test_the_variant_of_16_images_is_named_on_4_and_8_gpus_and_keeps_the_epochs(ranks, share):
+    cfg, written = config("deeplabv3_aws"), config("deeplabv3_aws")
+    with pytest.raises(TotalBatchError, match=rf"--total-batch 16 is the variant .*: {share} images per GPU"):
+        refuse_other_batch(cfg, "deeplabv3_aws.py", ranks)
+    adopt_variant(cfg, 16)
+    split_batch(cfg, ranks)
+    assert batch_of(cfg, ranks) == Batch(ranks, share, accumulated=1)
+    root = pytest.approx(1.6**0.5, rel=1e-3)  # Adam's steps
+    for name in ("lr", "weight_decay"):
+        assert cfg.optim_wrapper.optimizer[name] / written.optim_wrapper.optimizer[name] == root
+    assert cfg.param_scheduler[0].eta_min / written.param_scheduler[0].eta_min == root
+    assert cfg.optim_wrapper.regularizer.alpha / written.optim_wrapper.regularizer.alpha == root
+    epochs = pytest.approx(52 * 10582, rel=1e-4)
+    assert 16 * cfg.train_cfg.max_iters == 16 * cfg.param_scheduler[0].end == epochs
+    for settings, old in (
+        (cfg.train_cfg, written.train_cfg),
+        (cfg.default_hooks.checkpoint, written.default_hooks.checkpoint),
+    ):
+        key = "interval" if "interval" in settings else "val_interval"
+        assert 16 * settings[key] == pytest.approx(10 * old[key], rel=1e-2)
+
+
+def test_a_variant_is_named_only_where_it_splits_and_must_be_declared():
+    with pytest.raises(TotalBatchError) as on_three:
+        refuse_other_batch(config("deeplabv3_wrs"), "deeplabv3_wrs.py", ranks=3)
+    assert "--total-batch" not in str(on_three.value)
+    for name, declared in (("deeplabv3_wrs", "declares 16"), ("csrnet_wrs", "declares no variant")):
+        with pytest.raises(TotalBatchError, match=declared):
+            adopt_variant(config(name), 20)
 
 
 def test_split_keeps_rates_and_lengths_and_multiplies_summed_losses():

@@ -20,11 +20,12 @@ from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 import normreg_plugins.hosts.mmengine  # noqa: F401  (it registers what the configs name)
-from normreg_plugins.cli.preflight.total_batch import split_batch
+from normreg_plugins.cli.preflight.total_batch import adopt_variant, split_batch
 from normreg_plugins.crowd.network import csrnet
 from normreg_plugins.hosts.mmengine.crowd import CrowdSample
 from normreg_plugins.layers import ScaleBias
@@ -52,6 +53,7 @@ class Float64MSELoss(MSELoss):
 
 def small_config(task: str, method: str) -> Config:
     """configs/TASK_METHOD.py for 8 images in an update, few channels and no pretrained weights."""
+    task, _, variant = task.partition(" ")
     cfg = Config.fromfile(CONFIGS / f"{task}_{method}.py")
     cfg.train_dataloader.batch_size = IMAGES
     cfg.auto_scale_lr.update(base_batch_size=IMAGES, written_for=IMAGES)
@@ -61,10 +63,17 @@ def small_config(task: str, method: str) -> Config:
         cfg.model.neck.update(in_channels=[16, 16, 16], out_channels=[16, 16, 16])
         cfg.model.bbox_head.update(in_channels=[16, 16, 16], out_channels=[16, 16, 16], num_classes=3)
         cfg.model.bbox_head.loss_wh.type = "Float64MSELoss"
+    elif task == "deeplabv3":
+        cfg.model.backbone.update(depth=18, base_channels=8, stem_channels=8, init_cfg=None)
+        cfg.model.decode_head.update(in_channels=64, channels=8, num_classes=4, dropout_ratio=0)
     else:
-        cfg.model.pretrained = None
+        cfg.model.init_cfg = None
     if "regularizer" in cfg.optim_wrapper and "interval" in cfg.optim_wrapper.regularizer:
         cfg.optim_wrapper.regularizer.interval = 2
+    if variant:  # of a protocol of 5 images, which one GPU alone can train
+        cfg.auto_scale_lr.update(base_batch_size=5, written_for=5)
+        cfg.auto_scale_lr.variant["train_dataloader.batch_size"] = IMAGES
+        adopt_variant(cfg, IMAGES)
     return cfg
 
 
@@ -81,6 +90,9 @@ def batch_of(task: str, update: int) -> tuple[Tensor, list[Any]]:
             sizes = torch.rand(2, 2, generator=generator) * SIDE / 3 + 4
             labels = torch.randint(3, (2,), generator=generator)
             sample.gt_instances = InstanceData(bboxes=torch.cat([corners, corners + sizes], 1).float(), labels=labels)
+        elif task.startswith("deeplabv3"):
+            sample = SegDataSample(metainfo={"img_shape": (SIDE, SIDE)})
+            sample.gt_sem_seg = PixelData(data=torch.randint(4, (1, SIDE, SIDE), generator=generator))
         else:
             sample = CrowdSample(metainfo={"img_shape": (SIDE, SIDE), "shorter_side": SIDE})
             sample.points, sample.targets = corners, torch.ones(2)
@@ -152,7 +164,8 @@ def _narrow_and_double(monkeypatch):
         (task, method, 4 if (task, method) in (("yolov3", "aws"), ("csrnet", "wrs")) else 2)
         for task in ("yolov3", "csrnet")
         for method in ("wd", "wrs", "aws", "pgd")
-    ],
+    ]
+    + [("deeplabv3 variant", "wrs", ranks) for ranks in (2, 4)],
 )
 def test_the_updates_are_those_of_one_rank_and_ranks_stay_equal_to_the_bit(task, method, ranks):
     (early, last), *others = on_ranks(shared, task, method, ranks, ranks=ranks)
