@@ -36,8 +36,13 @@ def test_the_mm_config_for_fine_tuning_is_one(tmp_path) -> None:
 
     from normreg_plugins.hosts.mmengine import build_regularizer
 
-    (code,) = re.findall(r"^```py\n(.*?)^```$", (ROOT / "docs/fine_tuning.md").read_text(), re.MULTILINE | re.DOTALL)
+    page = (ROOT / "docs/fine_tuning.md").read_text()
+    code, pgd = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (tmp_path / "mine.py").write_text(code)
+    (tmp_path / "pgd.py").write_text(f"_base_ = './mine.py'\n{pgd}")
+    on_sphere = Config.fromfile(tmp_path / "pgd.py")
+    assert (on_sphere.load_from, on_sphere.optim_wrapper.regularizer.center) == (None, False)
+    assert on_sphere.model.init_cfg.checkpoint == Config.fromfile(tmp_path / "mine.py").load_from
     config = Config.fromfile(tmp_path / "mine.py")
     for loader in (config.train_dataloader, config.val_dataloader):
         assert loader.dataset.type == "CocoDataset"

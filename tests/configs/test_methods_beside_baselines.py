@@ -46,13 +46,19 @@ BY_NET = {
     "csrnet": methods("backbone"),
 }
 BY_NET["yolov3"]["pgd"] |= {DECAY}
-BY_NET["csrnet"]["pgd"] |= {NOISE, "model.pretrained"}
+BY_NET["csrnet"]["pgd"] |= {NOISE}
 TOP = {f"{net}_{method}": found for net, each in BY_NET.items() for method, found in each.items()}
-CHANGED = dict(TOP) | {"deeplabv3_wrs_cityscapes": WRS, "csrnet_wrs_shanghaitech": WRS}
+CHANGED = dict(TOP) | dict.fromkeys(("deeplabv3_wrs_cityscapes", "csrnet_wrs_shanghaitech", "yolov3_wrs_noclip"), WRS)
+FOLDED = keys("model.backbone.init_cfg", "type")  # the checkpoint keeps its function in other layers
+for net in ("yolov3", "deeplabv3"):
+    CHANGED[f"{net}_aws"] = TOP[f"{net}_aws"] | FOLDED
+    CHANGED[f"{net}_pgd"] = TOP[f"{net}_pgd"] | FOLDED | keys("model.backbone.init_cfg", "center")
+CHANGED["deeplabv3_aws"] |= {"auto_scale_lr.variant.optim_wrapper.regularizer.alpha"}
+CHANGED["csrnet_pgd"] = TOP["csrnet_pgd"] | {"model.init_cfg.center"}
 
 CHANGED |= {f"mini/{name}": found | (set() if "csrnet" in name else {"work_dir"}) for name, found in TOP.items()}
 CHANGED["mini/yolov3_wrs"] |= {RATE}
-CHANGED["mini/csrnet_pgd"] = TOP["csrnet_pgd"] - {"model.pretrained"} | {RATE}
+CHANGED["mini/csrnet_pgd"] = TOP["csrnet_pgd"] | {RATE}
 CONV, NORM = converted("conv", "backbone"), converted("norm", "backbone")
 CLASSIFIER_PGD = PGD | NORM | {DECAY, "custom_hooks"}
 RESNET = {
@@ -79,12 +85,31 @@ for data in ("cifar10", "cifar100"):
         CHANGED[f"classification/{net}_pgd_{data}"] = CLASSIFIER_PGD | {RATE}
 CHANGED["classification/resnet50_aws_imagenet"] = RESNET["aws"]
 CHANGED["classification/resnet50_pgd_imagenet"] = CLASSIFIER_PGD
+
+FINETUNE = {
+    "wrs": keys(REGULARIZER, "type", "interval"),
+    "wrs_initial": keys(REGULARIZER, "type", "interval", "radius"),
+    "aws": AWS,
+    "pgd": PGD | {f"{REGULARIZER}.center"},
+}
+START = {"load_from", *keys("model.init_cfg", "type", "checkpoint"), "scale_bias.type"}  # the initializer loads instead
+for net, data, parts in (
+    ("yolov3", "coco", ("backbone", "neck", "bbox_head")),
+    ("yolov3", "voc", ("backbone", "neck", "bbox_head")),
+    ("deeplabv3", "voc", ("backbone", "decode_head", "auxiliary_head")),
+    ("csrnet", "qnrf", ("backbone",)),
+):
+    found = {f"finetune/{net}_{method}_{data}": changes for method, changes in FINETUNE.items()}
+    CHANGED |= found
+    folded = converted("norm", *parts) | (set() if net == "csrnet" else START)
+    CHANGED[f"finetune/{net}_pgd_{data}"] = FINETUNE["pgd"] | folded
+
 SPLIT = ("wd", *BY_NET["yolov3"])  # the methods on the paper's split of COCO 2014
 
 
 def baseline_of(name: str) -> str:
     """deeplabv3_wrs_cityscapes -> deeplabv3_wd_cityscapes"""
-    method = next(m for m in ("wrs_ic", "wrs", "aws", "pgd", "adamp", "ws", "bwn") if f"_{m}" in name)
+    method = next(m for m in ("wrs_ic", "wrs_initial", "wrs", "aws", "pgd", "adamp", "ws", "bwn") if f"_{m}" in name)
     return name.replace(f"_{method}", "_wd")
 
 

@@ -84,6 +84,28 @@ def voc_aug(data: Path, train: int, val: int, added: int) -> None:
         path.write_text("".join(f"{name}\n" for name in some))
 
 
+def voc_boxes(devkit: Path, train: dict[int, int], test: int) -> None:
+    """VOCdevkit/VOC{2007,2012}/{JPEGImages,Annotations,ImageSets/Main}: so many to train on, and so many to test."""
+    names = ("aeroplane", "bicycle", "bird", "boat")
+    for year, number in train.items():
+        root = devkit / f"VOC{year}"
+        lists = root / "ImageSets" / "Main"
+        for folder in (root / "JPEGImages", root / "Annotations", lists):
+            folder.mkdir(parents=True, exist_ok=True)
+        for index in range(number + test):
+            drawn, name = scene(year + index), f"{year}_{index:06d}"
+            Image.fromarray(drawn.image).save(root / "JPEGImages" / f"{name}.jpg")
+            things = [(names[thing.label], _corners(thing.box)) for thing in drawn.things]
+            (root / "Annotations" / f"{name}.xml").write_text(annotation(things, SIZE, SIZE))
+        for which, some in (("trainval", range(number)), ("test", range(number, number + test))):
+            (lists / f"{which}.txt").write_text("".join(f"{year}_{index:06d}\n" for index in some))
+
+
+def _corners(box: Sequence[float]) -> tuple[int, ...]:
+    x, y, width, height = map(round, box)
+    return x + 1, y + 1, x + width, y + height
+
+
 def qnrf(raw: Path, train: int = 6, test: int = 2) -> None:
     """UCF-QNRF_ECCV18/{Train,Test}/img_NNNN.jpg and img_NNNN_ann.mat."""
     make_mini_set("crowd", raw, train=train, val=test, size=64)
@@ -104,13 +126,13 @@ def picture(path: Path, seed: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT)) 
     Image.fromarray(pixels).save(path)
 
 
-def annotation(things: Sequence[tuple[str, tuple[int, ...]]], width: int = WIDTH) -> str:
+def annotation(things: Sequence[tuple[str, tuple[int, ...]]], width: int = WIDTH, height: int = HEIGHT) -> str:
     corners = ("xmin", "ymin", "xmax", "ymax")
     objects = ""
     for name, box in things:
         sides = "".join(f"<{corner}>{at}</{corner}>" for corner, at in zip(corners, box, strict=True))
         objects += f"<object><name>{name}</name><bndbox>{sides}</bndbox></object>"
-    size = f"<size><width>{width}</width><height>{HEIGHT}</height><depth>3</depth></size>"
+    size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
     return f"<annotation>{size}{objects}</annotation>"
 
 

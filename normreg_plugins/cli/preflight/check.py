@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from normreg_plugins.cli.preflight.where_to_get import where_to_get
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import STATE_KEY
@@ -173,9 +175,24 @@ def initial_weights(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if cfg.get("load_from"):
         yield "load_from", cfg["load_from"]
     for key, node in mappings_in(cfg.get("model"), "model"):
-        name = "checkpoint" if node.get("type") == "Pretrained" else "pretrained"
+        name = "checkpoint" if node.get("type") in ("Pretrained", "NormRegPretrained") else "pretrained"
         if isinstance(node.get(name), str):
             yield f"{key}.{name}", node[name]
+
+
+def weights_to_fetch(cfg: Mapping[str, Any]) -> dict[str, Path]:
+    """The address of each checkpoint that mm will fetch, and the file in torch's cache where it looks first."""
+    from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
+
+    named = {"open-mmlab": get_external_models, "openmmlab": get_external_models, "torchvision": get_torchvision_models}
+    places = {}
+    for _, checkpoint in initial_weights(cfg):
+        scheme, _, name = checkpoint.partition("://")
+        address = named[scheme]().get(name, "") if scheme in named else checkpoint
+        place = Path(torch.hub.get_dir(), "checkpoints", address.rpartition("/")[2])
+        if address.startswith(("http://", "https://")) and not place.is_file():
+            places[address] = place
+    return places
 
 
 def resume_problems(cfg: Mapping[str, Any]) -> list[Problem]:

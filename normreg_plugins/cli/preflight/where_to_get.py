@@ -29,6 +29,8 @@ HOW_TO_GET = {  # a pattern for the path, and what to do; the first match counts
     f"{QNRF} UCF-QNRF_ECCV18 data/qnrf",
     r"shanghaitech": "unpack ShanghaiTech, and then: normreg prepare-shanghaitech part_A data/shanghaitech_a",
     r"SegmentationClassAug|/aug\.txt": "make it from VOC and SBD: normreg prepare-voc-aug",
+    r"VOC2007|ImageSets/Main": "unpack VOCtrainval_06-Nov-2007.tar, VOCtest_06-Nov-2007.tar and "
+    f"VOCtrainval_11-May-2012.tar in data/, from {VOC} and the page of 2007 beside it",
     r"VOCdevkit": f"unpack VOCtrainval_11-May-2012.tar in data/, from {VOC}, and then: normreg prepare-voc-aug",
     r"cifar-?(10+)": "unpack the archive there: "
     rf"mkdir -p data/cifar\1 && curl -L {CIFAR} | tar xz -C data/cifar\1",

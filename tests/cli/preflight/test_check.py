@@ -1,13 +1,14 @@
 """Every path that is missing is named once, with the way out; class counts fit; nothing else is refused."""
 
 import pytest
+import torch
 
 pytest.importorskip("mmengine")
 
 from helpers.mm_toy import config as toy
 from helpers.mm_toy import train
 
-from normreg_plugins.cli.preflight.check import PreflightError, check, problems_of
+from normreg_plugins.cli.preflight.check import PreflightError, check, problems_of, weights_to_fetch
 
 pytestmark = pytest.mark.mm
 WRS = {"type": "WRS", "interval": 4}
@@ -115,13 +116,14 @@ def test_class_counts_that_do_not_fit_are_named(cfg, wrong):
     assert all(wrong in each for each in found)
 
 
-def model_from(checkpoint):
-    return {"model": {"backbone": {"init_cfg": {"type": "Pretrained", "checkpoint": checkpoint}}}}
+def model_from(checkpoint, kind="Pretrained"):
+    return {"model": {"backbone": {"init_cfg": {"type": kind, "checkpoint": checkpoint}}}}
 
 
 def test_weights_in_a_file_must_be_there_for_training(tmp_path):
     path = tmp_path / "mine.pth"
-    assert keys_of(model_from(str(path))) == ["model.backbone.init_cfg.checkpoint"]
+    for kind in ("Pretrained", "NormRegPretrained"):
+        assert keys_of(model_from(str(path), kind)) == ["model.backbone.init_cfg.checkpoint"]
     assert keys_of(model_from(str(path)), ("test",)) == []
     path.touch()
     assert problems_of(model_from(str(path))) == []
@@ -129,6 +131,24 @@ def test_weights_in_a_file_must_be_there_for_training(tmp_path):
     assert keys_of({"model": {"pretrained": "gone.pth", "neck": [{"pretrained": None}]}}) == ["model.pretrained"]
     for address in ("petrel://bucket/x.pth", "torchvision://resnet18"):  # mm gets them itself
         assert problems_of(model_from(address)) == []
+
+
+def test_what_mm_fetches_is_named_with_its_place_until_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    cfg = {
+        "load_from": "https://models.org/zoo/yolo-2b60fcd9.pth",
+        "model": {
+            "backbone": {"init_cfg": {"type": "Pretrained", "checkpoint": "open-mmlab://darknet53"}},
+            "init_cfg": {"type": "NormRegPretrained", "checkpoint": "torchvision://vgg16_bn"},
+            "neck": {"pretrained": str(tmp_path / "mine.pth")},
+        },
+    }
+    places = {place.name: address for address, place in weights_to_fetch(cfg).items()}
+    assert set(places) == {"yolo-2b60fcd9.pth", "darknet53-a628ea1b.pth", "vgg16_bn-6c64b313.pth"}
+    assert all(address.startswith("https://") and address.endswith(name) for name, address in places.items())
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "yolo-2b60fcd9.pth").touch()
+    assert cfg["load_from"] not in weights_to_fetch(cfg)
 
 
 @pytest.mark.parametrize("way", ["constructor", "hook"])

@@ -1,0 +1,105 @@
+"""Fine-tuning: each config trains from a checkpoint, and each method keeps its function or says that it does not."""
+
+import os
+from pathlib import Path
+
+import pytest
+from helpers.processes import on_ranks
+
+pytest.importorskip("mmdet")
+pytest.importorskip("mmseg")
+
+from helpers import finetune_runs as small
+
+pytestmark = [pytest.mark.mm, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Drawn data and checkpoints, in the working directory."""
+    folder, before = tmp_path_factory.mktemp("finetune"), Path.cwd()
+    os.chdir(folder)
+    try:
+        small.draw_data(folder)
+        for baseline in ("yolov3_wd_coco", "deeplabv3_wd_voc", "csrnet_wd_qnrf"):
+            task = baseline.split("_")[0]
+            small.publish(folder / f"{task}.pth", baseline, small.CLASSES[task])
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def on_two_ranks(folder):
+    return on_ranks(small.finetune_all, folder, 2)
+
+
+def test_there_is_a_config_for_every_task_and_method():
+    tasks = ("yolov3_{}_coco", "yolov3_{}_voc", "deeplabv3_{}_voc", "csrnet_{}_qnrf")
+    methods = ("wd", "wrs", "wrs_initial", "aws", "pgd")
+    assert sorted(task.format(method) for task in tasks for method in methods) == small.NAMES
+
+
+TARGETS = {"yolov3": 36, "deeplabv3": 29, "csrnet": 16}
+
+
+@pytest.mark.parametrize("name", small.NAMES)
+def test_it_trains_on_one_and_two_ranks(folder, on_two_ranks, name):
+    alone, (first, second) = small.finetune(name, folder), (found[name] for found in on_two_ranks)
+    for each in (alone, first, second):
+        assert (each["updates"], each["targets"]) == (2, TARGETS[name.split("_")[0]])
+        assert all(weight.isfinite().all() for weight in each["weights"].values())
+    assert all(weight.equal(second["weights"][n]) for n, weight in first["weights"].items())
+
+
+FIRST = {"optim_wrapper.regularizer.interval": 1}
+"""So that WRS acts in the first update."""
+KEPT = {"wd": {}, "wrs": FIRST, "wrs_initial": FIRST, "aws": {}, "pgd": {}}
+CENTRED = {"optim_wrapper.regularizer.center": True}
+BY_METHOD, BY_INITIALIZER = "changes what the network computes", "except for centring: it removes"
+CHANGED = {
+    "WRS(IC)": ("wrs", FIRST | {"optim_wrapper.regularizer.per": "position"}, BY_METHOD),
+    "PGD, centred by the method": ("pgd", CENTRED, BY_METHOD),
+    "PGD, centred by the initializer": ("pgd", CENTRED | {"model.init_cfg.center": True}, BY_INITIALIZER),
+}
+BASELINES = {"yolov3": "yolov3_wd_coco", "deeplabv3": "deeplabv3_wd_voc", "csrnet": "csrnet_wd_qnrf"}
+
+
+@pytest.fixture(scope="module")
+def published(folder):
+    """For each task a file with all classes of its data, and what its network computes."""
+    nets = {task: small.publish(folder / f"published {task}.pth", name) for task, name in BASELINES.items()}
+    return {task: (folder / f"published {task}.pth", small.outputs(net)) for task, net in nets.items()}
+
+
+def probe(folder, published, task, method, options):
+    """The change of the outputs when the weights are loaded and after the first update at rate 0, and the log."""
+    file, expected = published[task]
+    cfg = small.small_config(BASELINES[task].replace("_wd_", f"_{method}_"))
+    small.start_from(cfg, file)
+    cfg.merge_from_dict({**options, "optim_wrapper.optimizer.lr": 0.0})
+    cfg.param_scheduler = []
+    work = folder / f"probe {task} {method} {len(list(folder.iterdir()))}"
+    runner = small.run(cfg, work, [{"type": "FunctionProbe"}])
+    found = next(hook for hook in runner.hooks if isinstance(hook, small.FunctionProbe))
+    log = next(work.rglob("*.log")).read_text()
+    return small.change(expected, found.loaded), small.change(expected, found.acted), log
+
+
+@pytest.mark.parametrize("method", KEPT)
+@pytest.mark.parametrize("task", BASELINES)
+def test_the_function_is_kept_when_weights_are_loaded_and_when_the_method_first_acts(folder, published, task, method):
+    loaded, acted, log = probe(folder, published, task, method, KEPT[method])
+    assert max(loaded, acted) < 1e-4
+    assert BY_METHOD not in log
+    assert BY_INITIALIZER not in log
+
+
+@pytest.mark.parametrize("case", CHANGED)
+@pytest.mark.parametrize("task", BASELINES)
+def test_a_change_of_the_function_is_in_the_log(folder, published, task, case):
+    method, options, said = CHANGED[case]
+    loaded, acted, log = probe(folder, published, task, method, options)
+    assert acted > 1e-3
+    assert (loaded > 1e-3) == (said == BY_INITIALIZER)
+    assert [text for text in (BY_METHOD, BY_INITIALIZER) if text in log] == [said]
