@@ -4,5 +4,5 @@ _base_ = "./yolov3_wd_noclip.py"
 custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(
     constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WRS", interval=10, decay_on="norm_layers"),
+    regularizer=dict(type="WRS", interval=10),
 )

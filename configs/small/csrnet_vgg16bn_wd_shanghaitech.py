@@ -1,6 +1,6 @@
 # CSRNet at full width from VGG16-BN weights, fine-tuned on ShanghaiTech part A in 268 updates of four crops of 128 px.
 # Data: normreg prepare-shanghaitech part_A data/shanghaitech_a_384 --sides 256 384. The weights are torchvision's
-# VGG16-BN, or any file with the first ten convolutions of it under the same names: --cfg-options model.pretrained=FILE
+# VGG16-BN, or any file with its first ten convolutions under the same names: --cfg-options model.init_cfg.checkpoint=FILE
 _base_ = [
     "../_base_/models/csrnet.py",
     "../_base_/datasets/mini_crowd.py",

@@ -139,7 +139,7 @@ def _change(target: Target, method: Method) -> Tensor:
     layer = replace(target.layer, weight=nn.Parameter(weight.clone()))
     copy = replace(target, report=replace(target.report, layer=layer, readers=()), state={**target.state}, scratch={})
     method.start([copy])
-    method.after_update([copy], lambda key="lr": [0.0])
+    method.after_update([copy], lambda key="lr": [{"lr": 0.0}.get(key)])
     before = target.filters.norms(weight)
     after = before if _scale_is_seen(target) else target.filters.norms(layer.weight)
     new, old = target.filters.view(layer.weight), target.filters.view(weight)
