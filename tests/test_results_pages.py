@@ -11,7 +11,7 @@ from research.compare.page import markdown, read_content, with_tables
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGES_FOLDER = ROOT / "research" / "results", ROOT / "docs" / "results"
 TABLES = sorted(RESULTS.glob("*.json"))
-PAGES = {path: path.read_text() for path in sorted(PAGES_FOLDER.glob("*.md"))}
+PAGES = {path: path.read_text() for folder in (PAGES_FOLDER, RESULTS) for path in sorted(folder.glob("*.md"))}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
@@ -33,7 +33,7 @@ def test_a_table_names_no_folder_of_one_machine(table):
 def test_results_are_small_and_each_picture_is_shown():
     shown = "".join(PAGES.values())
     assert all(path.stat().st_size < 500_000 for path in RESULTS.rglob("*.json"))
-    for path in PAGES_FOLDER.iterdir():
+    for path in (*PAGES_FOLDER.iterdir(), *RESULTS.glob("*.png")):
         assert path.stat().st_size < 150_000, path.name
         assert path.suffix != ".png" or f"({path.name})" in shown, path.name
 
