@@ -24,11 +24,13 @@ from torch.optim import SGD, Optimizer
 from torch.utils._pytree import tree_flatten
 
 from normreg_plugins import AdaptiveWeightShrink, CorrectedDecay, Hyperball, SphereDescent, WeightRescaling, attach
+from normreg_plugins.core.training.gradients import LayerInputs, along_weights
 from normreg_plugins.monitor import Monitor
 from research.benchmarks.timing import Times, at_least, interleaved, peak_memory, ratios, spread
 
 MODELS = Path(__file__).resolve().parents[2] / "configs" / "_base_" / "models"
 LIMIT, LOOP, PROJECTION = "(a) multiply in place, once", "WRS, a loop over filters", "AdamP's projection"
+FIRST = "the first update's test of gradients"
 METHODS = {
     "WRS": WeightRescaling(interval=1),
     "AWS": AdaptiveWeightShrink(),
@@ -102,8 +104,13 @@ def passes(net: Net) -> tuple[dict[str, Callable[[], Any]], list[nn.Parameter]]:
         for weight, update in zip(weights, perturbed, strict=True):
             projection(weight.detach(), weight.grad, update, delta=0.1, wd_ratio=0.1, eps=1e-8)
 
+    reports = {target.name: target.report for target in handles["WRS"]._targets}
+
+    def first() -> None:
+        along_weights(handles["WRS"]._targets, reports, LayerInputs([]))
+
     rivals = {LIMIT: lambda: torch._foreach_mul_(plain, 1.0), LOOP: loop_over_filters, PROJECTION: adamp}
-    return {**rivals, **steps}, weights
+    return {**rivals, **steps, FIRST: first}, weights
 
 
 def training(net: Net) -> dict[str, Callable[[], Any]]:
@@ -152,7 +159,7 @@ def tables(args: argparse.Namespace) -> Iterator[str | Table]:
     entries = sum(weight.numel() for weight in weights)
     yield f"{net.name} on {args.device}: {len(weights)} weights, {entries / 1e6:.1f} M entries"
     shown = Table("one pass", "x (a)", "quartiles", "memory")
-    for name in (LIMIT, *METHODS, LOOP, PROJECTION):
+    for name in (LIMIT, *METHODS, FIRST, LOOP, PROJECTION):
         memory = peak_memory(work[name]) / (4 * entries)
         shown.add_row(name, *spread(ratios(times[name], times[LIMIT])), f"{memory:.2f}")
     yield shown

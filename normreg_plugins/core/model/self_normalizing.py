@@ -40,6 +40,7 @@ class SeesScale(Enum):
 
     FORWARD = "its own forward, whose output does not scale with the weight"
     HOOK = "a forward hook, which changes its output"
+    FAKE_QUANTIZATION = "a fake quantization, whose range does not follow the weight"
 
     def __str__(self) -> str:
         return self.value
@@ -67,6 +68,8 @@ def scale_response(module: nn.Module, hooks: bool = False) -> ScaleResponse:
         return ScaleResponse(marked)
     if module._parameters.get("weight") is None:
         return ScaleResponse()
+    if any(hasattr(child, "fake_quant_enabled") for child in module.children()):  # it may be enabled only later
+        return ScaleResponse(seen_by=SeesScale.FAKE_QUANTIZATION)
     found = _response_of_forward(module)
     if found == "norm" or found == "std":
         return ScaleResponse(found)

@@ -55,9 +55,8 @@ def attach(
     if proof is not None:
         reports = overruled(reports, proof)
     selection = select_targets(reports, method, optimizer)
-    confirmation = None
-    if forward is None:
-        confirmation = Confirmation(model, optimizer, reports, selection.targets, by_gradients=proof is None)
+    traced, proven = forward is not None, proof is not None
+    confirmation = Confirmation(model, optimizer, reports, selection.targets, traced=traced, proven=proven)
     return Handle(optimizer, model, method, selection, confirmation, updates_per_epoch, schedulers)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,25 +12,24 @@ from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
 from normreg_plugins.core.methods import Target
-from normreg_plugins.core.model import is_sharded
+from normreg_plugins.core.model import is_sharded, local
+from normreg_plugins.core.training.gradients import Along, LayerInputs, along_weights
 from normreg_plugins.core.training.selection import held_by
 from normreg_plugins.core.verdicts import Kind, WeightReport
 
+logger = logging.getLogger("normreg_plugins")
+
 SCALE_BLIND = (Kind.INVARIANT, Kind.COMPENSATED)
-RADIAL_LIMIT = 0.25
-"""Above this the loss sees the scale. 1 is the radial share of a random gradient. The radial share of an invariant
-weight's gradient is rounding error: about 1e-5 in float32, below 0.1 under bfloat16 autocast."""
-NEGLIGIBLE = 1e-3
-"""A gradient whose pull is below this part of the strongest one is mostly rounding error."""
 
 
 class Confirmation:
     """What is not confirmed yet, and the error if a promise was found to be false.
 
     Args:
-        reports: by structure.
+        reports: by structure, or by a forward that was given.
         targets: what a method acts on, or will when it is trained.
-        by_gradients: whether targets that the first forward does not show are tested by their gradients.
+        traced: whether a forward was given.
+        proven: whether a proof was given.
     """
 
     def __init__(
@@ -39,12 +38,17 @@ class Confirmation:
         optimizer: Optimizer,
         reports: Sequence[WeightReport],
         targets: Sequence[Target],
-        by_gradients: bool,
+        *,
+        traced: bool,
+        proven: bool,
     ) -> None:
         self._model, self._optimizer = model, optimizer
         self._reports, self._targets = reports, targets
-        self._open = list(targets) if by_gradients else []
+        self._gradients = GradientTest(targets, hidden=not (traced or proven), proven=proven)
         self._mismatch: StructureMismatchError | None = None
+        self.inputs = self._gradients.inputs
+        self.waits_for_forward = not traced
+        """Whether the first forward has to be traced."""
         self.saw_forward = False
         """Whether the first forward showed any target."""
         self.refuted: dict[Target, str] = {}
@@ -59,40 +63,21 @@ class Confirmation:
                 self._mismatch = StructureMismatchError(why)
                 raise self._mismatch
         self.refuted = wrong
-        self._open = [target for target in self._open if target in unseen]
+        self._gradients.after_forward(traced, [*unseen, *wrong])
         self.saw_forward = len(unseen) < len(self._targets)
 
-    def before_update(self, optimizer: Optimizer) -> bool:
-        """Raises if a promise was found to be false; tests the targets still open by their gradients.
+    def before_update(self) -> bool:
+        """Raises if a promise was found to be false, by the first forward or by the gradients.
 
         Returns whether nothing is open any more.
         """
         if self._mismatch is not None:
-            raise self._mismatch  # also if the error was caught at the forward, nothing may be updated
-        ready = [target for target in self._open if target.started and target.weight.grad is not None]
-        if ready:
-            self._open = [target for target in self._open if target not in ready]
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            self._report(ready, seen_by_gradients(ready, parameters))
-        return not self._open
-
-    def _report(self, tested: list[Target], suspects: list[str]) -> None:
-        found = "the gradients agree"
-        if suspects:
-            found = f"{', '.join(suspects)}: the gradient has a part along the weight, so the loss sees its scale"
-            if self.saw_forward:
-                raise StructureMismatchError(
-                    f"{found}, against what the structure promised. Name weights with select=."
-                )
-            found += ", or it contains more than the loss (a penalty, noise)"
-        others = f" and {len(tested) - 1} more targets" if len(tested) > 1 else ""
-        warnings.warn(
-            f"The first training forward did not show {tested[0].name}{others}: the model is compiled, or only parts "
-            "of it were called, or the forward left them out. They were chosen by structure and tested only by their "
-            f"gradients; {found}. Pass forward= to attach() to trace a forward.",
-            UnconfirmedWarning,
-            stacklevel=2,
-        )
+            raise self._mismatch  # also if the error was caught, nothing may be updated
+        try:
+            return self._gradients.before_update()
+        except StructureMismatchError as mismatch:
+            self._mismatch = mismatch
+            raise
 
 
 def compare(
@@ -169,37 +154,91 @@ def _warn_of_missed(promised: Sequence[WeightReport], found: dict[int, WeightRep
         )
 
 
-@torch.no_grad()
-def seen_by_gradients(targets: Sequence[Target], parameters: Iterable[Tensor]) -> list[str]:
-    """Lemma 3.1 of the WRS paper as a test: the gradient of a scale invariant filter is orthogonal to it.
+class GradientTest:
+    """Tests the first gradient of each target, before anything is updated.
 
-    It serves a model whose forward could not be traced, and waits for the GPU once. Compensated weights are not tested,
-    because the lemma does not apply to frozen norm layers. Nor are weights whose gradient is tiny beside the gradients
-    of all `parameters`, because rounding errors have any direction.
-
-    Returns:
-        The weights whose scale the gradients seem to see.
+    Args:
+        hidden: whether no forward has shown the targets yet.
+        proven: whether a proof was given. A contradiction is then a warning.
     """
-    tested = [t for t in targets if t.report.kind is Kind.INVARIANT and t.weight.grad is not None]
-    if not tested:
-        return []
-    sizes = torch.stack([_pull(p).to("cpu", torch.float32) for p in parameters if p.grad is not None])
-    shares = torch.stack([_radial_share(t).to("cpu", torch.float32) for t in tested])
-    pulls = torch.stack([_pull(t.weight).to("cpu", torch.float32) for t in tested])
-    seen = (shares > RADIAL_LIMIT) & (pulls > NEGLIGIBLE * sizes.max()) & shares.isfinite()
-    return [target.name for target, yes in zip(tested, seen.tolist()) if yes]
+
+    def __init__(self, targets: Sequence[Target], hidden: bool, proven: bool) -> None:
+        self._open = [target for target in targets if target.report.kind in SCALE_BLIND]
+        self._hidden, self._proven = list(self._open) if hidden else [], proven
+        self._reports = {target.name: target.report for target in targets}
+        self._without_gradient: set[Target] = set()
+        self._updates = 0
+        self.inputs = LayerInputs(list(self._reports.values()))
+
+    def after_forward(self, traced: Sequence[WeightReport], hidden: Sequence[Target]) -> None:
+        """What the first forward showed, and which targets it did not show."""
+        self._hidden = [target for target in self._hidden if target in hidden]
+        by_weight = {id(report.layer.weight): report for report in traced}
+        for target in self._open:
+            if target not in hidden and id(target.weight) in by_weight:
+                self._reports[target.name] = by_weight[id(target.weight)]
+
+    def before_update(self) -> bool:
+        """Tests the gradients that come for the first time. Returns whether none is left to test.
+
+        Behind a gamma of zero a gradient is zero at first; zero gradients are tested again in updates 2, 4, 8, ...
+        """
+        if self._proven and not self.inputs.dtypes:
+            return True  # there are numbers for it already, and gradients of a forward that was not seen say little
+        self._updates += 1
+        again = not self._updates & (self._updates - 1)
+        self._open = [target for target in self._open if not self.inputs.have_another_weight(target.layer.module)]
+        ready = [target for target in self._open if target.started and target.weight.grad is not None]
+        ready = [target for target in ready if again or target not in self._without_gradient]
+        if ready:
+            found = along_weights(ready, self._reports, self.inputs)
+            self._without_gradient.update(target for target in ready if target.name not in found)
+            self._open = [target for target in self._open if target.name not in found]
+            self._judge({target: found[target.name] for target in ready if target.name in found})
+        self.inputs.forget()
+        return not self._open
+
+    def _judge(self, found: Mapping[Target, Along]) -> None:
+        most = max((along.excess for along in found.values()), default=0.0)
+        logger.debug("gradients of %d weights tested: at most %.2g of what rounding may leave", len(found), most)
+        doubtful = {target: along for target, along in found.items() if along.excess > 1}
+        # What is in nearly all gradients is not what a few layers do: noise, clipping by value, a penalty.
+        everywhere = len(doubtful) >= max(3, 0.75 * len(found))
+        for target, along in doubtful.items():
+            if along.is_clear and not (everywhere or self._proven or _is_clipped(target.weight.grad)):
+                raise StructureMismatchError(
+                    f"{target.name}: promised {target.report.kind} ({target.report.reason}), but its gradient has a "
+                    f"part along the weight: {along.share:.2g} of a random gradient's, where rounding leaves at most "
+                    f"{along.share / along.excess:.0e}. Something besides its norm layer sees the scale, such as a "
+                    "loss that reads its output. Nothing was updated yet. Name the other weights with select=; if "
+                    "gradients are changed on purpose, pass proof=."
+                )
+        hidden = [target for target in found if target in self._hidden]
+        if doubtful:
+            worst = sorted(doubtful, key=lambda target: -doubtful[target].excess)
+            self._warn(
+                f"{_named([f'{t.name} ({doubtful[t].share:.2g})' for t in worst])}: the gradient has a part along the "
+                "weight (1 is a random gradient) that norm layers and rounding do not explain. A penalty in the loss, "
+                "noise or clipping may, or something sees the scale: prove_scale_invariant tells."
+            )
+        elif hidden:
+            self._warn(
+                f"The first training forward did not show {_named([target.name for target in hidden])}: the model is "
+                "compiled, or only parts of it were called, or the forward left them out. They were chosen by "
+                "structure and tested only by their gradients, which agree. Pass forward= to attach() to trace a "
+                "forward."
+            )
+
+    @staticmethod
+    def _warn(message: str) -> None:
+        warnings.warn(message, UnconfirmedWarning, stacklevel=2)
 
 
-def _radial_share(target: Target) -> Tensor:
-    """|<g, w>| / (||g|| ||w||) over all filters, relative to that of a random gradient: 1 / sqrt(fan-in)."""
-    assert target.weight.grad is not None
-    weight, grad = (target.filters.view(x).float() for x in (target.weight, target.weight.grad))
-    direction = weight / target.filters.norms(weight).clamp_min(1e-30)
-    radial = (grad * direction).sum(target.filters.dims)
-    return radial.norm() / grad.norm().clamp_min(1e-30) * math.sqrt(target.filters.fan_in)
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _pull(parameter: Tensor) -> Tensor:
-    """||g|| ||w||: how much the loss depends on a parameter, whatever its scale."""
-    assert parameter.grad is not None
-    return parameter.grad.float().norm() * parameter.float().norm()
+def _is_clipped(gradient: Tensor | None) -> bool:
+    """Whether several entries have the greatest absolute value, as after clipping by value."""
+    sizes = local(gradient).abs() if gradient is not None else torch.zeros(1)
+    return int((sizes == sizes.max()).sum()) > 2

@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from normreg_plugins.core.model import is_restored, layers_of
 from normreg_plugins.core.old_torch import is_compiling
+from normreg_plugins.core.training.gradients import LayerInputs
 from normreg_plugins.core.verdicts import FilterTrace, WeightReport, reports_of
 
 _tracing: set[FirstForward] = set()
@@ -29,15 +30,22 @@ class FirstForward:
     Args:
         begin: called before that forward.
         done: called after it with the reports; None if nothing has to be traced.
+        inputs: sees what norm layers get, forward after forward, until `stop_measuring`.
     """
 
     def __init__(
-        self, model: nn.Module, begin: Callable[[], None], done: Callable[[list[WeightReport]], None] | None
+        self,
+        model: nn.Module,
+        begin: Callable[[], None],
+        done: Callable[[list[WeightReport]], None] | None,
+        inputs: LayerInputs,
     ) -> None:
         self._model = weakref.ref(model)
         self._begin_with, self._done = begin, done
+        self._inputs: LayerInputs | None = inputs
         self._trace: FilterTrace | None = None
         self._running: AbstractContextManager | None = None
+        self._is_over = False
         self._handles: list[RemovableHandle] = []
         if not hasattr(model, "_orig_mod"):  # a compiled model cannot be traced, and torch warns of global hooks on it
             self._handles += [
@@ -45,17 +53,22 @@ class FirstForward:
                 register_module_forward_hook(_weak(self._finish, self._handles), always_call=True),
             ]
 
+    def stop_measuring(self) -> None:
+        self._inputs = None
+        if self._is_over:
+            self.remove()
+
     def remove(self) -> None:
         _remove_all(self._handles)
 
     def _begin(self, model: nn.Module, args: Any) -> None:
-        if model is not self._model() or not model.training or self._running is not None:
+        if model is not self._model() or not model.training or self._running is not None or self._is_over:
             return
         if is_restored(model) or torch.jit.is_tracing():
             return  # this forward only serves to trace or prove something
         self._begin_with()
         if self._done is None:
-            self.remove()
+            self._end()
             return
         self._trace = FilterTrace(model, layers_of(model))
         self._running = self._trace.tracing()
@@ -63,14 +76,22 @@ class FirstForward:
         _tracing.add(self)
 
     def _finish(self, model: nn.Module, args: Any, output: Any) -> None:
-        if model is not self._model() or self._running is None:
+        whole = self._model()
+        if self._inputs is not None and whole is not None and not is_restored(whole):
+            self._inputs.see(model, args, output)
+        if model is not whole or self._running is None:
             return
         self._running.__exit__(None, None, None)
         _tracing.discard(self)
         trace, self._trace, self._running = self._trace, None, None
         if output is not None and trace is not None and self._done is not None:
-            self.remove()
+            self._end()
             self._done(reports_of(trace, output))
+
+    def _end(self) -> None:
+        self._is_over = True
+        if self._inputs is None:
+            self.remove()
 
 
 def _weak(method: Callable[..., None], handles: list[RemovableHandle]) -> Callable[..., None]:

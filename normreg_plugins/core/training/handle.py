@@ -37,11 +37,7 @@ logger = logging.getLogger("normreg_plugins")
 
 
 class Handle:
-    """A method at work on an optimizer. Use it as a context manager to detach at the end of a block.
-
-    Args:
-        confirmation: None if a traced forward has chosen the weights.
-    """
+    """A method at work on an optimizer. Use it as a context manager to detach at the end of a block."""
 
     def __init__(
         self,
@@ -49,7 +45,7 @@ class Handle:
         model: nn.Module,
         method: Method,
         selection: Selection,
-        confirmation: Confirmation | None,
+        confirmation: Confirmation,
         updates_per_epoch: PerEpoch,
         schedulers: Sequence[Any],
     ) -> None:
@@ -73,10 +69,9 @@ class Handle:
         """Whether the step now running is an update."""
         self._versions: list[int] = []
         """Of the targets' weights when they were started: one that was loaded since has another."""
-        self._confirmation = confirmation
-        self._first = FirstForward(model, self._first_forward, self._confirm if confirmation else None)
-        if confirmation is None and type(method).start is Method.start:
-            self._first.remove()
+        self._confirmation: Confirmation | None = confirmation
+        traced = self._confirm if confirmation.waits_for_forward else None
+        self._first = FirstForward(model, self._first_forward, traced, confirmation.inputs)
         self._hooks = [
             optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step)),  # also in a compiled step
             optimizer.register_step_post_hook(torch.compiler.disable(self._after_step)),
@@ -268,8 +263,11 @@ class Handle:
         if self.updates == 0 and self._versions_now() != self._versions:
             self._first_forward()  # which is not seen if the model is compiled
         self._start_late()
-        if self._confirmation is not None and self._confirmation.before_update(self._optimizer):
-            self._confirmation = None
+        if self._confirmation is not None:
+            if self._confirmation.before_update():
+                self._confirmation = None
+            if self._confirmation is None or self._state.updates:
+                self._first.stop_measuring()
         update = self._state.updates + 1
         if self._acts_in(update) or update == 1:
             self._look_around()

@@ -9,6 +9,7 @@ import torch
 from helpers.nets import WIDTH, bn, conv, doubled, see_images, with_old_weight_norm
 from helpers.traces import everything_about
 from torch import Tensor, nn
+from torch.ao import quantization
 from torch.nn import functional as F
 
 from normreg_plugins import find_scale_invariant
@@ -157,4 +158,19 @@ def test_a_forward_hook_counts_if_it_changes_the_output(hook: str, kind: str, fo
     (verdict,) = find_scale_invariant(net, forward)
     assert verdict.kind == kind
     assert (str(SeesScale.HOOK) in verdict.reason) == (kind == "free")
+    assert unchanged_by(lambda module: find_scale_invariant(module, forward), net)
+
+
+@pytest.mark.parametrize("forward", [None, see_images], ids=["by structure", "traced"])
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch")
+def test_layers_with_a_fake_quantization_are_free_also_before_it_is_enabled(fused, enabled, forward) -> None:
+    net = nn.Sequential(conv(), bn())
+    net.qconfig = quantization.get_default_qat_qconfig("fbgemm")
+    net = quantization.prepare_qat(quantization.fuse_modules_qat(net, ["0", "1"]) if fused else net)
+    if not enabled:
+        net.apply(quantization.disable_fake_quant)
+    (verdict,) = find_scale_invariant(net, forward)
+    assert verdict.kind == "free"
     assert unchanged_by(lambda module: find_scale_invariant(module, forward), net)

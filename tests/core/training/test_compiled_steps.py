@@ -8,11 +8,12 @@ import pytest
 import torch
 from helpers.measures import relative_error
 from helpers.training import INVARIANT, are_unit, loss_on, same_state, see_batch, tiny_net, train
+from torch import nn
 from torch.nn.modules.module import _global_forward_hooks
 from torch.optim import SGD
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach, find_scale_invariant
-from normreg_plugins.core.errors import UnconfirmedWarning
+from normreg_plugins.core.errors import StructureMismatchError, UnconfirmedWarning
 
 METHODS = [WeightRescaling(interval=2), AdaptiveWeightShrink(alpha=0.2), SphereDescent()]
 BACKENDS = ["eager", "aot_eager"]
@@ -27,6 +28,8 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _fresh_compiler():
+    gc.collect()
+    nn.Identity()(torch.zeros(1))  # hooks of handles that are gone leave at the next call: not while something compiles
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
@@ -176,3 +179,19 @@ def test_a_handle_may_be_collected_while_another_model_compiles() -> None:
     see_batch(torch.compile(tiny_net(seed=1), backend=collecting))
     see_batch(tiny_net())
     assert len(_global_forward_hooks) < hooks
+
+
+@pytest.mark.parametrize("read", [0.0, 1.0])
+def test_a_compiled_model_is_tested_by_its_gradients(read: float) -> None:
+    """In float32, but that is not known: only a strong contradiction is clear."""
+    net = tiny_net()
+    compiled = torch.compile(net, backend="aot_eager")
+    optimizer = SGD(net.parameters(), lr=0.1)
+    attach(optimizer, compiled, WeightRescaling(interval=1))
+    (loss_on(compiled, 0) + read * net[3](net[0](torch.ones(1, 3, 8, 8))).square().sum()).backward()
+    if read:
+        with pytest.raises(StructureMismatchError, match=r"weight: .* a part along the weight"):
+            optimizer.step()
+    else:
+        with pytest.warns(UnconfirmedWarning, match="only by their gradients, which agree"):
+            optimizer.step()

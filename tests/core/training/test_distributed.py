@@ -119,7 +119,7 @@ def test_shards_of_different_lengths_and_scaled_biases() -> None:
 
 
 def messages(_rank: int) -> int:
-    """How often the ranks exchange something in one step with a rescale."""
+    """How often the ranks exchange something in one step with a rescale, after the test of the first gradients."""
     from torch.distributed.tensor.debug import CommDebugMode
 
     net = odd_net()
@@ -127,6 +127,8 @@ def messages(_rank: int) -> int:
     optimizer = SGD(net.parameters(), lr=0.1)
     attach(optimizer, net, WeightRescaling(interval=1))
     odd_loss(net, 0).backward()
+    optimizer.step()
+    odd_loss(net, 1).backward()
     with CommDebugMode() as counted:
         optimizer.step()
     return counted.get_total_counts()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
+import timm
 import torch
+from helpers.gradients import worst_share
 from torch import nn
 
 from normreg_plugins import find_scale_invariant, prove_scale_invariant
@@ -103,3 +106,25 @@ def test_verdicts_agree_with_numbers(name: str) -> None:
     assert wrongly_touched == []
     assert missed == []
     assert len(found.of(*BLIND)) == ZOO[name].taken
+
+
+STRANGE = ("mobilenet_v3_small", "shufflenet_v2_x0_5", "densenet121", "timm ghostnet_050")
+"""Small nets with the smallest variances, with gates, concatenations and shuffled channels."""
+TIMM = (
+    *("resnet10t", "ghostnet_050", "tf_mobilenetv3_small_minimal_100", "repvgg_a0", "mobileone_s0", "dla46_c"),
+    *("hrnet_w18_small", "regnety_002", "cspresnet50", "ese_vovnet19b_dw", "lcnet_050", "mixnet_s", "skresnet18"),
+)
+TRAINED = {name: entry for name, entry in ZOO.items() if entry.taken} | {
+    f"timm {name}": Entry(partial(timm.create_model, name), pictures, 0) for name in TIMM
+}
+
+
+WITHOUT_BFLOAT16 = ("r3d_18",)
+"""On the CPU, the backward pass of torch's 3-D convolutions in bfloat16 returns gradients of 1e8 and more there."""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in STRANGE else pytest.mark.slow) for n in TRAINED])
+def test_gradients_of_the_first_update_cause_no_false_alarm(name: str, dtype: torch.dtype, caplog) -> None:
+    if dtype is torch.float32 or name not in WITHOUT_BFLOAT16:
+        assert worst_share(TRAINED[name].make(), TRAINED[name].forward, dtype, caplog) < 0.5

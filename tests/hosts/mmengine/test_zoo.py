@@ -18,6 +18,7 @@ import torch
 pytest.importorskip("mmengine")
 
 from helpers.config_keys import CONFIGS
+from helpers.gradients import worst_share
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
@@ -304,6 +305,13 @@ def test_the_structure_tells_the_same_but_for_what_is_named(zoo):
                 forward(model)
         else:
             forward(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_gradients_of_the_first_update_cause_no_false_alarm(zoo, dtype, caplog):
+    _, model, forward, seen = zoo
+    if any(model.get_parameter(v.name).requires_grad for v in seen.of(*BLIND)):
+        assert worst_share(copy.deepcopy(model), forward, dtype, caplog) < 0.5
 
 
 def test_a_step_of_wrs_gives_unit_filters_and_leaves_the_evaluated_function(zoo):
