@@ -12,12 +12,14 @@ import torch
 pytest.importorskip("mmengine")
 
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATASETS
 
 from normreg_plugins.cli import train
 from normreg_plugins.cli.drawn_batch import BATCHES
 from normreg_plugins.cli.preflight.check import mappings_in
 from normreg_plugins.core.model import filters_of
+from normreg_plugins.hosts.mmengine.config import read_config
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
 SIDE = 64
@@ -147,3 +149,10 @@ def test_a_stock_config_trains_with_a_method_of_the_command_line_and_inspect_sho
     assert "No drawn batch" not in shown.stderr
     (count,) = re.findall(r"WeightRescaling\(interval=2\) would act on (\d+) weights", shown.stdout)
     assert int(count) >= len(handle.targets) > 0  # a traced forward shows norm layers that are registered elsewhere
+
+
+@pytest.mark.mm
+def test_a_base_of_mmseg_is_found_in_each_of_its_distributions(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODULE2PACKAGE, "mmseg", "mmsegmentation")  # as mmengine has it
+    (tmp_path / "mine.py").write_text('_base_ = "mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py"')
+    assert read_config(tmp_path / "mine.py").model.type == "EncoderDecoder"
