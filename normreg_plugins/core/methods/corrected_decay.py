@@ -25,6 +25,13 @@ def decay_(targets: Sequence[Target], rates: Sequence[Any], decays: Sequence[Any
         target.weight.mul_(1 - eta**2 * decay / peak)
 
 
+def _of_optimizer(rates: Rates) -> list[Any]:
+    """The optimizer's own weight decay, per update and unit of the learning rate."""
+    if not any(rates("weight_decay")):
+        raise NormRegError("CorrectedDecay: the optimizer has no weight decay on its weights; pass weight_decay=")
+    return [(decay or 0.0) / (1 - (mu or 0.0)) for decay, mu in zip(rates("weight_decay"), rates("momentum"))]
+
+
 @dataclass(frozen=True, repr=False)
 class CorrectedDecay(Method):
     """Corrected weight decay: before each step, w <- (1 - eta^2 lambda / eta_max) w (AdamC, SGDC; arXiv 2506.02285).
@@ -34,7 +41,8 @@ class CorrectedDecay(Method):
     their own average.
 
     Args:
-        weight_decay: lambda; None for the optimizer's own weight decay of these weights, which it then replaces.
+        weight_decay: lambda; None for the optimizer's own weight decay of these weights, which it then replaces. SGD
+            sends its own through the momentum mu, so then lambda is that over 1 - mu.
         eta_max: the greatest learning rate. None for what the parameter group says: `max_lr`, else `initial_lr`, which
             schedulers write, else the greatest rate so far.
         decay_on: where the optimizer's weight decay acts, as in `WeightRescaling`.
@@ -59,9 +67,7 @@ class CorrectedDecay(Method):
         return []
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
-        decays = rates("weight_decay") if self.weight_decay is None else [self.weight_decay] * len(targets)
-        if None in decays or (self.weight_decay is None and not any(decays)):
-            raise NormRegError("CorrectedDecay: the optimizer has no weight decay on its weights; pass weight_decay=")
+        decays = _of_optimizer(rates) if self.weight_decay is None else [self.weight_decay] * len(targets)
         known = zip(targets, rates(), rates("max_lr"), rates("initial_lr"))
         decay_(targets, rates(), decays, [self._peak(*each) for each in known])
         return []

@@ -73,6 +73,11 @@ def test_each_group_has_its_own_rates_and_the_optimizers_decay_is_replaced() -> 
         schedule.step()
 
 
+def test_the_decay_of_sgd_counts_with_its_momentum() -> None:
+    net, optimizer, _ = run(CorrectedDecay(), weight_decay=0.03, momentum=0.9)
+    assert shrinks(net, optimizer) == pytest.approx(1 - 0.1 * 0.03 / (1 - 0.9), rel=1e-6)
+
+
 def test_without_a_decay_it_is_refused() -> None:
     net, optimizer, _ = attached(CorrectedDecay(), partial(SGD, lr=0.1))
     with pytest.raises(NormRegError, match="no weight decay on its weights; pass weight_decay="):
