@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from normreg_plugins.core.errors import NonFiniteWeightWarning
 from normreg_plugins.core.methods import Method, Scaled, Target
-from normreg_plugins.core.model import local, safe_factors
+from normreg_plugins.core.model import at_least_float32, local, safe_factors
 from normreg_plugins.core.verdicts import Kind
 
 NAMED = 5
@@ -98,19 +98,18 @@ class FiltersAtStart:
         self.norms: dict[str, Tensor] = {}
         self.changes: dict[str, Tensor] = {}
         """How far the method changes each filter when it first acts, where the network sees that."""
-        self._after: dict[str, tuple[Tensor, float]] = {}
+        self._after: dict[str, Tensor] = {}
 
     def measure_before(self, targets: Sequence[Target], method: Method) -> None:
         for target in _with_values(targets):
-            found = _norms(target)
-            norms, total = self._after.get(target.name, (None, 0.0))
-            if norms is None or not torch.equal(found, norms) or total != _total(target):
-                self.norms[target.name] = found
+            seen = self._after.get(target.name)
+            if seen is None or not torch.equal(_fingerprint(target), seen):
+                self.norms[target.name] = _norms(target)
                 if not method.keeps_directions or _scale_is_seen(target):
                     self.changes[target.name] = _change(target, method)
 
     def measure_after(self, targets: Sequence[Target]) -> None:
-        self._after = {target.name: (_norms(target), _total(target)) for target in _with_values(targets)}
+        self._after = {target.name: _fingerprint(target) for target in _with_values(targets)}
 
 
 def _with_values(targets: Sequence[Target]) -> list[Target]:
@@ -123,9 +122,10 @@ def _norms(target: Target) -> Tensor:
     return local(target.filters.norms(target.weight)).flatten().cpu()  # on the host, to free the GPU's memory
 
 
-def _total(target: Target) -> float:
-    """Tells weights apart that were loaded with the norms that the method had given to others."""
-    return float(local(target.weight.detach()).sum())
+def _fingerprint(target: Target) -> Tensor:
+    """The sum tells weights apart that were loaded with the norms that the method had given to others."""
+    total = local(target.weight.detach()).sum().cpu()
+    return torch.cat([_norms(target), total.to(at_least_float32(total.dtype)).view(1)])
 
 
 def _scale_is_seen(target: Target) -> bool:
