@@ -45,11 +45,6 @@ def with_boxes(model: nn.Module) -> Any:
     return model(list(randn(2, 3, 64, 64).sigmoid()), [target, target])
 
 
-def up_to_the_heads(model: nn.Module) -> Any:
-    """A loss hardly sees the far levels of a pyramid; the heads' outputs show them."""
-    return model.head(list(model.backbone(randn(2, 3, 64, 64)).values()))
-
-
 def classifier(name: str, taken: int) -> Entry:
     return Entry(lambda: getattr(models, name)(weights=None), pictures, taken)
 
@@ -80,13 +75,11 @@ ZOO = {
             "efficientnet_b0": 49,
             "regnet_y_400mf": 53,
             "convnext_tiny": 0,
-            "swin_t": 0,
         }.items()
     },
     "deeplabv3_mobilenet with its auxiliary head": segmenter("deeplabv3_mobilenet_v3_large", 54, aux_loss=True),
     "lraspp": segmenter("lraspp_mobilenet_v3_large", 47),
     "faster r-cnn": detector("fasterrcnn_mobilenet_v3_large_320_fpn", 46, with_boxes),
-    "fcos": detector("fcos_resnet50_fpn", 53, up_to_the_heads),
     "r3d_18": Entry(lambda: models.video.r3d_18(weights=None), clips, 20),
     "vision transformer": Entry(lambda: models.VisionTransformer(64, 16, 4, 4, 64, 128), pictures, 0),
 }

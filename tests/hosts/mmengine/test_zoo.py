@@ -68,7 +68,6 @@ DETECTORS = [
     detector("yolo/yolov3_d53_8xb8-ms-608-273e_coco", all_numbers=False),
     detector("gn+ws/faster-rcnn_r50_fpn_gn-ws-all_1x_coco", all_numbers=False),
     detector("dcnv2/faster-rcnn_r50-mdconv-c3-c5_fpn_1x_coco", all_numbers=False),
-    detector("nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco", all_numbers=False, size=128),
     detector("detr/detr_r50_8xb2-150e_coco", all_numbers=False),
     detector("reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco", all_numbers=False),
     detector("swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco", all_numbers=False),
