@@ -247,7 +247,7 @@ class Handle:
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         if is_nested(optimizer):
             return None
-        refuse_capture(optimizer.param_groups[0]["params"][0])
+        refuse_capture(next(p for group in optimizer.param_groups for p in group["params"]))  # a group may be empty
         closure = closure_of(args, kwargs)
         if closure is None:
             self._is_update = is_update(optimizer)
