@@ -71,7 +71,6 @@ DETECTORS = [
     detector("detr/detr_r50_8xb2-150e_coco", all_numbers=False),
     detector("reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco", all_numbers=False),
     detector("swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco", all_numbers=False),
-    detector("dyhead/atss_r50_fpn_dyhead_1x_coco", all_numbers=False),
 ]
 
 # An addition between the layer and its norm: numbers see that it changes, the trace sees both readers.
