@@ -23,7 +23,15 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.utils._pytree import tree_flatten
 
-from normreg_plugins import AdaptiveWeightShrink, CorrectedDecay, Hyperball, SphereDescent, WeightRescaling, attach
+from normreg_plugins import (
+    AdaptiveWeightShrink,
+    CorrectedDecay,
+    Hyperball,
+    SphereDescent,
+    WeightRescaling,
+    attach,
+    find_scale_invariant,
+)
 from normreg_plugins.core.training.gradients import LayerInputs, along_weights
 from normreg_plugins.monitor import Monitor
 from research.benchmarks.timing import Times, at_least, interleaved, peak_memory, ratios, spread
@@ -87,9 +95,10 @@ def build(name: str, batch: int, size: int, device: str) -> Net:
 def passes(net: Net) -> tuple[dict[str, Callable[[], Any]], list[nn.Parameter]]:
     """The functions to time, by name, and the weights that each works on: those that WRS takes."""
     steps, handles = {}, {}
+    verdicts = find_scale_invariant(net.model, net.loss)  # as a proof: one gradient serves all, which change weights
     for name, method in METHODS.items():
         optimizer = Idle(net.model)
-        handles[name] = attach(optimizer, net.model, method, forward=net.loss)
+        handles[name] = attach(optimizer, net.model, method, forward=net.loss, proof=verdicts)
         steps[name] = optimizer.step
     weights = [net.model.get_parameter(name) for name in handles["WRS"].targets]
     plain = [weight.detach() for weight in weights]

@@ -153,7 +153,7 @@ AGREEMENTS = {
     "several batches": (three, accumulate),
     "batches of opposite gradients": (three, as_a_critic),
     "bfloat16": (three, in_bfloat16),
-    "float16 with a scaler": (three, scaled_in_half_precision),
+    **({"float16 with a scaler": (three, scaled_in_half_precision)} if torch.__version__ >= "2.3" else {}),
     "clipped by norm": (three, then(lambda p: nn.utils.clip_grad_norm_(p, 1e-3))),
 }
 
