@@ -39,6 +39,8 @@ UNKNOWN_PULL = 4
 SPREAD = 5
 """Of several forwards with different variances only the sum of dL/dgamma is known. Their parts may be larger than it,
 about so many times."""
+FEW = 64
+"""Of so few values in a channel the variance says nothing about that of another rank."""
 
 
 class Along(NamedTuple):
@@ -119,6 +121,8 @@ def _seen(norm: nn.Module, x: Tensor) -> Seen:
     var, mean = torch.var_mean(x, [d for d in range(x.ndim) if d > 1 or (d == 0 and not by_sample)], correction=0)
     var, mean = (v.view(-1, x.shape[1]) for v in (var, mean))
     share = norm_eps(norm) / (var + norm_eps(norm))
+    if _on_several_ranks() and x.numel() < FEW * x.shape[1]:
+        share = torch.cat([share, torch.ones_like(share)])
     return Seen(share.amin(0), share.amax(0), (mean.abs() / var.clamp_min(1e-30).sqrt()).amax(0))
 
 
