@@ -112,8 +112,16 @@ def _mini_run(cfg: Config, config_file: Path) -> str:
 
 
 def build_runner(cfg: Config) -> Runner:
+    _use_new_store_after_restart()
     _use_gloo_without_gpus(cfg)
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def _use_new_store_after_restart() -> None:
+    """Let restarted ranks meet at a port of their own: torchrun's store, which killed ranks used, sometimes hangs."""
+    if restarts := int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")):
+        port = int(os.environ["MASTER_PORT"]) + restarts
+        os.environ.update(TORCHELASTIC_USE_AGENT_STORE="False", MASTER_PORT=str(port))
 
 
 def _use_gloo_without_gpus(cfg: Config) -> None:
