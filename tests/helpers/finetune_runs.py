@@ -24,7 +24,7 @@ from normreg_plugins.hosts.mmengine import handles_of, read_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "finetune"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.py"))
-IMAGES, BATCH, SIDE = 8, 4, 64  # two images on each of two ranks, so two values for the norm layer behind the image pool
+IMAGES, BATCH, SIDE = 8, 4, 64  # two images on each of two ranks, so two values behind the image pool
 CLASSES = {"yolov3": 80, "deeplabv3": 171, "csrnet": 0}
 """Of the published checkpoints."""
 
