@@ -11,10 +11,6 @@ pytestmark = pytest.mark.mm
 
 BAD = {
     "unknown method": ({"type": "WSR"}, {}, r"method 'WSR' is unknown \(did you mean 'WRS'\?\): use one of WD, WRS"),
-        {"type": "WSR"},
-        {},
-        r"method 'WSR' is unknown \(did you mean 'WRS'\?\): use one of WD, WRS, AWS, PGD",
-    ),
     "pattern": ({"type": "WRS", "select": ["conv9*"]}, {}, "'conv9.' matches none of 4"),
     "output layer": ({"type": "WRS", "output_layers": "classifier"}, {}, "'classifier' matches none of 4"),
     "empty": ({"type": "WRS"}, {"norm": "NoNorm"}, "finds no weight to act on among 4 .* Name weights with select="),
