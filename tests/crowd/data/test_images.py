@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from normreg_plugins.crowd.data.images import UnreadableImageError, bounded_size, crop, flip, read_rgb, resize, stored_rotated, visible_share
-from normreg_plugins.crowd.data.images import LONGEST_SIDE, MEAN_COLOUR, ORIENTATION, resize_points
+from normreg_plugins.crowd.data.images import (
+    LONGEST_SIDE,
+    ORIENTATION,
+    UnreadableImageError,
+    bounded_size,
+    read_rgb,
+    resize,
+    resize_points,
+    stored_rotated,
+    visible_share,
+)
 
 RAMP = np.linspace(0, 255, 12, dtype=np.uint8).reshape(3, 4)
 

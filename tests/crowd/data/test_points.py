@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from helpers.layouts import qnrf_file, shanghaitech_file
 
-from normreg_plugins.crowd.data.points import AnnotationError, clean_points, neighbour_distances, read_qnrf_points, read_shanghaitech_points
+from normreg_plugins.crowd.data.points import (
+    AnnotationError,
+    clean_points,
+    neighbour_distances,
+    read_qnrf_points,
+    read_shanghaitech_points,
+)
 
 POINTS = np.array([[1.5, 2.0], [30.0, 40.0], [5.0, 5.0]])
 

@@ -15,10 +15,9 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from normreg_plugins.crowd.data.images import read_rgb
+from normreg_plugins.crowd.data.images import ORIENTATION, read_rgb
 from normreg_plugins.crowd.data.points import neighbour_distances, read_qnrf_points
 from normreg_plugins.crowd.data.preparation import PreparationError, RawImage, Settings, prepare
-from normreg_plugins.crowd.data.images import ORIENTATION
 
 SETTINGS = Settings(shorter_side=(32, 64))
 
