@@ -4,10 +4,11 @@ import pytest
 import torch
 from helpers.layer_cases import fill_norms_, normalized_oracle
 from torch import nn
-from torchvision.models import resnet18
 
 from normreg_plugins.crowd import CSRNet
 from normreg_plugins.layers import NORMALIZATIONS, ScaleBias, load_pretrained_, normalized_class, relative_change
+
+resnet18 = pytest.importorskip("torchvision.models").resnet18
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)).double()
 

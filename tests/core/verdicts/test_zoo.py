@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
-import timm
 import torch
 from helpers.gradients import worst_share
 from torch import nn
 
 from normreg_plugins import find_scale_invariant, prove_scale_invariant
 
+timm = pytest.importorskip("timm")
 models = pytest.importorskip("torchvision.models")
 StochasticDepth = pytest.importorskip("torchvision.ops").StochasticDepth
 
