@@ -16,7 +16,7 @@ from helpers.tiny_yolo import OFFLINE, filter_norms, make_set, tiny_net
 from ultralytics import YOLO
 from ultralytics.utils.patches import torch_load
 
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightDecay, WeightRescaling
+from normreg_plugins import AdaptiveWeightShrink, CorrectedDecay, Hyperball, SphereDescent, WeightDecay, WeightRescaling
 from normreg_plugins.hosts.ultralytics import ResumeError, with_method
 
 pytestmark = pytest.mark.ultralytics
@@ -114,7 +114,10 @@ def test_filters_keep_their_first_norms_and_a_resume_restores_them(begin, method
     assert not same(rounded, trainer.handle)
 
 
-@pytest.mark.parametrize("method", [WeightDecay(), AdaptiveWeightShrink(alpha=1.0)], ids=["WD", "AWS"])
+WITHOUT_NORM = {"WD": WeightDecay(), "AWS": AdaptiveWeightShrink(alpha=1.0), "corrected decay": CorrectedDecay()}
+
+
+@pytest.mark.parametrize("method", WITHOUT_NORM.values(), ids=WITHOUT_NORM)
 def test_methods_without_a_norm_of_their_own_resume_under_musgd(begin, method):
     """The saved buffers go on, both of them, and so does the count."""
     last, found = begin(method, optimizer="MuSGD"), {}
