@@ -13,6 +13,7 @@ pytest.importorskip("mmdet")
 
 from mmengine.config import Config
 
+from normreg_plugins.cli.mm_runs import _use_new_store_after_restart
 from normreg_plugins.cli.train import parser, settle_resume
 
 pytestmark = pytest.mark.mm
@@ -66,6 +67,16 @@ def test_two_ranks_of_which_one_is_killed_end_as_if_none_had_been(tmp_path):
     for name, value in one["state_dict"].items():
         assert value.equal(other["state_dict"][name]), name
     assert len(list((tmp_path / "broken").glob("2*"))) == 2  # the log folders of two attempts
+
+
+def test_restarted_ranks_meet_at_a_store_of_their_own(monkeypatch):
+    """torchrun's own store, which a killed rank used, answers only sometimes."""
+    for name, value in {"MASTER_PORT": "29500", "TORCHELASTIC_USE_AGENT_STORE": "True"}.items():
+        monkeypatch.setenv(name, value)
+    for restarts, expected in (("0", ("29500", "True")), ("2", ("29502", "False"))):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", restarts)
+        _use_new_store_after_restart()
+        assert (os.environ["MASTER_PORT"], os.environ["TORCHELASTIC_USE_AGENT_STORE"]) == expected
 
 
 def resume(monkeypatch, work_dir, *flags, restarts=0, launched=0):

@@ -63,8 +63,6 @@ class Method:
     """What `start` puts in `target.state` of every weight. A resumed state that lacks it is refused."""
     filter_norm = cast("float | None", None)
     """The norm that it gives every filter; None if that is not one number. Logs say what it does to the rate."""
-    keeps_directions = True
-    """Whether it only scales filters. If not, logs say how far it turns them when it first acts."""
 
     def __post_init__(self) -> None:
         if self.select is not None and not isinstance(self.select, str):
@@ -72,6 +70,11 @@ class Method:
             require(bool(self.select), "select", self.select, "at least one name, or None for the method's own choice")
         check_phase(self.begin, self.end, self.unit)
         require(self.decay_on in get_args(DecayOn), "decay_on", self.decay_on, f"one of {get_args(DecayOn)}")
+
+    @property
+    def keeps_directions(self) -> bool:
+        """Whether it only scales filters. If not, logs say how far it turns them when it first acts."""
+        return True
 
     def takes(self, reports: Sequence[WeightReport]) -> list[WeightReport]:
         """The weights it acts on when `select` names none: those whose scale the network cannot see."""

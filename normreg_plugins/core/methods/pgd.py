@@ -64,7 +64,7 @@ class SphereDescent(Method):
         return math.sqrt(self.c)
 
     @property
-    def keeps_directions(self) -> bool:  # type: ignore[override]
+    def keeps_directions(self) -> bool:
         return not self.center
 
     def takes(self, reports: Sequence[WeightReport]) -> list[WeightReport]:

@@ -76,7 +76,7 @@ class WeightRescaling(Method):
         return None if self.radius == "initial" or self.per == "position" else float(self.radius)
 
     @property
-    def keeps_directions(self) -> bool:  # type: ignore[override]
+    def keeps_directions(self) -> bool:
         return self.per != "position"
 
     def objection(self, report: WeightReport) -> str:

@@ -104,8 +104,8 @@ def compare(
             report = by_name.get(target.name)
         if report is None or report.layer.not_scalable != target.layer.not_scalable:
             wrong[target] = (
-                f"{target.name}: the layer was changed after attach (parametrized, tied or replaced). Change layers "
-                "first, then attach; or detach() and attach again."
+                f"{target.name}: the layer was changed after attach: it is parametrized, tied, replaced, or called "
+                "with another tensor (functional_call). Change layers first, then attach; or detach() and attach again."
             )
         elif not report.traced:
             unseen.append(target)

@@ -210,8 +210,7 @@ class Handle:
 
     def _start_late(self) -> None:
         """Starts what was unfrozen, or added to the optimizer, since the last update."""
-        if len(self._optimizer.param_groups) != self._groups:
-            self._look_for_new_groups()
+        self._look_for_new_groups()
         late = [t for t in self._targets if not t.started and not waits_for(t.weight, self._held)]
         if late:
             if self.method.state_keys:  # other methods act after this update, as on the rest

@@ -70,8 +70,7 @@ class MonitorTrainer(BaseTrainer):
             updates_per_epoch = int(len(self.train_loader) / self.accumulate)
             every = max(1, min(self.monitor_every, updates_per_epoch))
             self._sink = JsonLinesSink(Path(self.save_dir) / FILE)
-            warn = lambda text: LOGGER.warning(f"{TAG} {text}")  # noqa: E731
-            self.monitor = start_monitor(optimizer, unwrap_model(model), every, sink=self._sink, warn=warn)
+            self.monitor = start_monitor(optimizer, unwrap_model(model), every, sink=self._sink, warn=_warn)
         return optimizer
 
     def resume_training(self, ckpt: Metrics | None) -> None:
@@ -92,6 +91,10 @@ class MonitorTrainer(BaseTrainer):
         self.metrics.update(ours)
         self._sink.write(self.monitor.updates, **_numbers(metrics), loss=_loss(metrics))
         super().save_metrics({**metrics, **_as_columns(ours, Path(self.csv))})
+
+
+def _warn(text: str) -> None:
+    LOGGER.warning(f"{TAG} {text}")
 
 
 def scalars_of(monitor: Monitor) -> dict[str, float]:
