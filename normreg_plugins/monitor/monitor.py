@@ -153,7 +153,9 @@ class Monitor:
             sink(report)
 
     def _sums(self, each: MonitoredWeight, before: Tensor, groups: dict[int, Any], controlled: Sequence[str]) -> Tensor:
-        group = groups.get(id(each.parameter), {})
+        group, handle = groups.get(id(each.parameter), {}), handle_of(self._optimizer)
+        if handle is not None and each.name in handle.undecayed:
+            group = {**group, "weight_decay": 0.0}
         gradient = each.gradient
         norm = applied = None
         if gradient is not None:

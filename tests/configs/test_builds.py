@@ -69,12 +69,14 @@ def test_the_optimizer_has_the_method_on_its_weights_and_the_decay_of_its_paper(
     on_cpu = "_pgd" in name or "classification" in name  # PGD projects at once; BatchNorm2d of VGG has host values
     model = build(settings, device="cpu" if on_cpu else "meta").train()
     optimizer = build_optim_wrapper(model, settings.optim_wrapper).optimizer
-    targets = handle_of(optimizer).targets
+    handle = handle_of(optimizer)
+    targets = handle.targets
     assert len(targets) == taken
     decays = {id(p) for group in optimizer.param_groups for p in group["params"] if group["weight_decay"]}
     found = {True: set(), False: set()}
     for parameter_name, parameter in model.named_parameters():
-        found[id(parameter) in decays].add(kind_of(parameter_name, parameter, model, targets))
+        decayed = id(parameter) in decays and parameter_name not in handle.undecayed
+        found[decayed].add(kind_of(parameter_name, parameter, model, targets))
     assert found[True] == DECAYED[next(m for m in ("wrs_ic", *DECAYED) if f"_{m}" in name)]
     assert found[True].isdisjoint(found[False])
     assert len(optimizer.param_groups) <= 3

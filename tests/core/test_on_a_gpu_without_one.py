@@ -27,7 +27,7 @@ from normreg_plugins.core.verdicts import find_scale_invariant
 
 pytestmark = pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="torch < 2.6 asks for a driver")
 
-WEIGHTS = 20
+WEIGHTS = 8
 LAUNCHES = {
     WeightRescaling(interval=1): 2,
     AdaptiveWeightShrink(): 2,
@@ -69,13 +69,13 @@ class Launches(TorchDispatchMode):
         return result
 
 
-def attached(method: Method, optimizer: str, dtype: torch.dtype, bias: bool = True):
+def attached(method: Method, optimizer: str, dtype: torch.dtype):
     """Call in the mode. The weights are chosen by structure; a proof on record spares the test by gradients."""
     with torch.device("cuda"):
         layers = [
             layer
             for place in range(WEIGHTS)
-            for layer in (nn.Conv2d(4, 4, 3, bias=bias and place % 2 == 0, dtype=dtype), nn.BatchNorm2d(4, dtype=dtype))
+            for layer in (nn.Conv2d(4, 4, 3, bias=place % 2 == 0, dtype=dtype), nn.BatchNorm2d(4, dtype=dtype))
         ]
         net = nn.Sequential(*layers, nn.Linear(4, 2, dtype=dtype))
     made = OPTIMIZERS[optimizer](net.parameters())
@@ -85,10 +85,10 @@ def attached(method: Method, optimizer: str, dtype: torch.dtype, bias: bool = Tr
     return net, made, handle
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("method", METHODS, ids=repr)
-def test_no_update_waits_for_the_gpu(method: Method, optimizer: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("place", "method"), [*enumerate(METHODS)], ids=repr)
+def test_no_update_waits_for_the_gpu(place: int, method: Method) -> None:
+    """Each method with one optimizer and dtype; each of these with several methods."""
+    optimizer, dtype = [*OPTIMIZERS][place % 2], (torch.float32, torch.bfloat16)[place // 2 % 2]
     with FakeTensorMode():
         _, made, handle = attached(method, optimizer, dtype)
         made.step()
@@ -113,13 +113,13 @@ def test_the_mode_notices_a_value_that_is_read_and_a_wrong_device() -> None:
                 made.step()
 
 
-@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("method", LAUNCHES, ids=repr)
-def test_an_update_takes_few_kernel_launches(method: Method, bias: bool) -> None:
+def test_an_update_takes_few_kernel_launches(method: Method) -> None:
+    """Every second weight has a bias, for which the mean of a norm layer takes 4 more in all."""
     counts = []
     with FakeTensorMode():
         for use in (method, None):
-            _, made, handle = attached(method, "SGD", torch.float32, bias)
+            _, made, handle = attached(method, "SGD", torch.float32)
             if use is None:
                 handle.detach()
             made.step()  # the first step makes the momentum
@@ -128,4 +128,4 @@ def test_an_update_takes_few_kernel_launches(method: Method, bias: bool) -> None
             counts.append(len(launches.names))
     ours = counts[0] - counts[1]
     print(f"{method}: {ours} operations for {WEIGHTS} weights")
-    assert 0 < ours <= LAUNCHES[method] * WEIGHTS + MORE + 4 * bias
+    assert 0 < ours <= LAUNCHES[method] * WEIGHTS + MORE + 4

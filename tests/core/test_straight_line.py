@@ -17,7 +17,7 @@ PACKAGE = str(Path(normreg_plugins.__file__).parent)
 def files_of_one_step(updates_before: int) -> set[str]:
     """The files of the package in which a line runs during `optimizer.step()`, under WRS with interval 2."""
     net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
+    optimizer = SGD(net.parameters(), lr=0.1, weight_decay=1e-4)
     attach(optimizer, net, WeightRescaling(interval=2))
     train(net, optimizer, updates_before)
     loss_on(net, updates_before).backward()

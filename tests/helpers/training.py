@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.optim import SGD, Optimizer
 
 from normreg_plugins import Handle, Method, attach
+from normreg_plugins.core.training import handle_of
 
 
 def tiny_net(seed: int = 0) -> nn.Sequential:
@@ -71,6 +72,16 @@ def train(net: nn.Module, optimizer: Optimizer, updates: int, first: int = 0) ->
         optimizer.zero_grad()
         loss_on(net, index).backward()
         optimizer.step()
+
+
+def decays_in_a_step(net: nn.Module, optimizer: Optimizer) -> dict[str, float]:
+    """The weight decay that each parameter has while a step with an attached method runs."""
+    decay = handle_of(optimizer)._decay
+    decay.before_step(beside=False, off=False)
+    held = [(id(p), group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]]
+    decay.after_step()
+    assert len(held) == len(dict(held))  # each parameter is in one group
+    return {name: dict(held)[id(p)] for name, p in net.named_parameters()}
 
 
 def set_gradients(net: nn.Module, value: float = 0.0) -> None:

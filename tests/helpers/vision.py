@@ -20,3 +20,9 @@ resnet18 = from_torchvision("models", "resnet18")
 shufflenet_v2_x0_5 = from_torchvision("models", "shufflenet_v2_x0_5")
 vgg_layers = from_torchvision("models.vgg", "make_layers")
 FrozenBatchNorm2d = from_torchvision("ops", "FrozenBatchNorm2d")
+
+
+def resnet10() -> nn.Module:
+    """ResNet-18 with every second block: 12 convolutions, three of them in shortcuts."""
+    resnet = pytest.importorskip("torchvision.models.resnet")
+    return resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1])

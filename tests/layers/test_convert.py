@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from helpers.layer_cases import LAYERS, batch_norm_for, fill_norms_, filters, make_input, make_layer
-from helpers.vision import DenseNet, FrozenBatchNorm2d, resnet18, shufflenet_v2_x0_5
+from helpers.vision import DenseNet, FrozenBatchNorm2d, resnet10, shufflenet_v2_x0_5
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -46,7 +46,7 @@ def converted_names(model: nn.Module) -> list[str]:
     return [name for name, m in model.named_modules() if isinstance(m, NormalizedWeight)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     kind=st.sampled_from(list(LAYERS)),
     case=st.sampled_from(EXACT),
@@ -75,20 +75,20 @@ def test_every_kind_of_layer_keeps_its_function_there_and_back(
 
 @pytest.mark.parametrize(("to", "options"), EXACT)
 def test_resnet_keeps_its_function(to: str, options: dict) -> None:
-    net = fill_norms_(resnet18())
+    net = fill_norms_(resnet10())
     result = convert(net, to, see_images, **options)
     assert relative_change(net, result, see_images) < 1e-5
     if to == "pgd":
         assert not any(isinstance(m, nn.BatchNorm2d) for m in result.modules())
-        assert sum(isinstance(m, ScaleBias) for m in result.modules()) == 20
+        assert sum(isinstance(m, ScaleBias) for m in result.modules()) == 12
     else:
-        assert len(converted_names(result)) == 20  # all but the classifier
+        assert len(converted_names(result)) == 12  # all but the classifier
 
 
 @pytest.mark.parametrize(("to", "options"), CENTRED)
 def test_centring_is_all_that_a_centred_conversion_changes(to: str, options: dict) -> None:
     """Its function is that of the original net with each filter's mean taken off, and no other."""
-    net = fill_norms_(resnet18())
+    net = fill_norms_(resnet10())
     result = convert(net, to, see_images, **options)
     names = [n for n, m in net.named_modules() if isinstance(m, nn.Conv2d)]
     centred = centre_filters_(copy.deepcopy(net), names)
@@ -99,8 +99,8 @@ def test_centring_is_all_that_a_centred_conversion_changes(to: str, options: dic
 @pytest.mark.parametrize("to", ["wn", "bwn"])
 def test_training_goes_on_where_it_was(to: str) -> None:
     """In training mode it is the same function of the same stored weights: so are the gradients."""
-    net = fill_norms_(resnet18()).double()
-    result, x = convert(net, to, see_images), torch.randn(4, 3, 64, 64).double()
+    net = fill_norms_(resnet10()).double()
+    result, x = convert(net, to, see_images), torch.randn(4, 3, 48, 48).double()
     outputs = []
     for model in (net, result):
         for norm in model.modules():
@@ -115,7 +115,7 @@ def test_training_goes_on_where_it_was(to: str) -> None:
 
 @pytest.mark.parametrize("centre", [False, True])
 def test_filters_lie_on_the_sphere(centre: bool) -> None:
-    result = convert(fill_norms_(resnet18()), "pgd", see_images, c=3.0, centre=centre)
+    result = convert(fill_norms_(resnet10()), "pgd", see_images, c=3.0, centre=centre)
     for name, layer in result.named_modules():
         if isinstance(layer, nn.Conv2d):
             rows = layer.weight.flatten(1)
@@ -124,7 +124,7 @@ def test_filters_lie_on_the_sphere(centre: bool) -> None:
 
 
 def test_stored_weights_stay_and_so_does_the_original() -> None:
-    net = fill_norms_(resnet18())
+    net = fill_norms_(resnet10())
     before = copy.deepcopy(net.state_dict())
     result = convert(net, "ws", see_images)
     for key, value in net.state_dict().items():
@@ -252,11 +252,11 @@ def test_bad_arguments_are_named() -> None:
 
 
 def test_methods_find_their_layers_in_a_converted_net() -> None:
-    net = fill_norms_(resnet18())
+    net = fill_norms_(resnet10())
     sphere = convert(net, "pgd", see_images, centre=True)
     before = copy.deepcopy(sphere)
     with attach(SGD(sphere.parameters(), lr=0.1), sphere, SphereDescent()) as handle:
-        assert len(handle.targets) == 20
+        assert len(handle.targets) == 12
         assert relative_change(before, sphere, see_images) < 1e-5  # it starts where PGD starts
     standardized = convert(net, "ws", see_images)
     optimizer = SGD(standardized.parameters(), lr=0.1)

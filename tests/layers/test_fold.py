@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from helpers.layer_cases import fill_norms_
-from helpers.vision import DenseNet, resnet18
+from helpers.vision import DenseNet, resnet10
 from torch import nn
 
 from normreg_plugins.core.errors import SelectionError
@@ -29,7 +29,7 @@ def see_images(model: nn.Module) -> torch.Tensor:
 
 @pytest.mark.parametrize("to", [None, "wn", "cwn", "ws", "bwn", "pgd"])
 def test_whole_net_becomes_plain(to: str | None) -> None:
-    net = fill_norms_(resnet18())
+    net = fill_norms_(resnet10())
     if to:
         net = convert(net, to, see_images)
     if to == "pgd":
@@ -42,7 +42,7 @@ def test_whole_net_becomes_plain(to: str | None) -> None:
     assert not any(isinstance(m, NormalizedWeight) for m in plain.modules())
     assert set(plain.state_dict()) == {
         f"{name}.{key}"
-        for name, m in resnet18().named_modules()
+        for name, m in resnet10().named_modules()
         if isinstance(m, nn.Conv2d | nn.Linear)
         for key in ("weight", "bias")
     }

@@ -82,7 +82,7 @@ def test_norms_that_never_came_near_equilibrium_are_named_at_the_end(rate, decay
     optimizer = SGD(groups, lr=rate)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 200)
     if method is not None:
-        attach(optimizer, net, method, schedulers=[scheduler])
+        attach(optimizer, net, method)
     with Monitor(optimizer, net, every=5, warn=said.append) as monitor:
         for _ in range(200):
             train_on_noise(net, optimizer)

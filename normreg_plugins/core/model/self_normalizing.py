@@ -54,14 +54,11 @@ class ScaleResponse(NamedTuple):
     seen_by: SeesScale | None = None
 
 
-def scale_response(module: nn.Module, hooks: bool = False) -> ScaleResponse:
-    """How a layer's output follows the scale of its weight.
+def scale_response(module: nn.Module) -> ScaleResponse:
+    """How a layer's own forward follows the scale of its weight.
 
     A class attribute `normalizes_weight` says so. Layers of torch and a few of other libraries are known. Any other is
-    tried on a copy.
-
-    Args:
-        hooks: try the layer's forward hooks too. They are called with a small random input.
+    tried on a copy, without its hooks. What a hook does to the output, only a traced forward shows.
     """
     marked = getattr(module, "normalizes_weight", None)
     if marked is not None:
@@ -73,12 +70,7 @@ def scale_response(module: nn.Module, hooks: bool = False) -> ScaleResponse:
     found = _response_of_forward(module)
     if found == "norm" or found == "std":
         return ScaleResponse(found)
-    if found == "other":
-        return ScaleResponse(seen_by=SeesScale.FORWARD)
-    hooked = hooks and (module._forward_hooks or module._forward_pre_hooks)
-    if hooked and _trial(module, hooks=True) not in ("scales", "unknown"):
-        return ScaleResponse(seen_by=SeesScale.HOOK)
-    return ScaleResponse()
+    return ScaleResponse(seen_by=SeesScale.FORWARD if found == "other" else None)
 
 
 Outcome = Literal["norm", "std", "scales", "other", "unknown"]
@@ -89,28 +81,27 @@ def _response_of_forward(module: nn.Module) -> Outcome:
     if forward in PLAIN_FORWARDS:
         return "scales"
     library, owner = forward.__module__.partition(".")[0], forward.__qualname__.partition(".")[0]
-    return "std" if owner in STANDARDIZING.get(library, ()) else _trial(module, hooks=False)
+    return "std" if owner in STANDARDIZING.get(library, ()) else _trial(module)
 
 
-def _trial(module: nn.Module, hooks: bool) -> Outcome:
+def _trial(module: nn.Module) -> Outcome:
     """What a copy of the layer does with random weights, if it does the same in training and evaluation mode."""
     try:
         with torch.no_grad(), same_randomness():
-            layer = _copy(module, hooks)
+            layer = _copy(module)
             found = {_compare(layer.train(mode)) for mode in (True, False)}
     except Exception:  # foreign code may raise anything; a layer that takes more inputs (offsets, masks) does
         return "unknown"
     return found.pop() if len(found) == 1 else "other"
 
 
-def _copy(module: nn.Module, hooks: bool) -> nn.Module:
+def _copy(module: nn.Module) -> nn.Module:
     """A copy in float32. Hooks are shared instead of copied: they may belong to something large."""
     shared = {
         id(value): value for each in module.modules() for name, value in vars(each).items() if name.endswith("_hooks")
     }
     copy = deepcopy(module, shared).float()
-    if not hooks:
-        copy._forward_hooks, copy._forward_pre_hooks = OrderedDict(), OrderedDict()
+    copy._forward_hooks, copy._forward_pre_hooks = OrderedDict(), OrderedDict()
     return copy
 
 

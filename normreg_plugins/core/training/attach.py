@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -28,13 +28,10 @@ def attach(
     forward: Forward | None = None,
     proof: Verdicts | None = None,
     updates_per_epoch: PerEpoch = None,
-    schedulers: Sequence[Any] = (),
 ) -> Handle:
     """Let `method` act around every update of `optimizer` until `handle.detach()`.
 
-    Create the optimizer, attach, then create the learning rate scheduler: attach may split parameter groups. On resume,
-    attach before `optimizer.load_state_dict`, which expects the same groups. Checkpoints of the optimizer carry the
-    update count.
+    Checkpoints of the optimizer carry the update count. On resume, attach first, then load.
 
     Args:
         select: short for the method's own `select`: names or patterns of weights or layers to act on.
@@ -44,8 +41,6 @@ def attach(
         proof: what `prove_scale_invariant` found for this model. Where it differs, it overrules the structure or the
             traced forward. A proof does not say which statistics follow a weight; only a forward does.
         updates_per_epoch: needed by a method whose phase is given in epochs; a callable is called at the first update.
-        schedulers: learning rate schedulers that exist already. Where a parameter group is split, the lists that they
-            keep per group grow with it.
     """
     refuse_unsound(optimizer, model, method)
     if select is not None:
@@ -57,7 +52,7 @@ def attach(
     selection = select_targets(reports, method, optimizer)
     traced, proven = forward is not None, proof is not None
     confirmation = Confirmation(model, optimizer, reports, selection.targets, traced=traced, proven=proven)
-    return Handle(optimizer, model, method, selection, confirmation, updates_per_epoch, schedulers)
+    return Handle(optimizer, model, method, selection, confirmation, updates_per_epoch)
 
 
 def refuse_unsound(optimizer: Any, model: nn.Module, method: Any) -> None:

@@ -22,15 +22,15 @@ from normreg_plugins.core.training.replaced import places_of, refuse_replaced
 from normreg_plugins.core.training.selection import Selection, held_by, waits_for
 from normreg_plugins.core.training.state import State, attached_to, forget, remember
 from normreg_plugins.core.training.steps import (
+    DecayInStep,
     PerEpoch,
     Phase,
     closure_of,
     is_nested,
     is_update,
-    rates_differ,
     refuse_capture,
 )
-from normreg_plugins.core.training.weight_decay import DecayOutOfStep, WeightDecayOff, spared_from_decay
+from normreg_plugins.core.training.weight_decay import spared_from_decay
 from normreg_plugins.core.verdicts import Forward, Verdicts, WeightReport
 
 logger = logging.getLogger("normreg_plugins")
@@ -47,7 +47,6 @@ class Handle:
         selection: Selection,
         confirmation: Confirmation,
         updates_per_epoch: PerEpoch,
-        schedulers: Sequence[Any],
     ) -> None:
         self.method = method
         self._optimizer, self._model = optimizer, model
@@ -55,9 +54,8 @@ class Handle:
         self._phase = Phase(method, updates_per_epoch)
         spared = spared_from_decay(model, method.decay_on, (target.weight for target in self._targets))
         self.undecayed = tuple(name for name, p in model.named_parameters() if id(p) in spared)
-        """The names of the parameters whose weight decay is off."""
-        self._decay = WeightDecayOff(optimizer, spared.values(), schedulers)
-        self._out_of_step = DecayOutOfStep(optimizer) if method.decoupled or _decays_in_phase(method) else None
+        """The names of the parameters whose weight decay is off, whatever their parameter group says."""
+        self._decay = DecayInStep(optimizer, spared)
         self._held, self._groups = held_by(optimizer), len(optimizer.param_groups)
         self._state = State(optimizer, self._targets, method)
         self._places = places_of(model, self._targets)
@@ -75,7 +73,7 @@ class Handle:
         self._hooks = [
             optimizer.register_step_pre_hook(torch.compiler.disable(self._before_step)),  # also in a compiled step
             optimizer.register_step_post_hook(torch.compiler.disable(self._after_step)),
-            optimizer.register_load_state_dict_pre_hook(lambda *_: self._look_for_new_groups()),
+            optimizer.register_state_dict_pre_hook(lambda _: self._decay.after_step()),  # of a step that failed
         ]
         remember(optimizer, self)
         self._start([target for target in self._trained() if not (self.updates and target.started)])
@@ -171,7 +169,7 @@ class Handle:
             hook.remove()
         self._hooks.clear()
         self._first.remove()
-        self._decay.restore()
+        self._decay.after_step()
         if forget(self._optimizer):
             self._state.remove()
 
@@ -210,7 +208,8 @@ class Handle:
 
     def _start_late(self) -> None:
         """Starts what was unfrozen, or added to the optimizer, since the last update."""
-        self._look_for_new_groups()
+        if len(self._optimizer.param_groups) != self._groups:
+            self._held, self._groups = held_by(self._optimizer), len(self._optimizer.param_groups)
         late = [t for t in self._targets if not t.started and not waits_for(t.weight, self._held)]
         if late:
             if self.method.state_keys:  # other methods act after this update, as on the rest
@@ -219,11 +218,6 @@ class Handle:
                 target.started = True
             names = ", ".join(target.name for target in late)
             logger.info("%r takes %s from update %d on", self.method, names, self.updates + 1)
-
-    def _look_for_new_groups(self) -> None:
-        if len(self._optimizer.param_groups) != self._groups:
-            self._decay.turn_off()
-            self._held, self._groups = held_by(self._optimizer), len(self._optimizer.param_groups)
 
     def _first_forward(self) -> None:
         if self.updates == 0:
@@ -252,6 +246,8 @@ class Handle:
             self._is_update = is_update(optimizer)
             if self._is_update:
                 self._gradients_ready()
+            else:
+                self._decay.before_step(beside=False, off=self.method.decoupled)
             return None
         # A closure computes the gradients inside the step, so the method must act right after it.
         self._is_update = True
@@ -272,28 +268,25 @@ class Handle:
             self._look_around()
         if self._acts_before and self._phase.contains(update):
             self._act(self.method.before_update)
-        if self._out_of_step and (self.method.decoupled or not self._phase.contains(update)):
-            self._out_of_step.before_step(beside=self.method.decoupled)
+        off = self.method.decay_in_phase and not self._phase.contains(update)
+        self._decay.before_step(beside=self.method.decoupled, off=off)
 
     def _look_around(self) -> None:
-        """Notices what was replaced since attach, and rates that were set for one part of a split group only."""
+        """Notices what was replaced since attach."""
         if any(stored.get(key) is not value for stored, key, value in self._places):
             refuse_replaced(self._model, self._targets)
             self._places = places_of(self._model, self._targets)  # a module around them, as a compiled one
-        groups = self._optimizer.param_groups
-        for place, added, _ in self._decay.split:
-            if rates_differ(groups[place]["lr"], groups[added]["lr"]):
-                self._decay.warn_of_rates(place, added)
 
     def _acts_in(self, update: int) -> bool:
         """Whether it acts before or after this update."""
         return (self._acts_before or update % self.method.interval == 0) and self._phase.contains(update)
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if not self._is_update or is_nested(optimizer):
+        if is_nested(optimizer):
             return
-        if self._out_of_step:
-            self._out_of_step.after_step()
+        self._decay.after_step()
+        if not self._is_update:
+            return
         update = self._state.count()
         if update % self.method.interval == 0 and self._phase.contains(update):
             self._act(self.method.after_update)
@@ -306,16 +299,11 @@ class Handle:
     def _rates(self, key: str = "lr") -> list[Any]:
         """The learning rate of each active target, or another setting of its group."""
         by_weight = {id(p): group.get(key) for group in self._optimizer.param_groups for p in group["params"]}
-        by_weight.update(self._decay.taken if key == "weight_decay" else {})
         return [by_weight[id(target.weight)] for target in self._active()]
 
     def _check(self, scaled: list[Scaled]) -> None:
         if scaled:
             self._broken.check(scaled)
-
-
-def _decays_in_phase(method: Method) -> bool:
-    return method.decay_in_phase and (method.begin > 0 or method.end is not None)
 
 
 def handle_of(optimizer: Optimizer) -> Handle | None:

@@ -1,4 +1,4 @@
-"""Which calls of `optimizer.step()` are updates, and in which updates a method acts."""
+"""One call of `optimizer.step()`: is it an update, does a method act in it, and which weight decay does it apply?"""
 
 from __future__ import annotations
 
@@ -49,11 +49,6 @@ def _moves_nothing(optimizer: Optimizer) -> bool:
 
 def _is_zero_on_cpu(rate: float | Tensor | None) -> bool:
     return rate is not None and (not isinstance(rate, Tensor) or rate.device.type == "cpu") and not rate
-
-
-def rates_differ(one: float | Tensor, other: float | Tensor) -> bool:
-    """Whether two learning rates differ. Rates on a GPU are not read, because that would wait for it."""
-    return one is not other and not any(getattr(rate, "is_cuda", False) for rate in (one, other)) and bool(one != other)
 
 
 def is_nested(optimizer: Optimizer) -> bool:
@@ -109,3 +104,59 @@ class Phase:
         if callable(self._per_epoch):
             self._per_epoch = self._per_epoch()
         return self._per_epoch or 1
+
+
+class DecayInStep:
+    """The weight decay that a step applies.
+
+    While a step runs, spared parameters are in parameter groups of their own, without decay. Between steps the groups
+    are as the user made them: schedulers, checkpoints and code that sets rates by hand see nothing of it.
+
+    Args:
+        spared: the ids of the parameters without weight decay.
+    """
+
+    def __init__(self, optimizer: Optimizer, spared: set[int]) -> None:
+        self._optimizer, self._spared = optimizer, spared
+        self._before: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        """Each group that was changed, and what it had before."""
+        self._added: list[dict[str, Any]] = []
+
+    @torch.no_grad()
+    def before_step(self, *, beside: bool, off: bool) -> None:
+        """Takes decay out of the step: of spared parameters, or of all.
+
+        Args:
+            beside: Theta <- Theta - eta lambda Theta beside the step instead (WRS paper, Algorithm 1, line 7).
+            off: no decay at all.
+        """
+        self.after_step()  # of a step that raised an error
+        for group in self._optimizer.param_groups:
+            if not (decay := group.get("weight_decay")):
+                continue
+            spared = [p for p in group["params"] if id(p) in self._spared]
+            others = [p for p in group["params"] if id(p) not in self._spared]
+            for parameter in others if beside else ():
+                if parameter.grad is not None:
+                    parameter.mul_(1 - group["lr"] * decay)
+            none = {"weight_decay": type(decay)(0)}
+            if beside or off or not others:
+                self._change(group, none)
+            elif spared:
+                self._added.append({**group, "params": spared, **none})
+                self._change(group, {"params": others})
+        self._optimizer.param_groups.extend(self._added)
+
+    def _change(self, group: dict[str, Any], entries: dict[str, Any]) -> None:
+        self._before.append((group, {key: group[key] for key in entries}))
+        group.update(entries)
+
+    def after_step(self) -> None:
+        """The groups as they were."""
+        while self._before:
+            group, entries = self._before.pop()
+            group.update(entries)
+        groups = self._optimizer.param_groups
+        while self._added:
+            added = self._added.pop()
+            groups[:] = [group for group in groups if group is not added]

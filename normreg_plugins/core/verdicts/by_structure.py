@@ -58,7 +58,7 @@ def _side_by_side(some: nn.Module, others: nn.Module) -> bool:
 def _report(layer: Layer, followers: list[tuple[str, nn.Module]]) -> WeightReport:
     if layer.not_scalable is not None:
         return WeightReport(layer, Kind.UNSAFE, str(layer.not_scalable))
-    response = scale_response(layer.module, hooks=True)
+    response = scale_response(layer.module)
     if response.seen_by is not None:
         return WeightReport(layer, Kind.FREE, f"its scale is seen by {response.seen_by}")
     if response.normalization is not None:

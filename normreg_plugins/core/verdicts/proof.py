@@ -7,7 +7,7 @@ The proof knows nothing of how the model is built. Three things make its compari
 
 A traced forward says first how each weight may be scaled, and which norm layers read it. The proof tries this on all
 weights at once, which takes a few forwards if nearly all of it is true. Where it is not, the proof tries smaller groups
-of weights. So the trace decides only what is tried first. The numbers decide the verdicts.
+of weights, and other ways to scale a single one. So the trace decides what is tried first, and the numbers decide.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from normreg_plugins.core.errors import ProofError, SelectionError
 from normreg_plugins.core.model import (
     Layer,
     ScaledInput,
-    is_frozen,
-    is_norm_layer,
     layers_of,
     repair_statistics_,
     restored,
@@ -32,7 +30,6 @@ from normreg_plugins.core.model import (
 from normreg_plugins.core.verdicts.find import Forward, find
 from normreg_plugins.core.verdicts.proof_forward import (
     ForwardRecord,
-    alike,
     close,
     fit_frozen_,
     generic_point,
@@ -128,11 +125,8 @@ class _Proof:
         reports: Mapping[str, WeightReport],
     ) -> None:
         self._model, self._forward, self._layers, self._reports = model, forward, layers, reports
-        self._norms = {name: m for name, m in model.named_modules() if is_norm_layer(m)}
-        self._frozen = {name: norm for name, norm in self._norms.items() if is_frozen(norm)}
-        self._alike: dict[Layer, tuple[bool, tuple[str, ...]]] = {}
-        fit_frozen_(model, forward, self._frozen.values())
-        self._plain = ForwardRecord(model, forward, layers, self._norms)
+        fit_frozen_(model, forward)
+        self._plain = ForwardRecord(model, forward, layers)
         if not self._plain.outputs:
             raise ProofError("forward returned no floating point tensor: return the outputs or losses")
         if not self._same(ForwardRecord(model, forward)):
@@ -151,8 +145,7 @@ class _Proof:
             return Verdict(layer.name, Kind.FREE, (), "this forward never called it")
         if layer.not_scalable is not None:
             return Verdict(layer.name, Kind.UNSAFE, (), str(layer.not_scalable))
-        scaling = self._finest(layer, passed)
-        norms = self._reports[layer.name].norms if passed else self._all_alike(layer)[1]
+        scaling, norms = self._finest(layer, passed), self._reports[layer.name].norms
         if scaling is not None:
             return Verdict(layer.name, scaling.kind, norms, scaling.reason)
         if norms:
@@ -177,62 +170,26 @@ class _Proof:
         """The finest scaling of a layer under which the forward stays the same: by filter, in groups, or all alike."""
         if passed is not None and passed.kind not in SEVERAL_FILTERS:
             return passed
-        each = Scaling(Kind.INVARIANT, layer.channels)
-        factors = each.factors(layer, 0)
-        run = self._run({layer: each}, {layer: factors}, self._frozen)
-        if self._same(run):
-            return each
-        followed = each._replace(kind=Kind.COMPENSATED, readers=self._following(run, factors))
-        if followed.readers and self._stays({layer: followed}):
-            return followed
-        if passed is None and self._all_alike(layer)[0]:
-            passed = Scaling(Kind.PER_LAYER, 1, bias=True)
-        if passed is not None and passed.kind is Kind.PER_LAYER:
-            return next((scaling for scaling in self._by_groups(layer) if self._stays({layer: scaling})), passed)
-        return passed
-
-    def _following(self, run: ForwardRecord, factors: Tensor) -> tuple[NormReader, ...]:
-        """The frozen norm layers that see each filter scaled by its factor."""
-        ratios = {name: run.ratio_to(self._plain, name) for name in self._frozen}
-        return tuple(
-            NormReader(name, self._frozen[name], Kind.COMPENSATED)
-            for name, ratio in ratios.items()
-            if ratio is not None and alike(ratio, factors)
-        )
+        by_filter = [Scaling(Kind.INVARIANT, layer.channels)]
+        if frozen := _frozen(self._reports[layer.name]):
+            by_filter.append(Scaling(Kind.COMPENSATED, layer.channels, frozen))
+        for scaling in by_filter:
+            if self._stays({layer: scaling}):
+                return scaling
+        alike = passed or Scaling(Kind.PER_LAYER, 1, bias=True)
+        if passed is None and not self._stays({layer: alike}):
+            return None
+        return next((scaling for scaling in self._by_groups(layer) if self._stays({layer: scaling})), alike)
 
     def _by_groups(self, layer: Layer) -> Iterator[Scaling]:
-        for groups in sorted({norm.num_groups for norm in self._norms.values() if isinstance(norm, nn.GroupNorm)}):
+        counts = {module.num_groups for module in self._model.modules() if isinstance(module, nn.GroupNorm)}
+        for groups in sorted(counts, reverse=True):
             if 1 < groups < layer.channels and layer.channels % groups == 0:
                 yield Scaling(Kind.PER_GROUP, groups, bias=True)
 
-    def _all_alike(self, layer: Layer) -> tuple[bool, tuple[str, ...]]:
-        """Whether the forward stays the same if all filters and biases of a layer are scaled by 4, and who reads them.
-
-        A norm layer that reads them sees an input 4 times as large. Unless it is frozen, it returns the same output.
-        """
-        if layer not in self._alike:
-            four = torch.full((layer.channels,), 4.0, device=layer.weight.device)
-            run = self._run({layer: Scaling(Kind.PER_LAYER, 1, bias=True)}, {layer: four}, self._norms)
-            found = []
-            for name, calls in self._plain.norm_calls.items():
-                for then, now in zip(calls, run.norm_calls[name]):
-                    returns_same = name in self._frozen or close(now.fingerprint, then.fingerprint, 1e-3)
-                    if returns_same and then.size > 0 and close(now.size, 4 * then.size, 1e-3):
-                        found.append(name)
-            self._alike[layer] = self._same(run), tuple(dict.fromkeys(found))
-        return self._alike[layer]
-
     def _stays(self, scalings: Mapping[Layer, Scaling], draw: int = 0) -> bool:
-        return self._same(
-            self._run(scalings, {layer: scaling.factors(layer, draw) for layer, scaling in scalings.items()})
-        )
-
-    def _run(
-        self,
-        scalings: Mapping[Layer, Scaling],
-        factors: Mapping[Layer, Tensor],
-        norms: Mapping[str, nn.Module] | None = None,
-    ) -> ForwardRecord:
+        """Whether the forward stays the same if these layers are scaled."""
+        factors = {layer: scaling.factors(layer, draw) for layer, scaling in scalings.items()}
         repairs = [
             ScaledInput(reader.norm, reader.channels, layer.bias, factors[layer])
             for layer, scaling in scalings.items()
@@ -241,7 +198,7 @@ class _Proof:
         biased = [layer for layer, scaling in scalings.items() if scaling.bias]
         with scaled(factors, biased), restored(self._model):
             repair_statistics_(repairs)
-            return ForwardRecord(self._model, self._forward, norms=norms)
+            return self._same(ForwardRecord(self._model, self._forward))
 
     def _same(self, run: ForwardRecord) -> bool:
         pairs = zip(run.outputs, self._plain.outputs)
@@ -256,8 +213,11 @@ def _promised_by(report: WeightReport) -> Scaling | None:
     if kind in SEVERAL_FILTERS:
         runs = {reader.groups for reader in report.readers}
         kind, groups = (kind, runs.pop()) if kind is Kind.PER_GROUP and len(runs) == 1 else (Kind.PER_LAYER, 1)
-    frozen = tuple(reader for reader in report.readers if reader.kind is Kind.COMPENSATED)
-    return Scaling(kind, groups, frozen, bias=any(reader.kind in SEVERAL_FILTERS for reader in report.readers))
+    return Scaling(kind, groups, _frozen(report), bias=any(reader.kind in SEVERAL_FILTERS for reader in report.readers))
+
+
+def _frozen(report: WeightReport) -> tuple[NormReader, ...]:
+    return tuple(reader for reader in report.readers if reader.kind is Kind.COMPENSATED)
 
 
 def _tolerance(like: Tensor) -> float:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +13,8 @@ from torch.utils._pytree import tree_flatten
 
 from normreg_plugins.core.model import (
     Layer,
-    at_least_float32,
     filters_of,
+    is_frozen,
     is_layer,
     is_norm_layer,
     norm_eps,
@@ -26,31 +25,12 @@ from normreg_plugins.core.model import (
 ALMOST_NO_EPS = 1e-30
 
 
-class NormCall(NamedTuple):
-    """One call of a norm layer."""
-
-    size: Tensor
-    """The Euclidean norm of its input."""
-    fingerprint: Tensor
-    """A few numbers of its output. They differ if the outputs of two calls differ."""
-    spreads: Tensor
-    """The standard deviation of each input channel; for a layer norm, which has no channels, the size."""
-
-
 class ForwardRecord:
-    """What one forward computed: its outputs, which `layers` it called, and a few numbers of each call of `norms`."""
+    """What one forward computed, and which `layers` it called."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        forward: Callable[[nn.Module], Any],
-        layers: Iterable[Layer] = (),
-        norms: Mapping[str, nn.Module] | None = None,
-    ) -> None:
+    def __init__(self, model: nn.Module, forward: Callable[[nn.Module], Any], layers: Iterable[Layer] = ()) -> None:
         self.called: set[nn.Module] = set()
-        self.norm_calls: dict[str, list[NormCall]] = defaultdict(list)
-        hooks = [layer.module.register_forward_hook(self._saw_layer) for layer in layers]
-        hooks += [norm.register_forward_hook(self._saw_norm(name)) for name, norm in (norms or {}).items()]
+        hooks = [layer.module.register_forward_hook(lambda module, *_: self.called.add(module)) for layer in layers]
         try:
             with restored(model):
                 outputs = forward(model)
@@ -60,27 +40,6 @@ class ForwardRecord:
         flat = tree_flatten(outputs)[0]
         self.outputs = [t.detach().clone() for t in flat if isinstance(t, Tensor) and t.is_floating_point()]
         self.outputs += [torch.tensor(t, dtype=torch.float64) for t in flat if isinstance(t, float)]
-
-    def _saw_layer(self, module: nn.Module, args: Any, output: Any) -> None:
-        self.called.add(module)
-
-    def _saw_norm(self, name: str) -> Callable:
-        def saw(module: nn.Module, args: Any, output: Any) -> None:
-            if not args or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
-                return
-            entering = args[0].detach()
-            entering = entering.to(at_least_float32(entering.dtype))
-            size = torch.linalg.vector_norm(entering, dtype=torch.float64)
-            by_channel = not isinstance(module, nn.LayerNorm) and entering.ndim > 1
-            spreads = entering.transpose(0, 1).flatten(1).std(1).double() if by_channel else size[None]
-            self.norm_calls[name].append(NormCall(size, _fingerprint(output), spreads))
-
-        return saw
-
-    def ratio_to(self, other: ForwardRecord, norm: str) -> Tensor | None:
-        """By how much each channel that enters a norm layer is larger than in `other`, if all its calls agree."""
-        ratios = [a.spreads / b.spreads for a, b in zip(self.norm_calls[norm], other.norm_calls[norm])]
-        return ratios[0] if ratios and all(alike(ratio, ratios[0]) for ratio in ratios) else None
 
 
 @contextmanager
@@ -147,12 +106,12 @@ def _fill_statistics_(norm: nn.Module, generator: torch.Generator) -> None:
         var.copy_(torch.rand(var.shape, generator=generator) + 0.5)
 
 
-def fit_frozen_(model: nn.Module, forward: Callable[[nn.Module], Any], frozen: Iterable[nn.Module]) -> None:
+def fit_frozen_(model: nn.Module, forward: Callable[[nn.Module], Any]) -> None:
     """Give frozen norm layers statistics near those of what enters them, as after training.
 
     With arbitrary statistics the signal may shrink from one norm layer to the next until the outputs hardly change.
     """
-    hooks = [norm.register_forward_pre_hook(_fit_) for norm in frozen]
+    hooks = [module.register_forward_pre_hook(_fit_) for module in model.modules() if is_frozen(module)]
     try:
         if hooks:
             with same_randomness():
@@ -176,12 +135,6 @@ def _set_eps(module: nn.Module, eps: float) -> None:
     module.eps = eps  # type: ignore[assignment]
 
 
-def _fingerprint(x: Tensor) -> Tensor:
-    """A few numbers that differ if two outputs of a norm layer differ. Their norms hardly ever do."""
-    x = x.detach().flatten()
-    return torch.stack([torch.linalg.vector_norm(x[::step], dtype=torch.float64) for step in (1, 2, 3, 7)])
-
-
 def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
     """Whether two tensors differ little, relative to their norm, and have NaN or Inf in the same places."""
     if a.shape != b.shape:
@@ -192,7 +145,3 @@ def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
         return False
     difference = (a - b)[finite].norm()
     return bool(difference <= tolerance * b[finite].norm() + 1e-30)
-
-
-def alike(ratio: Tensor, factor: Tensor) -> bool:
-    return ratio.shape == factor.shape and torch.allclose(ratio.nan_to_num(1.0), factor.to(ratio), rtol=1e-2)

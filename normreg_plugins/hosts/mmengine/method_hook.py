@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,15 +54,15 @@ class NormRegHook(Hook):
                 f"{type(runner).__name__} loads checkpoints before its hooks run, so the method would not resume: "
                 "use optim_wrapper=dict(constructor='NormRegOptimWrapperConstructor', regularizer=...) instead"
             )
-        self._handle = attach_to(wrapper, runner.model, self._method, runner.param_schedulers or ())
+        self._handle = attach_to(wrapper, runner.model, self._method)
 
 
-def attach_to(wrapper: OptimWrapper, model: nn.Module, method: Method, schedulers: Sequence[Any] = ()) -> Handle:
+def attach_to(wrapper: OptimWrapper, model: nn.Module, method: Method) -> Handle:
     refuse_unsound(wrapper.optimizer, model, method)  # a wrapped model shows whether it is sharded
     per_epoch = updates_per_epoch(wrapper)
     plain = bare(model)
     log_to(_log)
-    handle = attach(wrapper.optimizer, plain, method, updates_per_epoch=per_epoch, schedulers=schedulers)
+    handle = attach(wrapper.optimizer, plain, method, updates_per_epoch=per_epoch)
     guard_resume(wrapper.optimizer, method, "load_from=CHECKPOINT and resume=False")
     _report(handle)
     return handle

@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 
 DECAYED = "weight"
 DECAYED_BY_TRAINER = (DECAYED, "muon")
-UNDECAYED = "normreg"
 
 
 def decay_(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
@@ -33,12 +32,3 @@ def decay_(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
 def decay_of(optimizer: Optimizer) -> float:
     """The weight decay that the trainer's groups of weights have."""
     return float(next(g["weight_decay"] for g in optimizer.param_groups if g.get("param_group") == DECAYED))
-
-
-def keep_undecayed_(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
-    """Rename groups of decayed weights that have only these parameters, so that the trainer never decays them again."""
-    ours = {id(p) for p in parameters}
-    for group in optimizer.param_groups:
-        decayed = group.get("param_group") in DECAYED_BY_TRAINER
-        if decayed and group["params"] and all(id(p) in ours for p in group["params"]):
-            group["param_group"] = UNDECAYED

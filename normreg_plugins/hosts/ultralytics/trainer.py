@@ -28,7 +28,7 @@ from normreg_plugins.hosts.monitoring import EVERY
 from normreg_plugins.hosts.run_report import log_to, summary, warn_of_untested, write_verdicts
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
 from normreg_plugins.hosts.ultralytics.monitor_trainer import TAG, MonitorTrainer, base_trainer, monitor_settings
-from normreg_plugins.hosts.ultralytics.parameter_groups import decay_, keep_undecayed_
+from normreg_plugins.hosts.ultralytics.parameter_groups import decay_
 from normreg_plugins.monitor import change_at_start, rate_at_start
 
 
@@ -92,7 +92,6 @@ class MethodTrainer(BaseTrainer):
             updates_per_epoch=max(1.0, len(self.train_loader) / self.accumulate),
         )
         guard_resume(optimizer, self.method, "model=CHECKPOINT and no resume")
-        keep_undecayed_(optimizer, (plain.get_parameter(name) for name in self.handle.undecayed))
         if RANK in {-1, 0}:
             LOGGER.info(f"{TAG} {summary(self.handle)}")
             self.handle.on_first_forward(_log_rate)  # the weights are loaded by then

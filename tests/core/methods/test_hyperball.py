@@ -18,9 +18,9 @@ from normreg_plugins import Hyperball, attach, find_scale_invariant
 
 LR = 0.05
 STEPPING = [
-    (("layer", "filter")[(i + j) % 2], name, dtype)
+    (("layer", "filter")[i % 2], name, dtype)
     for i, name in enumerate(OPTIMIZERS)
-    for j, dtype in enumerate(EXACT)
+    for dtype in {torch.float32, [*EXACT][i // 2 % len(EXACT)]}
     if can_step(name, dtype)
 ]
 

@@ -25,7 +25,6 @@ METHODS = {
     "AWS": AdaptiveWeightShrink(alpha=0.2),
     "PGD": SphereDescent(),
 }
-every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
 def trained(net: nn.Module, method: Method, updates: int, first: int = 0, stride: int = 1) -> nn.Module:
@@ -45,37 +44,49 @@ def all_of(sharded: nn.Module) -> dict[str, Any]:
     return get_model_state_dict(sharded, options=StateDictOptions(full_state_dict=True))
 
 
-def with_ddp(rank: int, method: Method) -> dict[str, Tensor]:
-    """50 updates, each rank on batches of its own."""
-    return trained(DistributedDataParallel(tiny_net(seed=rank)), method, 50, first=rank, stride=2).module.state_dict()
+def with_ddp(rank: int) -> dict[str, dict[str, Tensor]]:
+    """20 updates, each rank on batches of its own."""
+    nets = {name: DistributedDataParallel(tiny_net(seed=rank)) for name in METHODS}
+    return {
+        name: trained(net, METHODS[name], 20, first=rank, stride=2).module.state_dict() for name, net in nets.items()
+    }
 
 
-@every_method
-def test_ranks_stay_bit_equal_under_ddp(method: Method) -> None:
-    one, other = on_ranks(with_ddp, method)
-    weights = [key for key in one if "running" not in key]  # each rank's statistics are of its own batches
-    assert len(weights) > 6
-    assert all(torch.equal(one[key], other[key]) for key in weights)
+def test_ranks_stay_bit_equal_under_ddp() -> None:
+    one, other = on_ranks(with_ddp)
+    for method in METHODS:
+        weights = [key for key in one[method] if "running" not in key]  # each rank's statistics are of its own batches
+        assert len(weights) > 6
+        assert all(torch.equal(one[method][key], other[method][key]) for key in weights), method
 
 
-def with_fsdp2(_rank: int, method: Method) -> dict[str, Tensor]:
+def with_fsdp2(rank: int) -> tuple[dict[str, Any], int]:
     """Six updates, all ranks on the same batches, so that their mean gradient is that of one process."""
-    net = tiny_net()
-    torch.distributed.fsdp.fully_shard(net[3])
-    torch.distributed.fsdp.fully_shard(net)
-    trained(net, method, 6)
-    assert type(net[0].weight).__name__ == "DTensor"
-    return all_of(net)
+    found = {"odd": all_of(train_odd(torch.distributed.fsdp.fully_shard(odd_net())))}
+    for name, method in METHODS.items():
+        net = tiny_net()
+        torch.distributed.fsdp.fully_shard(net[3])
+        torch.distributed.fsdp.fully_shard(net)
+        trained(net, method, 6)
+        assert type(net[0].weight).__name__ == "DTensor"
+        found[name] = all_of(net)
+    return found, messages(rank)
 
 
 @needs_fsdp2
-@every_method
-def test_sharded_training_equals_training_in_one_piece(method: Method) -> None:
-    sharded, _ = on_ranks(with_fsdp2, method)
-    unsharded = trained(tiny_net(), method, 6).state_dict()
-    assert sharded.keys() == unsharded.keys()
-    for key, value in unsharded.items():
-        assert torch.allclose(sharded[key], value, atol=2e-5), key
+def test_sharded_training_equals_training_in_one_piece() -> None:
+    """Also with shards of different lengths, and a layer norm in front of which the bias is scaled.
+
+    The statistics of norm layers are not sharded, so every rank needs the factors and biases of all filters.
+    """
+    (sharded, sent), (_, received) = on_ranks(with_fsdp2)
+    unsharded = {name: trained(tiny_net(), method, 6).state_dict() for name, method in METHODS.items()}
+    unsharded["odd"] = train_odd(odd_net()).state_dict()
+    for name, expected in unsharded.items():
+        assert sharded[name].keys() == expected.keys()
+        for key, value in expected.items():
+            assert torch.allclose(sharded[name][key], value, atol=2e-5), (name, key)
+    assert sent == received == 2  # one message with all factors, and one with all biases
 
 
 def odd_net() -> nn.Sequential:
@@ -87,35 +98,19 @@ def odd_net() -> nn.Sequential:
     )
 
 
-def train_odd(net: nn.Module) -> None:
+def train_odd(net: nn.Module) -> nn.Module:
     optimizer = SGD(net.parameters(), lr=0.1)
     attach(optimizer, net, WeightRescaling(interval=1, select=("0.weight", "2.weight", "4.weight")))
     for index in range(3):
         optimizer.zero_grad()
         odd_loss(net, index).backward()
         optimizer.step()
+    return net
 
 
 def odd_loss(net: nn.Module, index: int) -> Tensor:
     torch.manual_seed(index)
     return net(torch.randn(4, 3, 8, 8)).square().mean()
-
-
-def with_odd_shards(_rank: int) -> dict[str, Tensor]:
-    net = odd_net()
-    torch.distributed.fsdp.fully_shard(net)
-    train_odd(net)
-    return all_of(net)
-
-
-@needs_fsdp2
-def test_shards_of_different_lengths_and_scaled_biases() -> None:
-    """A layer norm in front of which the bias is scaled, and a batch norm whose statistics need the whole bias."""
-    sharded, _ = on_ranks(with_odd_shards)
-    net = odd_net()
-    train_odd(net)
-    for key, value in net.state_dict().items():
-        assert torch.allclose(sharded[key], value, atol=1e-5), key
 
 
 def messages(_rank: int) -> int:
@@ -132,12 +127,6 @@ def messages(_rank: int) -> int:
     with CommDebugMode() as counted:
         optimizer.step()
     return counted.get_total_counts()
-
-
-@needs_fsdp2
-def test_ranks_exchange_factors_and_biases_in_one_message_each() -> None:
-    """The statistics of norm layers are not sharded, so every rank needs the factors of all filters."""
-    assert on_ranks(messages) == [2, 2]
 
 
 def with_fsdp1(_rank: int) -> None:

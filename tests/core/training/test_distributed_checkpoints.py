@@ -30,10 +30,22 @@ OPTIMIZERS = {
     "momentum": lambda p: SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-3),
     "AdamW": lambda p: AdamW(p, lr=1e-2),
 }
+RUNS = [
+    ("WRS", "SGD", ""),
+    ("WRS", "AdamW", "flat"),
+    ("WRS initial", "momentum", ""),
+    ("WRS initial", "SGD", "flat"),
+    ("AWS", "AdamW", ""),
+    ("PGD", "momentum", "flat"),
+]
 FORMS: dict[str, dict[str, bool]] = {"": {}, "flat": {"flatten_optimizer_state_dict": True}}
 
 
-def with_dcp(_rank: int, method: str, optimizer: str, form: str, folder: Path) -> list[dict[str, Any]]:
+def with_dcp(_rank: int, folder: Path) -> dict[str, list[dict[str, Any]]]:
+    return {" ".join(run): halves(*run, folder / str(place)) for place, run in enumerate(RUNS)}
+
+
+def halves(method: str, optimizer: str, form: str, folder: Path) -> list[dict[str, Any]]:
     """Half a run, a checkpoint, and the other half twice: as it goes on, and resumed from the checkpoint."""
     first = begun(method, optimizer, 0)
     train(first.net, first.optimizer, HALF)
@@ -89,29 +101,18 @@ def leaves(name: str, value: Any) -> dict[str, Any]:
 
 
 @needs_fsdp2
-@pytest.mark.parametrize(
-    ("method", "optimizer", "form"),
-    [
-        ("WRS", "SGD", ""),
-        ("WRS", "AdamW", "flat"),
-        ("WRS initial", "momentum", ""),
-        ("WRS initial", "SGD", "flat"),
-        ("AWS", "AdamW", ""),
-        ("AWS", "momentum", "flat"),
-        ("PGD", "AdamW", ""),
-        ("PGD", "momentum", "flat"),
-    ],
-)
-def test_a_sharded_run_goes_on_bit_for_bit(tmp_path: Path, method: str, optimizer: str, form: str) -> None:
-    for unbroken, resumed in on_ranks(with_dcp, method, optimizer, form, tmp_path):
-        assert unbroken.keys() == resumed.keys()
-        if unbroken:  # torch gathers a full state on rank 0
-            assert any("normreg_plugins/updates" in key for key in unbroken)
-            initial = any("normreg_plugins/weights/0.weight/radius" in key for key in unbroken)
-            assert initial == (method == "WRS initial")
-        for key, value in unbroken.items():
-            same = torch.equal(value, resumed[key]) if torch.is_tensor(value) else value == resumed[key]
-            assert same, key
+def test_sharded_runs_go_on_bit_for_bit(tmp_path: Path) -> None:
+    for rank in on_ranks(with_dcp, tmp_path):
+        assert len(rank) == len(RUNS)
+        for run, (unbroken, resumed) in rank.items():
+            assert unbroken.keys() == resumed.keys(), run
+            if unbroken:  # torch gathers a full state on rank 0
+                assert any("normreg_plugins/updates" in key for key in unbroken), run
+                initial = any("normreg_plugins/weights/0.weight/radius" in key for key in unbroken)
+                assert initial == ("WRS initial" in run)
+            for key, value in unbroken.items():
+                same = torch.equal(value, resumed[key]) if torch.is_tensor(value) else value == resumed[key]
+                assert same, (run, key)
 
 
 @needs_fsdp2

@@ -7,7 +7,17 @@ import pytest
 import torch
 from helpers.measures import relative_error
 from helpers.nets import bn, conv
-from helpers.training import INVARIANT, are_unit, attached, lengths, same_state, see_batch, tiny_net, train
+from helpers.training import (
+    INVARIANT,
+    are_unit,
+    attached,
+    decays_in_a_step,
+    lengths,
+    same_state,
+    see_batch,
+    tiny_net,
+    train,
+)
 from torch import nn
 from torch.nn.utils import parametrize, prune
 from torch.optim import SGD
@@ -30,10 +40,6 @@ def decaying(parameters) -> SGD:
     return SGD(parameters, lr=0.1, weight_decay=DECAY)
 
 
-def decay_of(optimizer: SGD, weight: torch.Tensor) -> float:
-    return next(g["weight_decay"] for g in optimizer.param_groups if any(p is weight for p in g["params"]))
-
-
 def norms_of(net: nn.Module) -> torch.Tensor:
     return lengths(net).clone()
 
@@ -53,7 +59,7 @@ class TestFrozen:
         assert "takes 0.weight from update 3 on" in caplog.text
         assert handle.targets == INVARIANT
         assert are_unit(net)
-        assert decay_of(optimizer, net[0].weight) == 0
+        assert decays_in_a_step(net, optimizer)["0.weight"] == 0
 
     def test_it_keeps_to_interval_and_phase(self) -> None:
         net, optimizer, _ = attached(WeightRescaling(interval=2, begin=3, end=6), net=frozen_net())
@@ -144,7 +150,8 @@ class TestGroupsThatAreAdded:
         train(net, optimizer, 1, first=2)
         assert handle.targets == INVARIANT
         assert are_unit(net)
-        assert (decay_of(optimizer, net[0].weight), decay_of(optimizer, net[1].weight)) == (0, DECAY)
+        decays = decays_in_a_step(net, optimizer)
+        assert (decays["0.weight"], decays["1.weight"]) == (0, DECAY)
         handle.detach()
         groups = [[id(p) for p in group["params"]] for group in optimizer.param_groups]
         assert groups == [[id(p) for p in part.parameters()] for part in (net[3:], net[:3])]
@@ -343,23 +350,6 @@ def outputs(net: nn.Module) -> torch.Tensor:
         found = net.eval()(torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(2)))
     net.train()
     return found
-
-
-class TestRatesSetByHand:
-    def test_rates_that_drift_apart_warn_once(self) -> None:
-        net, optimizer, _ = attached(EVERY_UPDATE, decaying)
-        optimizer.param_groups[0]["lr"] = 1e-5
-        with pytest.warns(TrainingLoopWarning, match=r"groups 0 and 1 were one.* 1e-05 and 0\.1.*every group") as found:
-            train(net, optimizer, 3)
-        assert len([w for w in found if w.category is TrainingLoopWarning]) == 1
-
-    def test_rates_that_move_together_do_not(self, recwarn) -> None:
-        net, optimizer, _ = attached(EVERY_UPDATE, decaying)
-        for rate in (0.1, 0.01, torch.tensor(0.02)):
-            for group in optimizer.param_groups:
-                group["lr"] = rate.clone() if isinstance(rate, torch.Tensor) else rate
-            train(net, optimizer, 1)
-        assert not recwarn
 
 
 class TestNeverActed:

@@ -5,6 +5,7 @@ import io
 import pytest
 from helpers.cases import ANY, CASES, Case
 from helpers.nets import bn, conv, see_images
+from helpers.traces import everything_about, used
 from rich.console import Console
 from torch import nn
 
@@ -13,8 +14,11 @@ from normreg_plugins import Kind, Verdict, Verdicts, find_scale_invariant
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_each_weight_gets_its_verdict(case: Case) -> None:
-    net = case.make()
+    net = used(case.make())
+    before = everything_about(net)
     seen = {v.name: (v.kind, *v.norms) for v in find_scale_invariant(net, case.forward)}
+    find_scale_invariant(net)
+    assert everything_about(net) == before
     assert list(seen) == [name for name, _ in net.named_parameters() if name in case.expected]
     for name, expected in case.expected.items():
         if ANY in expected:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers.cases import ANY, CASES, Case
 from helpers.nets import FrozenNorms, Net, bn, conv, images, see_images
+from helpers.traces import everything_about, used
 from torch import nn
 
 from normreg_plugins import find_scale_invariant, prove_scale_invariant
@@ -12,8 +13,10 @@ from normreg_plugins.core.errors import ProofError, SelectionError
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_numbers_agree_with_what_was_seen_except_where_a_case_says_why(case: Case) -> None:
-    net = case.make()
+    net = used(case.make())
+    before = everything_about(net)
     proven = {v.name: (v.kind, *v.norms) for v in prove_scale_invariant(net, case.forward)}
+    assert everything_about(net) == before
     for name, expected in (case.expected | case.numbers).items():
         if ANY in expected:
             assert proven[name][0] == expected[0]
@@ -108,15 +111,6 @@ def test_only_weights_that_are_named_are_proven() -> None:
     assert [(v.name, v.kind) for v in verdicts] == [("conv1.weight", "invariant"), ("head.weight", "free")]
     with pytest.raises(SelectionError, match=r"no conv or linear weight is named bn1\.weight"):
         prove_scale_invariant(net, see_images, names=["bn1.weight"])
-
-
-def test_a_norm_layer_that_sees_only_zeros_reads_no_layer() -> None:
-    def flow(n: Net, x: torch.Tensor) -> torch.Tensor:
-        return n.conv(x) + n.norm(n.blind(torch.zeros_like(x)))
-
-    net = Net(flow, conv=conv(), blind=conv(), norm=nn.GroupNorm(2, 6))
-    assert find_scale_invariant(net, see_images)[0].kind == "free"
-    assert prove_scale_invariant(net, see_images)[0].kind == "free"
 
 
 class Standardized(nn.Conv2d):

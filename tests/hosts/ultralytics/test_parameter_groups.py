@@ -6,6 +6,7 @@ import torch
 pytest.importorskip("ultralytics")
 
 from helpers.tiny_yolo import filter_norms, train
+from helpers.training import decays_in_a_step
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from normreg_plugins import CorrectedDecay, SphereDescent, WeightDecay, WeightRescaling
@@ -48,8 +49,8 @@ def kind_of(name, trainer):
 def test_weight_decay_acts_where_the_method_says(tmp_path, method, decayed, optimizer):
     trainer = train(tmp_path, method, weight_decay=0.25, optimizer=optimizer, epochs=1)
     found: dict[str, set[float]] = {}
-    for name, group in groups_by_name(trainer).items():
-        found.setdefault(kind_of(name, trainer), set()).add(group["weight_decay"])
+    for name, decay in decays_in_a_step(trainer.model, trainer.optimizer).items():
+        found.setdefault(kind_of(name, trainer), set()).add(decay)
     assert found == {kind: {0.25 if kind in decayed else 0} for kind in (GAMMAS, BETAS, KERNELS, TARGETS, BIASES)}
 
 
@@ -79,7 +80,7 @@ def test_an_out_of_memory_retry_brings_no_weight_decay_back(tmp_path):
     trainer = train(tmp_path, EVERY_UPDATE, OutOfMemoryOnce, batch=4, nbs=2, weight_decay=0.25)
     assert trainer.failed
     assert trainer.batch_size == 2
-    decays = {name: group["weight_decay"] for name, group in groups_by_name(trainer).items()}
+    decays = decays_in_a_step(trainer.model, trainer.optimizer)
     assert {decays[name] for name in trainer.handle.targets} == {0}
     assert decays["model.5.cv2.0.2.weight"] == decays["model.5.cv2.0.2.bias"] == 0
     assert decays["model.0.bn.weight"] == decays["model.0.bn.bias"] == 0.25
