@@ -22,11 +22,14 @@ SCALE_BLIND = (Kind.INVARIANT, Kind.COMPENSATED)
 class Confirmation:
     """What is not confirmed yet, and the error if a promise was found to be false.
 
+    The first forward is compared with what was promised, and the first gradient of each target is tested before
+    anything is updated.
+
     Args:
         reports: by structure, or by a forward that was given.
         targets: what a method acts on, or will when it is trained.
         traced: whether a forward was given.
-        proven: whether a proof was given.
+        proven: whether a proof was given. A contradiction of gradients is then a warning.
     """
 
     def __init__(
@@ -40,41 +43,94 @@ class Confirmation:
         proven: bool,
     ) -> None:
         self._model, self._optimizer = model, optimizer
-        self._reports, self._targets = reports, targets
-        self._gradients = GradientTest(targets, hidden=not (traced or proven), proven=proven)
+        self._promised, self._targets, self._proven = reports, targets, proven
+        self._open = [target for target in targets if target.report.kind in SCALE_BLIND]
+        self._hidden = [] if traced or proven else list(self._open)
+        """What no forward has shown yet."""
+        self._reports = {target.name: target.report for target in targets}
+        self._without_gradient: set[Target] = set()
+        self._updates = 0
         self._mismatch: StructureMismatchError | None = None
-        self.inputs = self._gradients.inputs
+        self.inputs = LayerInputs(list(self._reports.values()))
+        self.found: dict[Target, Along] = {}
         self.waits_for_forward = not traced
         """Whether the first forward has to be traced."""
-        self.saw_forward = False
-        """Whether the first forward showed any target."""
-        self.refuted: dict[Target, str] = {}
-        """What the optimizer does not hold yet, and turned out different from what the structure promised."""
 
-    def first_forward(self, traced: list[WeightReport]) -> None:
-        """Compares with what the first forward showed."""
-        unseen, wrong = compare(self._model, self._reports, traced, self._targets)
+    def first_forward(self, traced: list[WeightReport]) -> dict[Target, str]:
+        """Compares with what the first forward showed.
+
+        Returns the targets that turned out different, with the reason, where the optimizer does not hold them yet.
+        """
+        unseen, wrong = compare(self._model, self._promised, traced, self._targets)
         held = held_by(self._optimizer)
         for target, why in wrong.items():
             if id(target.weight) in held:
                 self._mismatch = StructureMismatchError(why)
                 raise self._mismatch
-        self.refuted = wrong
-        self._gradients.after_forward(traced, [*unseen, *wrong])
-        self.saw_forward = len(unseen) < len(self._targets)
+        hidden, by_weight = [*unseen, *wrong], {id(report.layer.weight): report for report in traced}
+        self._hidden = [target for target in self._hidden if target in hidden]
+        for target in self._open:
+            if target not in hidden and id(target.weight) in by_weight:
+                self._reports[target.name] = by_weight[id(target.weight)]
+        return wrong
 
     def before_update(self) -> bool:
         """Raises if a promise was found to be false, by the first forward or by the gradients.
 
-        Returns whether nothing is open any more.
+        Tests the gradients that come for the first time. Returns whether none is left to test. Behind a gamma of zero a
+        gradient is zero at first; zero gradients are tested again in updates 2, 4, 8, ...
         """
         if self._mismatch is not None:
             raise self._mismatch  # also if the error was caught, nothing may be updated
-        try:
-            return self._gradients.before_update()
-        except StructureMismatchError as mismatch:
-            self._mismatch = mismatch
-            raise
+        if self._proven and not self.inputs.dtypes:
+            return True  # there are numbers for it already, and gradients of a forward that was not seen say little
+        self._updates += 1
+        again = not self._updates & (self._updates - 1)
+        self._open = [target for target in self._open if not self.inputs.have_another_weight(target.layer.module)]
+        ready = [target for target in self._open if target.started and target.weight.grad is not None]
+        ready = [target for target in ready if again or target not in self._without_gradient]
+        if ready:
+            found = along_weights(ready, self._reports, self.inputs)
+            self._without_gradient.update(target for target in ready if target.name not in found)
+            self._open = [target for target in self._open if target.name not in found]
+            self._judge({target: found[target.name] for target in ready if target.name in found})
+        self.inputs.forget()
+        return not self._open
+
+    def _judge(self, found: Mapping[Target, Along]) -> None:
+        self.found.update(found)
+        doubtful = {target: along for target, along in found.items() if along.excess > 1}
+        # What is in nearly all gradients is not what a few layers do: noise, clipping by value, a penalty.
+        everywhere = len(doubtful) >= max(3, 0.75 * len(found))
+        for target, along in doubtful.items():
+            if along.is_clear and not (everywhere or self._proven or _is_clipped(target.weight.grad)):
+                self._mismatch = StructureMismatchError(
+                    f"{target.name}: promised {target.report.kind} ({target.report.reason}), but its gradient has a "
+                    f"part along the weight: {along.share:.2g} of a random gradient's, where rounding leaves at most "
+                    f"{along.share / along.excess:.0e}. Something besides its norm layer sees the scale, such as a "
+                    "loss that reads its output. Nothing was updated yet. Name the other weights with select=; if "
+                    "gradients are changed on purpose, pass proof=."
+                )
+                raise self._mismatch
+        hidden = [target for target in found if target in self._hidden]
+        if doubtful:
+            worst = sorted(doubtful, key=lambda target: -doubtful[target].excess)
+            self._warn(
+                f"{_named([f'{t.name} ({doubtful[t].share:.2g})' for t in worst])}: the gradient has a part along the "
+                "weight (1 is a random gradient) that norm layers and rounding do not explain. A penalty in the loss, "
+                "noise or clipping may, or something sees the scale: prove_scale_invariant tells."
+            )
+        elif hidden:
+            self._warn(
+                f"The first training forward did not show {_named([target.name for target in hidden])}: the model is "
+                "compiled, or only parts of it were called, or the forward left them out. They were chosen by "
+                "structure and tested only by their gradients, which agree. Pass forward= to attach() to trace a "
+                "forward."
+            )
+
+    @staticmethod
+    def _warn(message: str) -> None:
+        warnings.warn(message, UnconfirmedWarning, stacklevel=2)
 
 
 def compare(
@@ -149,86 +205,6 @@ def _warn_of_missed(promised: Sequence[WeightReport], found: dict[int, WeightRep
             UnconfirmedWarning,
             stacklevel=2,
         )
-
-
-class GradientTest:
-    """Tests the first gradient of each target, before anything is updated.
-
-    Args:
-        hidden: whether no forward has shown the targets yet.
-        proven: whether a proof was given. A contradiction is then a warning.
-    """
-
-    def __init__(self, targets: Sequence[Target], hidden: bool, proven: bool) -> None:
-        self._open = [target for target in targets if target.report.kind in SCALE_BLIND]
-        self._hidden, self._proven = list(self._open) if hidden else [], proven
-        self._reports = {target.name: target.report for target in targets}
-        self._without_gradient: set[Target] = set()
-        self._updates = 0
-        self.inputs = LayerInputs(list(self._reports.values()))
-        self.found: dict[Target, Along] = {}
-
-    def after_forward(self, traced: Sequence[WeightReport], hidden: Sequence[Target]) -> None:
-        """What the first forward showed, and which targets it did not show."""
-        self._hidden = [target for target in self._hidden if target in hidden]
-        by_weight = {id(report.layer.weight): report for report in traced}
-        for target in self._open:
-            if target not in hidden and id(target.weight) in by_weight:
-                self._reports[target.name] = by_weight[id(target.weight)]
-
-    def before_update(self) -> bool:
-        """Tests the gradients that come for the first time. Returns whether none is left to test.
-
-        Behind a gamma of zero a gradient is zero at first; zero gradients are tested again in updates 2, 4, 8, ...
-        """
-        if self._proven and not self.inputs.dtypes:
-            return True  # there are numbers for it already, and gradients of a forward that was not seen say little
-        self._updates += 1
-        again = not self._updates & (self._updates - 1)
-        self._open = [target for target in self._open if not self.inputs.have_another_weight(target.layer.module)]
-        ready = [target for target in self._open if target.started and target.weight.grad is not None]
-        ready = [target for target in ready if again or target not in self._without_gradient]
-        if ready:
-            found = along_weights(ready, self._reports, self.inputs)
-            self._without_gradient.update(target for target in ready if target.name not in found)
-            self._open = [target for target in self._open if target.name not in found]
-            self._judge({target: found[target.name] for target in ready if target.name in found})
-        self.inputs.forget()
-        return not self._open
-
-    def _judge(self, found: Mapping[Target, Along]) -> None:
-        self.found.update(found)
-        doubtful = {target: along for target, along in found.items() if along.excess > 1}
-        # What is in nearly all gradients is not what a few layers do: noise, clipping by value, a penalty.
-        everywhere = len(doubtful) >= max(3, 0.75 * len(found))
-        for target, along in doubtful.items():
-            if along.is_clear and not (everywhere or self._proven or _is_clipped(target.weight.grad)):
-                raise StructureMismatchError(
-                    f"{target.name}: promised {target.report.kind} ({target.report.reason}), but its gradient has a "
-                    f"part along the weight: {along.share:.2g} of a random gradient's, where rounding leaves at most "
-                    f"{along.share / along.excess:.0e}. Something besides its norm layer sees the scale, such as a "
-                    "loss that reads its output. Nothing was updated yet. Name the other weights with select=; if "
-                    "gradients are changed on purpose, pass proof=."
-                )
-        hidden = [target for target in found if target in self._hidden]
-        if doubtful:
-            worst = sorted(doubtful, key=lambda target: -doubtful[target].excess)
-            self._warn(
-                f"{_named([f'{t.name} ({doubtful[t].share:.2g})' for t in worst])}: the gradient has a part along the "
-                "weight (1 is a random gradient) that norm layers and rounding do not explain. A penalty in the loss, "
-                "noise or clipping may, or something sees the scale: prove_scale_invariant tells."
-            )
-        elif hidden:
-            self._warn(
-                f"The first training forward did not show {_named([target.name for target in hidden])}: the model is "
-                "compiled, or only parts of it were called, or the forward left them out. They were chosen by "
-                "structure and tested only by their gradients, which agree. Pass forward= to attach() to trace a "
-                "forward."
-            )
-
-    @staticmethod
-    def _warn(message: str) -> None:
-        warnings.warn(message, UnconfirmedWarning, stacklevel=2)
 
 
 def _named(names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -13,13 +14,14 @@ from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import TrainingLoopWarning
 from normreg_plugins.core.methods import Method, Rates, Scaled, Target
-from normreg_plugins.core.model import is_zero
+from normreg_plugins.core.model import is_sharded, is_zero
 from normreg_plugins.core.training.averages import correct_average_
 from normreg_plugins.core.training.confirmation import Confirmation
-from normreg_plugins.core.training.filter_health import BrokenFilters, FiltersAtStart, count_filters
+from normreg_plugins.core.training.filter_health import BrokenFilters, count_filters
 from normreg_plugins.core.training.first_forward import FirstForward
-from normreg_plugins.core.training.replaced import places_of, refuse_replaced
-from normreg_plugins.core.training.selection import Selection, held_by, waits_for
+from normreg_plugins.core.training.replaced import refuse_replaced
+from normreg_plugins.core.training.selection import Selection
+from normreg_plugins.core.training.starts import Starts
 from normreg_plugins.core.training.state import State, attached_to, forget, remember
 from normreg_plugins.core.training.steps import (
     DecayInStep,
@@ -29,6 +31,7 @@ from normreg_plugins.core.training.steps import (
     is_nested,
     is_update,
     refuse_capture,
+    then_once,
 )
 from normreg_plugins.core.training.weight_decay import spared_from_decay
 from normreg_plugins.core.verdicts import Forward, Verdicts, WeightReport
@@ -56,17 +59,15 @@ class Handle:
         self.undecayed = tuple(name for name, p in model.named_parameters() if id(p) in spared)
         """The names of the parameters whose weight decay is off, whatever their parameter group says."""
         self._decay = DecayInStep(optimizer, spared)
-        self._held, self._groups = held_by(optimizer), len(optimizer.param_groups)
         self._state = State(optimizer, self._targets, method)
-        self._places = places_of(model, self._targets)
-        self._broken, self._at_start = BrokenFilters(), FiltersAtStart()
+        self._parts = self._parts_now()
+        self._broken = BrokenFilters()
+        self._starts = Starts(optimizer, self._targets, method, self._broken.check)
         self._callbacks: list[Callable[[Handle], None]] = []
         self._acts_before = type(method).before_update is not Method.before_update
         self._acts_after = type(method).after_update is not Method.after_update
         self._is_update = True
         """Whether the step now running is an update."""
-        self._versions: list[int] = []
-        """Of the targets' weights when they were started: one that was loaded since has another."""
         self._confirmation: Confirmation | None = confirmation
         traced = self._confirm if confirmation.waits_for_forward else None
         self._first = FirstForward(model, self._first_forward, traced, confirmation.inputs)
@@ -76,7 +77,8 @@ class Handle:
             optimizer.register_state_dict_pre_hook(lambda _: self._decay.after_step()),  # of a step that failed
         ]
         remember(optimizer, self)
-        self._start([target for target in self._trained() if not (self.updates and target.started)])
+        self._starts.at_attach(resumed=self.updates > 0)
+        self._state.write()
         logger.debug("%s acts on %d of %d conv/linear weights", method, len(self.targets), len(self._reports))
 
     @property
@@ -91,8 +93,7 @@ class Handle:
     @property
     def left_alone(self) -> dict[str, str]:
         """Each conv/linear weight that is no target now, with the reason."""
-        waiting = {t.name: waits_for(t.weight, self._held) for t in self._targets if not t.started}
-        return {**self._left_alone, **waiting}
+        return {**self._left_alone, **self._starts.waiting()}
 
     @property
     def updates(self) -> int:
@@ -107,7 +108,7 @@ class Handle:
     @property
     def norms_at_start(self) -> dict[str, Tensor]:
         """The filter norms of each target before the method first acted; empty after a resume."""
-        return dict(self._at_start.norms)
+        return dict(self._starts.norms)
 
     @property
     def changes_at_start(self) -> dict[str, Tensor]:
@@ -115,7 +116,7 @@ class Handle:
 
         Only of targets on which the network may see that: because its scale is seen, or because the method turns it.
         """
-        return dict(self._at_start.changes)
+        return dict(self._starts.changes)
 
     def on_first_forward(self, callback: Callable[[Handle], None]) -> None:
         """Calls `callback(handle)` once, just before the first training forward of a new run. Not called on resume.
@@ -186,56 +187,20 @@ class Handle:
         """The targets to act on. A weight with `requires_grad=False` is never changed."""
         return [target for target in self._targets if target.started and target.weight.requires_grad]
 
-    def _trained(self) -> list[Target]:
-        return [target for target in self._targets if not waits_for(target.weight, self._held)]
-
-    def _start(self, targets: list[Target]) -> None:
-        """At attach, again before the first forward, because weights may be loaded in between, or when unfrozen."""
-        if not targets:
-            return
-        if self.updates == 0:
-            self._at_start.measure_before(targets, self.method)
-        self._check(self.method.start(targets))
-        if self.updates == 0:
-            self._at_start.measure_after(targets)
-        for target in targets:
-            target.started = True
-        self._versions = self._versions_now()
-        self._state.write()
-
-    def _versions_now(self) -> list[int]:
-        return [target.weight._version for target in self._targets]
-
-    def _start_late(self) -> None:
-        """Starts what was unfrozen, or added to the optimizer, since the last update."""
-        if len(self._optimizer.param_groups) != self._groups:
-            self._held, self._groups = held_by(self._optimizer), len(self._optimizer.param_groups)
-        late = [t for t in self._targets if not t.started and not waits_for(t.weight, self._held)]
-        if late:
-            if self.method.state_keys:  # other methods act after this update, as on the rest
-                self._start(late)
-            for target in late:
-                target.started = True
-            names = ", ".join(target.name for target in late)
-            logger.info("%r takes %s from update %d on", self.method, names, self.updates + 1)
-
     def _first_forward(self) -> None:
         if self.updates == 0:
-            for target in self._targets:
-                target.started = False
-                target.state.clear()
-            self._start(self._trained())
+            self._starts.again()
+            self._state.write()
         while self.updates == 0 and self._callbacks:
             self._callbacks.pop(0)(self)
 
     def _confirm(self, traced: list[WeightReport]) -> None:
         """After the first forward."""
         assert self._confirmation is not None
-        self._confirmation.first_forward(traced)
-        for target, why in self._confirmation.refuted.items():
+        for target, why in self._confirmation.first_forward(traced).items():
             self._targets.remove(target)
             self._left_alone[target.name] = why
-        self._places = places_of(self._model, self._targets)
+        self._parts = self._parts_now()
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         if is_nested(optimizer):
@@ -251,31 +216,35 @@ class Handle:
             return None
         # A closure computes the gradients inside the step, so the method must act right after it.
         self._is_update = True
-        wrapped = _then_once(closure, self._gradients_ready)
+        wrapped = then_once(closure, self._gradients_ready)
         return (*args[:1], wrapped, *args[2:]), {key: value for key, value in kwargs.items() if key != "closure"}
 
     def _gradients_ready(self) -> None:
-        if self.updates == 0 and self._versions_now() != self._versions:
+        update = self._state.updates + 1
+        if update == 1 and self._starts.are_written_to():
             self._first_forward()  # which is not seen if the model is compiled
-        self._start_late()
+        if not all(target.started for target in self._targets):
+            self._starts.late(update)
+            self._state.write()
         if self._confirmation is not None:
             if self._confirmation.before_update():
                 self._confirmation = None
             if self._confirmation is None or self._state.updates:
                 self._first.stop_measuring()
-        update = self._state.updates + 1
         if self._acts_in(update) or update == 1:
-            self._look_around()
+            parts = self._parts_now()
+            if len(parts) != len(self._parts) or not all(map(operator.is_, parts, self._parts)):
+                refuse_replaced(self._model, self._targets)
+                self._parts = parts  # a module around them, as a compiled one
         if self._acts_before and self._phase.contains(update):
             self._act(self.method.before_update)
         off = self.method.decay_in_phase and not self._phase.contains(update)
         self._decay.before_step(beside=self.method.decoupled, off=off)
 
-    def _look_around(self) -> None:
-        """Notices what was replaced since attach."""
-        if any(stored.get(key) is not value for stored, key, value in self._places):
-            refuse_replaced(self._model, self._targets)
-            self._places = places_of(self._model, self._targets)  # a module around them, as a compiled one
+    def _parts_now(self) -> list[Any]:
+        """All modules, and the weights where the model has them; FSDP2 puts gathered tensors in the place of shards."""
+        weights = (t.layer.module._parameters.get("weight") for t in self._targets if not is_sharded(t.weight))
+        return [*self._model.modules(), *weights]
 
     def _acts_in(self, update: int) -> bool:
         """Whether it acts before or after this update."""
@@ -294,34 +263,14 @@ class Handle:
     def _act(self, on: Callable[[Sequence[Target], Rates], list[Scaled]]) -> None:
         targets = self._active()
         if targets:
-            self._check(on(targets, self._rates))
+            self._broken.check(on(targets, self._rates))
 
     def _rates(self, key: str = "lr") -> list[Any]:
         """The learning rate of each active target, or another setting of its group."""
         by_weight = {id(p): group.get(key) for group in self._optimizer.param_groups for p in group["params"]}
         return [by_weight[id(target.weight)] for target in self._active()]
 
-    def _check(self, scaled: list[Scaled]) -> None:
-        if scaled:
-            self._broken.check(scaled)
-
 
 def handle_of(optimizer: Optimizer) -> Handle | None:
     """The handle of the method that is attached to an optimizer."""
     return attached_to(optimizer)
-
-
-def _then_once(closure: Callable[[], Any], after: Callable[[], None]) -> Callable[[], Any]:
-    """`closure`, followed by `after` the first time it is called."""
-    done = False
-
-    def both() -> Any:
-        nonlocal done
-        loss = closure()
-        if not done:
-            done = True
-            with torch.no_grad():
-                after()
-        return loss
-
-    return both

@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import nn
 
 from normreg_plugins.core.errors import StructureMismatchError
 from normreg_plugins.core.methods import Target
 from normreg_plugins.core.model import is_sharded
-
-Place = tuple[dict[str, Any], str, Any]
-"""A dictionary of a module, a key, and what is stored there."""
-
-
-def places_of(model: nn.Module, targets: Sequence[Target]) -> list[Place]:
-    """Where the model stores the weights of targets, their layers and norm layers, and the modules around these."""
-    needed = {id(target.layer.module) for target in targets}
-    needed |= {id(reader.norm) for target in targets for reader in target.report.readers}
-    places: list[Place] = [
-        (t.layer.module._parameters, _key(t), t.weight)
-        for t in targets
-        if not is_sharded(t.weight)  # FSDP2 puts gathered tensors in the place of shards
-    ]
-
-    def leads_there(module: nn.Module) -> bool:
-        found = [(key, child) for key, child in module._modules.items() if child is not None and leads_there(child)]
-        places.extend((module._modules, key, child) for key, child in found)
-        return bool(found) or id(module) in needed
-
-    leads_there(model)
-    return places
 
 
 def refuse_replaced(model: nn.Module, targets: Sequence[Target]) -> None:
@@ -50,7 +27,7 @@ def _problem(target: Target, present: set[int]) -> str:
             "its layer was replaced after attach. Replace layers first, then create the optimizer and attach; or "
             "detach(), change the optimizer, and attach again, which keeps the count of updates"
         )
-    stored = layer.module._parameters.get(_key(target))
+    stored = layer.module._parameters.get("weight")
     if stored is None:
         return (
             "its layer was pruned or parametrized after attach. detach() and attach again, which leaves it alone and "
@@ -68,7 +45,3 @@ def _problem(target: Target, present: set[int]) -> str:
             "no longer uses. detach() and attach again, which keeps the count of updates"
         )
     return ""
-
-
-def _key(target: Target) -> str:
-    return target.name.rpartition(".")[2]

@@ -71,6 +71,22 @@ def closure_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[1] if len(args) > 1 else kwargs.get("closure")  # args[0] is the optimizer
 
 
+def then_once(closure: Callable[[], Any], after: Callable[[], None]) -> Callable[[], Any]:
+    """`closure`, followed by `after` the first time it is called."""
+    done = False
+
+    def both() -> Any:
+        nonlocal done
+        loss = closure()
+        if not done:
+            done = True
+            with torch.no_grad():
+                after()
+        return loss
+
+    return both
+
+
 def refuse_capture(weight: Tensor) -> None:
     """A CUDA graph must not contain `optimizer.step()`."""
     if weight.is_cuda and torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
