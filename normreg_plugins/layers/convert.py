@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from normreg_plugins.core.errors import SelectionError
-from normreg_plugins.core.model import ScaledInput, norm_eps, per_norm_channel, repair_statistics_, safe_factors
+from normreg_plugins.core.model import Layer, ScaledInput, norm_eps, per_norm_channel, repair_statistics_, safe_factors
 from normreg_plugins.core.verdicts import Kind, NormReader, WeightReport, find
 from normreg_plugins.layers.normalization import EPS, NORMALIZATIONS, Normalization, centred, divisor
 from normreg_plugins.layers.normalized import MIXINS, NormalizedWeight, normalize_layer_
@@ -91,14 +91,10 @@ def to_normalized_(
         return _scale_is_seen(report) or _nothing_left(report, normalization)
 
     for report in followed_layers(model, forward, keep, obstacle):
-        layer, filters = report.layer, normalization.filters(report.layer.module)
-        wide = centred(layer.weight, normalization, filters)
-        size = divisor(wide, normalization, filters, eps)
-        normalize_layer_(layer.module, name, size.to(layer.weight.dtype) if gain else None, eps)
-        if not gain:
-            factors = torch.where(filters.norms(wide) > eps, 1 / size, 1.0)  # a zero filter stays zero
-            for reader in report.readers:
-                expect_scaled_(reader, layer.bias, filters.per_channel(factors))
+        module: Any = report.layer.module
+        ones = torch.ones_like(normalization.filters(module).norms(module.weight)).to(module.weight) if gain else None
+        normalize_layer_(module, name, ones, eps)
+        follow_(report.layer, report.readers)
 
 
 @torch.no_grad()
@@ -127,17 +123,38 @@ def to_sphere_(
     reports = followed_layers(model, forward, keep, obstacle, problems)
     affine = {norm: affine_of(norm) for norm in norms.values()}
     for report in reports:
-        layer, filters = report.layer, normalization.filters(report.layer.module)
-        wide = centred(layer.weight, normalization, filters)
-        factors = safe_factors(math.sqrt(c), filters.norms(wide))  # sqrt(c) / ||w||
-        layer.weight.copy_((wide * factors).reshape(layer.weight.shape))
-        if layer.bias is not None:
-            layer.bias.mul_(filters.per_channel(factors))
+        factors = onto_sphere_(report.layer, normalization, c)
         for reader in report.readers:
             scale, _ = affine[reader.norm]
-            scale.div_(per_norm_channel(filters.per_channel(factors), reader.channels, fill=1.0))
+            scale.div_(per_norm_channel(factors, reader.channels, fill=1.0))
     for norm, (scale, shift) in affine.items():
         replace_(model, norm, _scale_bias_like(norm, scale, shift))
+
+
+def onto_sphere_(layer: Layer, normalization: Normalization, c: float) -> Tensor:
+    """w <- sqrt(c) w / ||w||, and the bias with it; returns sqrt(c) / ||w|| of each filter."""
+    filters = normalization.filters(layer.module)
+    wide = centred(layer.weight.double(), normalization, filters)
+    factors = safe_factors(math.sqrt(c), filters.norms(wide))
+    layer.weight.copy_((wide * factors).reshape(layer.weight.shape))
+    if layer.bias is not None:
+        layer.bias.mul_(filters.per_channel(factors))
+    return filters.per_channel(factors)
+
+
+def follow_(layer: Layer, readers: Iterable[NormReader]) -> None:
+    """Make up for what a layer divides its weight by: in its gain, or else in the running statistics behind it."""
+    module: Any = layer.module
+    normalization = module.normalization
+    filters = normalization.filters(module)
+    wide = centred(layer.weight.double(), normalization, filters)
+    size = divisor(wide, normalization, filters, module.eps)
+    if module.gain is not None:
+        module.gain.copy_(size.flatten())
+        return
+    factors = torch.where(filters.norms(wide) > module.eps, 1 / size, 1.0)  # a zero filter stays zero
+    for reader in readers:
+        expect_scaled_(reader, layer.bias, filters.per_channel(factors.to(layer.weight.dtype)))
 
 
 def followed_layers(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from normreg_plugins.core.model import Filters, Layer, has_running_statistics, layers_of, safe_factors
+from normreg_plugins.core.model import Layer, has_running_statistics, layers_of
 from normreg_plugins.core.verdicts import Kind, NormReader, registered_after
-from normreg_plugins.layers.convert import expect_scaled_
-from normreg_plugins.layers.normalization import NORMALIZATIONS, Normalization, centred, divisor
+from normreg_plugins.layers.convert import follow_, onto_sphere_
+from normreg_plugins.layers.normalization import NORMALIZATIONS, Normalization, centred
 from normreg_plugins.layers.normalized import NormalizedWeight
 from normreg_plugins.layers.scale_bias import ScaleBias
 
@@ -74,13 +73,17 @@ def load_pretrained_(
                 scale, shift = affine[name]
                 if bias is not None:
                     shift.add_(scale * bias.to(scale))
-                found.removed += _to_sphere_(layer, scale, NORMALIZATIONS["cwn" if center else "wn"], c)
+                normalization = NORMALIZATIONS["cwn" if center else "wn"]
+                found.removed += _removed(layer, normalization)
+                scale.div_(onto_sphere_(layer, normalization, c))
                 done |= {f"{layer.module_name}.bias", f"{name}.weight", f"{name}.bias"}
             elif has_running_statistics(norm):
                 if bias is not None:
                     norm.running_mean.sub_(bias)  # type: ignore[operator]
                 done.add(f"{layer.module_name}.bias")
-                found.removed += _follow_(layer, NormReader(name, norm, Kind.COMPENSATED))
+                if isinstance(layer.module, NormalizedWeight):
+                    found.removed += _removed(layer, layer.module.normalization)
+                    follow_(layer, [NormReader(name, norm, Kind.COMPENSATED)])
     for name, (scale, shift) in affine.items():
         module = model.get_submodule(name)
         module.weight.copy_(scale)  # type: ignore[operator]
@@ -102,38 +105,11 @@ def _affine_in(state: State, name: str, module: ScaleBias, eps: float) -> tuple[
     return scale, entry("bias", 0.0) - entry("running_mean", 0.0) * scale
 
 
-def _to_sphere_(layer: Layer, scale: Tensor, normalization: Normalization, c: float) -> list[Tensor]:
-    """w <- sqrt(c) w / ||w|| (constrained paper, eq. 11), and scale <- scale ||w|| / sqrt(c)."""
-    filters = normalization.filters(layer.module)
-    before = filters.norms(layer.weight.double())
-    wide = centred(layer.weight.double(), normalization, filters)
-    factors = safe_factors(math.sqrt(c), filters.norms(wide))
-    layer.weight.copy_((wide * factors).reshape(layer.weight.shape))
-    if layer.bias is not None:
-        layer.bias.mul_(filters.per_channel(factors))
-    scale.div_(filters.per_channel(factors))
-    return [_removed(filters, wide, before)] if normalization.centred else []
-
-
-def _follow_(layer: Layer, reader: NormReader) -> list[Tensor]:
-    """Where the layer normalizes its weight, the running statistics follow. A gain makes up for it instead."""
-    module = layer.module
-    if not isinstance(module, NormalizedWeight):
+def _removed(layer: Layer, normalization: Normalization) -> list[Tensor]:
+    """||mean part|| / ||w|| for each filter that is not zero, if it will be centred."""
+    if not normalization.centred:
         return []
-    normalization = module.normalization
-    filters = normalization.filters(module)
-    before = filters.norms(layer.weight.double())
-    wide = centred(layer.weight.double(), normalization, filters)
-    size = divisor(wide, normalization, filters, module.eps)
-    if module.gain is not None:
-        module.gain.copy_(size.flatten())
-    else:
-        factors = torch.where(filters.norms(wide) > module.eps, 1 / size, 1.0).to(layer.weight.dtype)
-        expect_scaled_(reader, layer.bias, filters.per_channel(factors))
-    return [_removed(filters, wide, before)] if normalization.centred else []
-
-
-def _removed(filters: Filters, wide: Tensor, before: Tensor) -> Tensor:
-    """||mean part|| / ||w|| for each filter that is not zero."""
-    kept = (filters.norms(wide) / before).square().clamp(max=1)
-    return (1 - kept).sqrt()[before > 0].flatten()
+    filters, weight = normalization.filters(layer.module), layer.weight.double()
+    before = filters.norms(weight)
+    left = (filters.norms(centred(weight, normalization, filters)) / before).square().clamp(max=1)
+    return [(1 - left).sqrt()[before > 0].flatten()]

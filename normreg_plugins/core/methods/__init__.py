@@ -8,18 +8,3 @@ from normreg_plugins.core.methods.pgd import SphereDescent
 from normreg_plugins.core.methods.target import Scaled, Target, scale_
 from normreg_plugins.core.methods.wd import WeightDecay
 from normreg_plugins.core.methods.wrs import WeightRescaling
-
-__all__ = [
-    "AdaptiveWeightShrink",
-    "CorrectedDecay",
-    "DecayOn",
-    "Hyperball",
-    "Method",
-    "Rates",
-    "Scaled",
-    "SphereDescent",
-    "Target",
-    "WeightDecay",
-    "WeightRescaling",
-    "scale_",
-]

@@ -59,6 +59,10 @@ class CorrectedDecay(Method):
         super().__post_init__()
         usable = self.weight_decay is None or (is_number(self.weight_decay) and self.weight_decay >= 0)
         require(usable, "weight_decay", self.weight_decay, "a finite number, 0 or more, or None")
+        decays_twice = self.weight_decay is None and self.decay_on in ("all", "kernels_and_gammas")
+        require(
+            not decays_twice, "decay_on", self.decay_on, "'others' or 'norm_layers': it is the optimizer's own decay"
+        )
         require(self.eta_max is None or is_positive(self.eta_max), "eta_max", self.eta_max, "a number above 0, or None")
 
     def start(self, targets: Sequence[Target]) -> list[Scaled]:

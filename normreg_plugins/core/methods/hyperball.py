@@ -32,9 +32,8 @@ def turn_(targets: Sequence[Target], before: list[Tensor], rates: Sequence[float
     _scale_parts_(targets, elementwise(safe_factors, arcs, _norms(targets)))  # eta R normalize(u); 0 stays 0
     torch._foreach_add_(weights, before)
     norms = _norms(targets)
-    factors = elementwise(safe_factors, radii, norms)
-    _scale_parts_(targets, factors)  # R normalize(...)
-    return list(map(Scaled, targets, norms, factors))
+    _scale_parts_(targets, elementwise(safe_factors, radii, norms))  # R normalize(...)
+    return list(map(Scaled, targets, norms))
 
 
 def onto_sphere_(targets: Sequence[Target]) -> list[Scaled]:

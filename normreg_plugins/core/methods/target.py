@@ -60,11 +60,10 @@ class Target:
 
 
 class Scaled(NamedTuple):
-    """What happened to a target: the size of each part before, and its factor."""
+    """A target that was scaled, and what was measured of each part before."""
 
     target: Target
     size: Tensor
-    factor: Tensor
 
 
 @torch.no_grad()
@@ -79,7 +78,7 @@ def scale_(targets: Sequence[Target], sizes: Sequence[Tensor], factors: Sequence
     for target, ratio in zip(targets, ratios):
         _scale_bias_(target, ratio)
     repair_statistics_(_scaled_inputs(targets, ratios))
-    return list(map(Scaled, targets, sizes, factors))
+    return list(map(Scaled, targets, sizes))
 
 
 def _scale_parts_(target: Target, factor: Tensor) -> Tensor:

@@ -7,21 +7,3 @@ from normreg_plugins.core.training.handle import Handle, handle_of
 from normreg_plugins.core.training.state import STATE_KEY
 from normreg_plugins.core.training.steps import PerEpoch, closure_of, is_nested, is_update
 from normreg_plugins.core.training.weight_decay import named_by
-
-__all__ = [
-    "STATE_KEY",
-    "Handle",
-    "PerEpoch",
-    "attach",
-    "closure_of",
-    "correct_average_",
-    "handle_of",
-    "is_nested",
-    "is_update",
-    "keep_step_hooks",
-    "match_norms_",
-    "measuring_statistics",
-    "named_by",
-    "refuse_unsound",
-    "takes_means",
-]

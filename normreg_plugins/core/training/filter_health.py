@@ -12,7 +12,6 @@ from torch import Tensor
 
 from normreg_plugins.core.errors import NonFiniteWeightWarning
 from normreg_plugins.core.methods import Scaled, Target
-from normreg_plugins.core.model import local
 
 NAMED = 5
 """At most this many weights are named in one warning."""
@@ -41,7 +40,8 @@ class BrokenFilters:
         if not scaled:
             return
         self._report_pending()
-        total = torch.cat([local(each.size).flatten() for each in scaled]).sum()  # NaN or Inf if any size is
+        sizes = [each.size.to_local() if hasattr(each.size, "to_local") else each.size for each in scaled]
+        total = torch.cat([size.flatten() for size in sizes]).sum()  # NaN or Inf if any size is
         self._pending = _Answer.of(total, [each.target for each in scaled])
         self._report_pending()
 

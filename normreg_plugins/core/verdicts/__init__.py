@@ -6,19 +6,3 @@ from normreg_plugins.core.verdicts.find import Forward, find, find_scale_invaria
 from normreg_plugins.core.verdicts.proof import overruled, prove_scale_invariant
 from normreg_plugins.core.verdicts.verdict import Kind, Verdict, Verdicts
 from normreg_plugins.core.verdicts.weight_report import NormReader, WeightReport
-
-__all__ = [
-    "FilterTrace",
-    "Forward",
-    "Kind",
-    "NormReader",
-    "Verdict",
-    "Verdicts",
-    "WeightReport",
-    "find",
-    "find_scale_invariant",
-    "overruled",
-    "prove_scale_invariant",
-    "registered_after",
-    "reports_of",
-]

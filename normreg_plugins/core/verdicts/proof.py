@@ -12,7 +12,7 @@ of weights, and other ways to scale a single one. So the trace decides what is t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -46,21 +46,16 @@ SEVERAL_FILTERS = (Kind.PER_GROUP, Kind.PER_LAYER)
 """Kinds of weights of which several filters must be scaled alike."""
 
 
-def prove_scale_invariant(model: nn.Module, forward: Forward, names: Collection[str] | None = None) -> Verdicts:
+def prove_scale_invariant(model: nn.Module, forward: Forward) -> Verdicts:
     """The same verdicts as `find_scale_invariant`, decided by numbers. The model is restored.
 
     Args:
         forward: a callable that runs one training forward of the model it is given and returns what depends on it
             (outputs or losses). Under the same random state it must compute the same again.
-        names: prove only these weights, as named in `named_parameters()`. Default: all.
     """
-    layers = [layer for layer in layers_of(model) if names is None or layer.name in names]
-    unknown = sorted({*(names or ())} - {layer.name for layer in layers})
-    if unknown:
-        raise SelectionError(f"no conv or linear weight is named {', '.join(unknown)}")
     reports = {report.layer.name: report for report in find(model, forward)}
     with restored(model), torch.no_grad(), generic_point(model):
-        return _Proof(model, forward, layers, reports).verdicts()
+        return _Proof(model, forward, layers_of(model), reports).verdicts()
 
 
 def overruled(reports: list[WeightReport], proof: Verdicts) -> list[WeightReport]:

@@ -64,18 +64,14 @@ def scaled(factors: Mapping[Layer, Tensor], biased: Collection[Layer]) -> Iterat
 def generic_point(model: nn.Module) -> Iterator[None]:
     """Make constant parameters random and every eps nearly zero. Restore them on exit.
 
-    A zero gamma hides what a filter does, and an eps sees the scale of what it is added to. Buffers change too, and the
-    caller must restore them.
+    A zero gamma hides what a filter does, and an eps sees the scale of what it is added to.
     """
     saved = [(p, p.detach().clone()) for p in model.parameters()]
-    norms = [module for module in model.modules() if is_norm_layer(module)]
     dividing = [module for module in model.modules() if is_norm_layer(module) or is_layer(module)]
     eps = {module: norm_eps(module) for module in dividing if norm_eps(module) > 0}
     generator = torch.Generator().manual_seed(0)
     for parameter, _ in saved:
         _leave_constant_(parameter, generator)
-    for norm in norms:
-        _fill_statistics_(norm, generator)
     for module in eps:
         _set_eps(module, ALMOST_NO_EPS)
     try:
@@ -97,13 +93,6 @@ def _leave_constant_(parameter: Tensor, generator: torch.Generator) -> None:
     if bool(((parameter - parameter.flatten()[0]).abs() <= ALMOST_NO_EPS).all()):
         spread = 0.1 if parameter.ndim < 2 else 1 / math.sqrt(max(1, parameter[0].numel()))
         parameter.add_(spread * torch.randn(parameter.shape, generator=generator).to(parameter))
-
-
-def _fill_statistics_(norm: nn.Module, generator: torch.Generator) -> None:
-    mean, var = getattr(norm, "running_mean", None), getattr(norm, "running_var", None)
-    if mean is not None and var is not None:
-        mean.copy_(0.2 * torch.rand(mean.shape, generator=generator) - 0.1)
-        var.copy_(torch.rand(var.shape, generator=generator) + 0.5)
 
 
 def fit_frozen_(model: nn.Module, forward: Callable[[nn.Module], Any]) -> None:

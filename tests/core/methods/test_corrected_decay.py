@@ -84,7 +84,15 @@ def test_without_a_decay_it_is_refused() -> None:
         train(net, optimizer, 1)
 
 
-def gradient_to_norm(method, updates: int = 4000) -> tuple[float, float]:
+@pytest.mark.parametrize("decay_on", ["all", "kernels_and_gammas"])
+def test_the_optimizers_own_decay_acts_once(decay_on) -> None:
+    with pytest.raises(NormRegError, match=f"decay_on='{decay_on}': must be 'others'"):
+        CorrectedDecay(decay_on=decay_on)
+    net, optimizer, _ = run(CorrectedDecay(0.2, decay_on=decay_on), weight_decay=DECAY)  # who names both gets both
+    assert shrinks(net, optimizer) == pytest.approx((1 - 0.1 * 0.2) * (1 - 0.1 * DECAY), rel=1e-3)
+
+
+def gradient_to_norm(method, updates: int = 1500) -> tuple[float, float]:
     """||g|| / ||w|| at a quarter of a cosine and at its end, under noise that is like a true gradient."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(50, 20, bias=False), nn.BatchNorm1d(20))

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from normreg_plugins import WeightRescaling, attach, correct_average_
 from normreg_plugins.core.errors import SelectionError
 
-UPDATES, LR, DECAY = 80, 0.5, 0.97
+UPDATES, LR, DECAY = 120, 0.5, 0.97
 
 
 @lru_cache

@@ -1,13 +1,12 @@
 """Compiled models: the method acts all the same, and never inside the compiled graph."""
 
-import copy
 import gc
 import warnings
 
 import pytest
 import torch
 from helpers.measures import relative_error
-from helpers.training import INVARIANT, are_unit, loss_on, same_state, see_batch, tiny_net, train
+from helpers.training import INVARIANT, are_unit, loss_on, see_batch, tiny_net, train
 from torch import nn
 from torch.nn.modules.module import _global_forward_hooks
 from torch.optim import SGD
@@ -113,16 +112,6 @@ def test_a_compiled_step_is_followed_by_the_method() -> None:
     assert handle.updates == 3
     assert relative_error(net[0].weight, twin[0].weight) < 1e-5
     assert relative_error(net[1].weight, twin[1].weight) < 1e-5
-
-
-def test_copies_of_a_compiled_model_are_free_of_us() -> None:
-    net = tiny_net()
-    compiled = torch.compile(net, backend="eager")
-    attach(SGD(net.parameters(), lr=0.1), compiled, WeightRescaling(interval=1, at_start=True))
-    twin = copy.deepcopy(net)
-    train(twin, SGD(twin.parameters(), lr=0.1), 1)
-    assert not are_unit(twin)
-    assert not same_state(net, twin)
 
 
 def test_what_a_compiled_first_forward_hides_is_said() -> None:

@@ -80,17 +80,6 @@ class TestChoosing:
         with pytest.raises(SelectionError, match="parametrized"):
             attach(SGD(net.parameters(), lr=0.1), net, EVERY_UPDATE, select="0.*original1")
 
-    def test_frozen_weights_are_never_touched_and_say_so(self) -> None:
-        net = tiny_net()
-        net[0].requires_grad_(False)
-        before = net[0].weight.clone()
-        optimizer = SGD(net.parameters(), lr=0.1)
-        handle = attach(optimizer, net, WeightRescaling(interval=1, at_start=True))
-        train(net, optimizer, 3)
-        assert handle.targets == ("3.weight",)
-        assert "frozen" in handle.left_alone["0.weight"]
-        assert torch.equal(net[0].weight, before)
-
     def test_a_weight_frozen_later_is_left_alone_until_it_is_unfrozen(self) -> None:
         net, optimizer, _ = attached(EVERY_UPDATE, forward=see_batch)
         net[0].requires_grad_(False)

@@ -8,7 +8,7 @@ from helpers.traces import everything_about, used
 from torch import nn
 
 from normreg_plugins import find_scale_invariant, prove_scale_invariant
-from normreg_plugins.core.errors import ProofError, SelectionError
+from normreg_plugins.core.errors import ProofError
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -103,14 +103,6 @@ def test_one_promise_that_is_not_kept_is_found_among_many(net: type[Net], kind: 
     assert find_scale_invariant(leaking, see_images)[3].kind == kind
     proven = prove_scale_invariant(leaking, see_images)
     assert [v.kind for v in proven] == [kind] * 3 + ["unsafe"] + [kind] * 5 + ["free"]
-
-
-def test_only_weights_that_are_named_are_proven() -> None:
-    net = blocks(3)
-    verdicts = prove_scale_invariant(net, see_images, names=["head.weight", "conv1.weight"])
-    assert [(v.name, v.kind) for v in verdicts] == [("conv1.weight", "invariant"), ("head.weight", "free")]
-    with pytest.raises(SelectionError, match=r"no conv or linear weight is named bn1\.weight"):
-        prove_scale_invariant(net, see_images, names=["bn1.weight"])
 
 
 class Standardized(nn.Conv2d):
