@@ -147,7 +147,7 @@ def follow_(layer: Layer, readers: Iterable[NormReader]) -> None:
     module: Any = layer.module
     normalization = module.normalization
     filters = normalization.filters(module)
-    wide = centred(layer.weight.double(), normalization, filters)
+    wide = centred(layer.weight, normalization, filters)  # in the precision that the layer computes in
     size = divisor(wide, normalization, filters, module.eps)
     if module.gain is not None:
         module.gain.copy_(size.flatten())

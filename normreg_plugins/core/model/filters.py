@@ -127,12 +127,7 @@ def layer_weight(module: nn.Module) -> nn.Parameter:
 
 def is_zero(norms: Tensor) -> Tensor:
     """Which filters have no direction: they are zero, or so small that their square underflows."""
-    return norms < zero_below(norms)
-
-
-def zero_below(norms: Tensor) -> float:
-    """The smallest filter norm that does not count as zero."""
-    return float(torch.finfo(norms.dtype).tiny ** 0.5)
+    return norms < float(torch.finfo(norms.dtype).tiny ** 0.5)
 
 
 def safe_factors(target: Tensor | float, norms: Tensor) -> Tensor:

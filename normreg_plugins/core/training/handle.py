@@ -51,9 +51,10 @@ class Handle:
         confirmation: Confirmation,
         updates_per_epoch: PerEpoch,
     ) -> None:
-        self.method = method
-        self._optimizer, self._model = optimizer, model
-        self._reports, self._targets, self._left_alone = selection
+        self.optimizer, self.method, self._model = optimizer, method, model
+        reports, self._targets, self._left_alone = selection
+        self.verdicts = Verdicts(report.verdict for report in reports)
+        """The verdict on every conv and linear weight."""
         self._phase = Phase(method, updates_per_epoch)
         spared = spared_from_decay(model, method.decay_on, (target.weight for target in self._targets))
         self.undecayed = tuple(name for name, p in model.named_parameters() if id(p) in spared)
@@ -79,11 +80,7 @@ class Handle:
         remember(optimizer, self)
         self._starts.at_attach(resumed=self.updates > 0)
         self._state.write()
-        logger.debug("%s acts on %d of %d conv/linear weights", method, len(self.targets), len(self._reports))
-
-    @property
-    def optimizer(self) -> Optimizer:
-        return self._optimizer
+        logger.debug("%s acts on %d of %d conv/linear weights", method, len(self.targets), len(self.verdicts))
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -99,11 +96,6 @@ class Handle:
     def updates(self) -> int:
         """Parameter updates made so far, including those before a resume."""
         return self._state.updates
-
-    @property
-    def verdicts(self) -> Verdicts:
-        """The verdict on every conv and linear weight."""
-        return Verdicts(report.verdict for report in self._reports)
 
     @property
     def norms_at_start(self) -> dict[str, Tensor]:
@@ -171,7 +163,7 @@ class Handle:
         self._hooks.clear()
         self._first.remove()
         self._decay.after_step()
-        if forget(self._optimizer):
+        if forget(self.optimizer):
             self._state.remove()
 
     def __enter__(self) -> Handle:
@@ -181,7 +173,7 @@ class Handle:
         self.detach()
 
     def __repr__(self) -> str:
-        return f"<{self.method!r} on {len(self.targets)} of {len(self._reports)} weights, {self.updates} updates>"
+        return f"<{self.method!r} on {len(self.targets)} of {len(self.verdicts)} weights, {self.updates} updates>"
 
     def _active(self) -> list[Target]:
         """The targets to act on. A weight with `requires_grad=False` is never changed."""
@@ -267,7 +259,7 @@ class Handle:
 
     def _rates(self, key: str = "lr") -> list[Any]:
         """The learning rate of each active target, or another setting of its group."""
-        by_weight = {id(p): group.get(key) for group in self._optimizer.param_groups for p in group["params"]}
+        by_weight = {id(p): group.get(key) for group in self.optimizer.param_groups for p in group["params"]}
         return [by_weight[id(target.weight)] for target in self._active()]
 
 

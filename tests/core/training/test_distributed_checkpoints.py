@@ -121,13 +121,14 @@ def test_a_template_of_a_run_that_did_not_step_leaves_it_as_it_was() -> None:
     from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
 
     net, plain = tiny_net(), tiny_net()
-    optimizer = SGD(net.parameters(), lr=0.1)
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
     handle = attach(optimizer, net, WeightRescaling(interval=1))
     for _ in range(2):
         state = get_optimizer_state_dict(net, optimizer)
     assert handle.updates == 0
     assert same_state(net, plain)
     assert state["param_groups"][0]["normreg_plugins"] == {"updates": 0}
+    assert not optimizer.state[net[0].weight]["momentum_buffer"].any()  # whose weight decay is off
     train(net, optimizer, 1)
     assert handle.updates == 1
 

@@ -230,7 +230,7 @@ class TestZeroGradients:
     """A gamma of zero, as residual blocks begin with, hides everything in front of it."""
 
     @staticmethod
-    def tests(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    def recorded(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         """The weights that were tested, by update."""
         tested, measure = [], confirmation.along_weights
         monkeypatch.setattr(
@@ -241,7 +241,7 @@ class TestZeroGradients:
         return tested
 
     def test_they_are_tested_when_they_come(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        tested = self.tests(monkeypatch)
+        tested = self.recorded(monkeypatch)
         net = three()
         nn.init.zeros_(net.bn3.weight)
         nn.init.ones_(net.bn3.bias)
@@ -251,7 +251,7 @@ class TestZeroGradients:
         assert tested == [["conv1.weight", "conv2.weight", "conv3.weight"]] * 2
 
     def test_those_that_never_come_are_read_ever_less_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        tested = self.tests(monkeypatch)
+        tested = self.recorded(monkeypatch)
         net = three()
         nn.init.zeros_(net.bn3.weight).requires_grad_(False)
         optimizer = step(net, logits_loss)

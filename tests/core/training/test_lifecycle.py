@@ -1,11 +1,10 @@
 """What changes between attach and the end of training: frozen weights, groups, layers, rates. Nothing is silent."""
 
 import copy
-from collections.abc import Callable
 
 import pytest
 import torch
-from helpers.measures import relative_error
+from helpers.measures import change, outputs
 from helpers.nets import bn, conv
 from helpers.training import (
     INVARIANT,
@@ -38,10 +37,6 @@ def frozen_net() -> nn.Sequential:
 
 def decaying(parameters) -> SGD:
     return SGD(parameters, lr=0.1, weight_decay=DECAY)
-
-
-def norms_of(net: nn.Module) -> torch.Tensor:
-    return lengths(net).clone()
 
 
 class TestFrozen:
@@ -78,7 +73,7 @@ class TestFrozen:
         net.load_state_dict(tiny_net(1).state_dict())
         with torch.no_grad():
             net[0].weight.mul_(3)
-        expected = norms_of(net)
+        expected = lengths(net)
         net[0].requires_grad_(False)
         train(net, optimizer, 2)
         net[0].requires_grad_(True)
@@ -90,7 +85,7 @@ class TestFrozen:
         net = tiny_net()
         compiled, optimizer, _ = attached(INITIAL, net=torch.compile(net, backend="eager"))
         net.load_state_dict(tiny_net(1).state_dict())
-        expected = norms_of(net)
+        expected = lengths(net)
         with pytest.warns(UnconfirmedWarning):
             train(compiled, optimizer, 2)
         assert torch.allclose(lengths(net), expected, rtol=1e-5)
@@ -207,13 +202,13 @@ class TestAttachedAgain:
 
     def test_norms_of_the_start_stay_and_what_is_new_has_its_own(self) -> None:
         net, optimizer, handle = attached(INITIAL, net=frozen_net())
-        expected = lengths(net, "3.weight").clone()
+        expected = lengths(net, "3.weight")
         train(net, optimizer, 2)
         handle.detach()
         with torch.no_grad():
             net[0].weight.mul_(2)
             net[3].weight.mul_(2)
-        own = norms_of(net)
+        own = lengths(net)
         net[0].requires_grad_(True)
         attach(optimizer, net, INITIAL)
         train(net, optimizer, 1)
@@ -240,53 +235,37 @@ class TestAttachedAgain:
         assert attach(optimizer, net, EVERY_UPDATE).updates == 0
 
 
-def assigned(net: nn.Sequential) -> None:
-    net.load_state_dict(copy.deepcopy(net.state_dict()), assign=True)
-
-
-def with_another_conv(net: nn.Sequential) -> None:
-    net[0] = conv(3, 6)
-
-
-def with_another_norm(net: nn.Sequential) -> None:
-    net[1] = bn(6)
-
-
-def with_a_tied_weight(net: nn.Sequential) -> None:
-    net[0].weight = nn.Parameter(net[0].weight.detach().clone())
-
-
-def pruned(net: nn.Sequential) -> None:
-    prune.l1_unstructured(net[0], "weight", 0.5)
-
-
-def parametrized(net: nn.Sequential) -> None:
-    parametrize.register_parametrization(net[0], "weight", nn.Identity())
-
-
-CHANGES = [
-    (assigned, r"0\.weight: .*load_state_dict\(assign=True\)"),
-    (with_another_conv, r"0\.weight: its layer was replaced"),
-    (with_another_norm, r"0\.weight: its norm layer 1 was replaced"),
-    (with_a_tied_weight, r"0\.weight: .*another tensor"),
-    (pruned, r"0\.weight: .*pruned or parametrized"),
-    (parametrized, r"0\.weight: .*pruned or parametrized"),
-]
+CHANGES = {
+    "load_state_dict(assign=True)": (
+        lambda net: net.load_state_dict(copy.deepcopy(net.state_dict()), assign=True),
+        r"0\.weight: .*load_state_dict\(assign=True\)",
+    ),
+    "another conv": (lambda net: net.__setitem__(0, conv(3, 6)), r"0\.weight: its layer was replaced"),
+    "another norm": (lambda net: net.__setitem__(1, bn(6)), r"0\.weight: its norm layer 1 was replaced"),
+    "another weight": (
+        lambda net: setattr(net[0], "weight", nn.Parameter(net[0].weight.detach().clone())),
+        r"0\.weight: .*another tensor",
+    ),
+    "pruned": (lambda net: prune.l1_unstructured(net[0], "weight", 0.5), r"0\.weight: .*pruned or parametrized"),
+    "parametrized": (
+        lambda net: parametrize.register_parametrization(net[0], "weight", nn.Identity()),
+        r"0\.weight: .*pruned or parametrized",
+    ),
+}
 
 
 class TestReplaced:
-    @pytest.mark.parametrize(("change", "named"), CHANGES, ids=lambda value: getattr(value, "__name__", ""))
+    @pytest.mark.parametrize("name", CHANGES)
     @pytest.mark.parametrize("forward", [None, see_batch])
     @pytest.mark.parametrize("updates", [0, 2])
-    def test_it_is_named_before_the_next_update(
-        self, change: Callable[[nn.Sequential], None], named: str, forward, updates: int
-    ) -> None:
+    def test_it_is_named_before_the_next_update(self, name: str, forward, updates: int) -> None:
+        apply, named = CHANGES[name]
         net, optimizer, _ = attached(EVERY_UPDATE, forward=forward)
         train(net, optimizer, updates)
-        change(net)
+        apply(net)
         before = copy.deepcopy(net[3].state_dict())
         traced = updates == 0 and forward is None
-        if traced and change is with_another_norm:
+        if traced and name == "another norm":
             train(net, optimizer, 1)  # the first forward shows the new norm layer, which follows
             assert are_unit(net)
             return
@@ -297,7 +276,7 @@ class TestReplaced:
     def test_it_is_named_when_the_method_acts(self) -> None:
         net, optimizer, _ = attached(WeightRescaling(interval=3))
         train(net, optimizer, 1)
-        with_another_norm(net)
+        net[1] = bn(6)
         train(net, optimizer, 1)
         with pytest.raises(StructureMismatchError, match="norm layer 1"):
             train(net, optimizer, 1)
@@ -305,7 +284,7 @@ class TestReplaced:
     def test_after_a_new_attach_training_goes_on(self) -> None:
         net, optimizer, handle = attached(EVERY_UPDATE)
         train(net, optimizer, 2)
-        pruned(net)
+        prune.l1_unstructured(net[0], "weight", 0.5)
         handle.detach()
         again = attach(optimizer, net, EVERY_UPDATE)
         train(net, optimizer, 1)
@@ -334,22 +313,14 @@ class TestReplaced:
         monkeypatch.setattr(nn.SyncBatchNorm, "forward", nn.BatchNorm2d.forward)  # its own needs a GPU to train
         optimizer.zero_grad()
         see_batch(net).backward()
-        before = outputs(net)
+        before = outputs(net, see_batch, train=False)
         if updates:
             with pytest.raises(StructureMismatchError, match=r"norm layer 1 was replaced after attach.*attach again"):
                 optimizer.step()
         else:  # the first forward shows that the new layers have followed
             optimizer.step()
             assert are_unit(net)
-            assert relative_error(outputs(net), before) < 3e-6
-
-
-def outputs(net: nn.Module) -> torch.Tensor:
-    """Of the evaluated network."""
-    with torch.no_grad():
-        found = net.eval()(torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(2)))
-    net.train()
-    return found
+            assert change(outputs(net, see_batch, train=False), before) < 3e-6
 
 
 class TestNeverActed:

@@ -43,15 +43,6 @@ def test_the_sphere_holds_from_the_first_forward_on() -> None:
     assert net[0].weight.mean((1, 2, 3)).abs().max() < 1e-7
 
 
-def test_the_sphere_holds_on_weights_that_were_loaded_after_attaching() -> None:
-    net, _, handle = attached(SphereDescent())
-    net.load_state_dict(tiny_net(1).state_dict())
-    assert not are_unit(net, radius=2**0.5)
-    see_batch(net.train())
-    assert are_unit(net, radius=2**0.5)
-    assert handle.updates == 0
-
-
 @pytest.mark.parametrize(("begin", "end", "acts"), [(0, 2, [1, 2]), (1, None, [2, 3, 4]), (2, 3, [3])])
 def test_a_shrink_keeps_to_its_phase(begin, end, acts) -> None:
     net, optimizer, _ = attached(AdaptiveWeightShrink(alpha=1.0, begin=begin, end=end), forward=see_batch)
