@@ -41,11 +41,11 @@ def pgd_gradient(layer: nn.Module, gradient: Tensor) -> Tensor:
     return centred(layer, gradient)
 
 
-def pgd_weight(layer: nn.Module, weight: Tensor, c: float = 2.0, center: bool = True) -> Tensor:
-    """Constrained paper, eq. 2: 1^T w = 0, then ||w||^2 = c."""
+def pgd_weight(layer: nn.Module, weight: Tensor, c: float | None = 2.0, center: bool = True) -> Tensor:
+    """Constrained paper, eq. 2: 1^T w = 0, then ||w||^2 = c, or any norm with None."""
     result = centred(layer, weight) if center else weight.detach().double().clone()
     for unit in filters(layer, result):
-        if length(unit) > 0:
+        if c is not None and length(unit) > 0:
             unit *= math.sqrt(c) / length(unit)
     return result
 

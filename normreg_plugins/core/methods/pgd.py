@@ -24,14 +24,19 @@ def center_gradients_(targets: Sequence[Target]) -> None:
 
 
 @torch.no_grad()
-def project_to_sphere_(targets: Sequence[Target], c: float, center: bool) -> list[Scaled]:
-    """1^T w = 0 (eq. 2), then w <- sqrt(c) w / ||w|| (eq. 11), for each filter.
+def center_weights_(targets: Sequence[Target]) -> None:
+    """1^T w = 0 for each filter (eq. 2).
 
     Algorithm 1 relies on centred updates to keep the mean at zero. An adaptive optimizer scales each entry of an update
-    differently, which breaks that. So the weight itself is centred before it is projected to the sphere.
+    differently, which breaks that. So the weight itself is centred, before it is projected to the sphere.
     """
-    for target in targets if center else ():
+    for target in targets:
         target.parts.center_(target.weight)
+
+
+@torch.no_grad()
+def project_to_sphere_(targets: Sequence[Target], c: float) -> list[Scaled]:
+    """w <- sqrt(c) w / ||w|| for each filter (eq. 11)."""
     norms = [target.norms() for target in targets]
     return scale_(targets, norms, elementwise(safe_factors, [math.sqrt(c)] * len(norms), norms))  # sqrt(c) / ||w||
 
@@ -45,7 +50,7 @@ class SphereDescent(Method):
 
     Args:
         c: the squared filter norm; 2 in the paper, which keeps the variance through a ReLU (eq. 3-4).
-        center: the zero-mean constraint; off only for the paper's ablation (Table 3).
+        center, sphere: the two constraints; one of them is off only in the paper's ablation (Table 3).
         decay_on: where the optimizer's weight decay acts, as in `WeightRescaling`. The paper keeps it on the weights,
             where it only changes the learning rate (eq. 12).
         select: names or patterns of weights or layers to act on, instead of those that feed a scale-bias layer.
@@ -53,6 +58,7 @@ class SphereDescent(Method):
 
     c: float = 2.0
     center: bool = True
+    sphere: bool = True
     decay_on: DecayOn = "all"
 
     def __post_init__(self) -> None:
@@ -60,8 +66,8 @@ class SphereDescent(Method):
         require(is_positive(self.c), "c", self.c, "a finite number above 0")
 
     @property
-    def filter_norm(self) -> float:  # type: ignore[override]
-        return math.sqrt(self.c)
+    def filter_norm(self) -> float | None:  # type: ignore[override]
+        return math.sqrt(self.c) if self.sphere else None
 
     @property
     def keeps_directions(self) -> bool:
@@ -77,7 +83,7 @@ class SphereDescent(Method):
         return ""
 
     def start(self, targets: Sequence[Target]) -> list[Scaled]:
-        return project_to_sphere_(targets, self.c, self.center)
+        return self._project(targets)
 
     def before_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
         if self.center:
@@ -85,4 +91,9 @@ class SphereDescent(Method):
         return []
 
     def after_update(self, targets: Sequence[Target], rates: Rates) -> list[Scaled]:
-        return project_to_sphere_(targets, self.c, self.center)
+        return self._project(targets)
+
+    def _project(self, targets: Sequence[Target]) -> list[Scaled]:
+        if self.center:
+            center_weights_(targets)
+        return project_to_sphere_(targets, self.c) if self.sphere else []

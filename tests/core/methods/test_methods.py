@@ -33,6 +33,7 @@ METHODS = {
     "corrected decay": CorrectedDecay(weight_decay=0.5, eta_max=0.08),
     "PGD": SphereDescent(),
     "PGD without centring": SphereDescent(c=0.5, center=False),
+    "PGD without the sphere": SphereDescent(sphere=False),
 }
 
 
@@ -81,7 +82,8 @@ class ByHand:
         if isinstance(self.method, WeightRescaling):
             radius = self.radii[layer] if self.method.radius == "initial" else self.method.radius
             return oracle.wrs(layer, layer.weight, radius, self.method.per)
-        return oracle.pgd_weight(layer, layer.weight, self.method.c, self.method.center)
+        c = self.method.c if self.method.sphere else None
+        return oracle.pgd_weight(layer, layer.weight, c, self.method.center)
 
     @torch.no_grad()
     def set_weights(self, rule: Callable[[nn.Module], Tensor]) -> None:
