@@ -45,7 +45,7 @@ CLASSIFIERS = {
     "resnet110_pgd_cifar10": 109,
     "resnet50_wd_imagenet": 53,
     "resnet50_aws_imagenet": 53,
-    "resnet50_pgd_imagenet": 53,
+    "cnn9_wd_cifar10": 9,
 }
 RUNS = [*TAKEN.items(), *(pytest.param(f"classification/{n}", t, marks=MMPRETRAIN) for n, t in CLASSIFIERS.items())]
 

@@ -78,13 +78,9 @@ for net, data in SETS.items():
 CHANGED["small/csrnet_pgd_mbm"] = CHANGED["mini/csrnet_pgd"]
 CHANGED |= {f"small/{net}_adamp_{SETS[net]}": {f"{OPTIMIZER}.type"} for net in ("deeplabv3", "csrnet")}
 
-for data in ("cifar10", "cifar100", "tinyimagenet"):
-    CHANGED[f"classification/resnet18_wrs_{data}"] = RESNET["wrs"]
-for data in ("cifar10", "cifar100"):
-    for net in ("resnet110", "wrn28_10_cosine"):
-        CHANGED[f"classification/{net}_pgd_{data}"] = CLASSIFIER_PGD | {RATE}
+CHANGED["classification/resnet18_wrs_cifar10"] = RESNET["wrs"]
+CHANGED["classification/resnet110_pgd_cifar10"] = CLASSIFIER_PGD | {RATE}
 CHANGED["classification/resnet50_aws_imagenet"] = RESNET["aws"]
-CHANGED["classification/resnet50_pgd_imagenet"] = CLASSIFIER_PGD
 
 FINETUNE = {
     "wrs": keys(REGULARIZER, "type", "interval"),

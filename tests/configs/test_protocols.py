@@ -80,13 +80,13 @@ for data in ("cifar10", "cifar100", "tinyimagenet"):
     for net in ("vgg16bn", "resnet18", "wrn28_10"):
         plan = schedule(100, 100, [30, 60]) if net == "vgg16bn" else schedule(200, 100, [60, 120, 160])
         PROTOCOLS[f"classification/{net}_wd_{data}"] = sgd(0.1, 5e-4) | plan | PIXELS_TO_ONE
-for data in ("cifar10", "cifar100"):
-    for net, decay in (("resnet110", 1e-3), ("wrn28_10_cosine", 5e-3)):
-        sigma = 0.8 if (net, data) == ("wrn28_10_cosine", "cifar100") else 1.0
-        noise = {"custom_hooks.0": {"type": "NormRegLinearNoiseHook", "sigma": sigma}}
-        PROTOCOLS[f"classification/{net}_pgd_{data}"] = sgd(0.2, decay) | schedule(200, 128) | noise
-for method, decay in (("wd", 1e-4), ("aws", 1e-4), ("pgd", 1e-3)):
-    PROTOCOLS[f"classification/resnet50_{method}_imagenet"] = sgd(0.1, decay) | schedule(100, 256, [30, 60, 90])
+    if data != "tinyimagenet":
+        for net in ("cnn9", "resnet110"):
+            PROTOCOLS[f"classification/{net}_wd_{data}"] = sgd(0.1, 5e-4) | schedule(200, 128)
+PROTOCOLS["classification/resnet110_pgd_cifar10"] = sgd(0.2, 1e-3) | schedule(200, 128)
+PROTOCOLS["classification/cnn4_wd_cifar10"] = schedule(100, 128, [50, 80])  # L2 paper, section 6
+for method in ("wd", "aws"):
+    PROTOCOLS[f"classification/resnet50_{method}_imagenet"] = sgd(0.1, 1e-4) | schedule(100, 256, [30, 60, 90])
 PROTOCOLS["classification/resnet50_aws_imagenet"]["optim_wrapper.regularizer.alpha"] = 2.5e-3
 
 

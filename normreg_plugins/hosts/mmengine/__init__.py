@@ -4,7 +4,7 @@ Names begin with NormReg, except those of crowd counting, which no mm package ha
 """
 
 from normreg_plugins.hosts.methods import build_regularizer
-from normreg_plugins.hosts.mmengine import cifar_resnet, config_names, crowd
+from normreg_plugins.hosts.mmengine import cifar_resnet, config_names, crowd, plain_cnn
 from normreg_plugins.hosts.mmengine.checkpoint_hook import NormRegCheckpointHook
 from normreg_plugins.hosts.mmengine.config import read_config
 from normreg_plugins.hosts.mmengine.constructor import NormRegOptimWrapperConstructor
@@ -27,5 +27,6 @@ __all__ = [
     "config_names",
     "crowd",
     "handles_of",
+    "plain_cnn",
     "read_config",
 ]

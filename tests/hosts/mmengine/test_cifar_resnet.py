@@ -23,7 +23,7 @@ pytestmark = pytest.mark.mmpretrain
 @pytest.mark.parametrize("options", [{}, {"block": "preactivated"}])
 def test_pgd_takes_every_convolution_of_the_wide_net(options):
     """In the net as it was published, sums hide the scale-bias layers from most convolutions, so they are named."""
-    config = Config.fromfile(CONFIGS / "classification" / "wrn28_10_cosine_pgd_cifar10.py")
+    config = Config.fromfile(CONFIGS / "classification" / "resnet110_pgd_cifar10.py")
     config.merge_from_dict({"model.backbone": {"depth": 16, "width": 2, **options}, "model.head.in_channels": 128})
     if options:
         config.optim_wrapper.regularizer.select = "backbone.*"

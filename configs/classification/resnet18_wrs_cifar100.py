@@ -1,8 +1,0 @@
-# ResNet-18 on CIFAR-100 with weight rescaling (WRS). See resnet18_wrs_cifar10.py.
-_base_ = "./resnet18_wd_cifar100.py"
-
-custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(
-    constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WRS", interval=10, output_layers="head.fc"),
-)
