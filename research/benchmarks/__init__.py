@@ -1,1 +1,1 @@
-"""What the package costs: a pass, a training step, the layers, the losses."""
+"""What the methods cost."""
