@@ -1,1 +1,1 @@
-"""The laboratory: comparisons, studies of the papers' claims, benchmarks and campaigns. README.md lists commands."""
+"""The laboratory: comparisons, studies of the papers' claims and benchmarks. README.md lists commands."""

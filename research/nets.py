@@ -9,27 +9,22 @@ import torch
 from torch import Tensor, nn
 
 CLASSES = 10
-
-
-class TextbookWS(nn.Conv2d):
-    """A weight-standardized convolution exactly as in eq. 25 of the AWS paper: nothing guards the division."""
-
-    normalizes_weight = "std"
-
-    def forward(self, x: Tensor) -> Tensor:
-        centred = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
-        std = (centred.square().sum((1, 2, 3), keepdim=True) / self.weight[0].numel()).sqrt()
-        return self._conv_forward(x, centred / std, self.bias)
+Norm = Callable[[int], nn.Module]
+"""Builds a norm layer for so many channels."""
 
 
 def plain_cnn(
-    filters: Sequence[int], channels: int, conv: Callable[..., nn.Conv2d], pool: Callable[[int], nn.Module]
+    filters: Sequence[int],
+    channels: int,
+    conv: Callable[..., nn.Conv2d],
+    pool: Callable[[int], nn.Module],
+    norm: Norm = nn.BatchNorm2d,
 ) -> nn.Sequential:
-    """Convolutions with a batch norm each, a pooling wherever the number of filters changes, and a classifier."""
+    """Convolutions with a norm layer each, a pooling wherever the number of filters changes, and a classifier."""
     layers: list[nn.Module] = []
     for count in filters:
         layers += [pool(2)] if layers and count != channels else []
-        layers += [conv(channels, count, 3, padding=1, bias=False), nn.BatchNorm2d(count), nn.ReLU()]
+        layers += [conv(channels, count, 3, padding=1, bias=False), norm(count), nn.ReLU()]
         channels = count
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
 
@@ -54,21 +49,3 @@ def two_groups(
     taken = {id(weight) for weight in weights}
     others = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     return [{"params": list(weights), **settings}, {"params": others, **of_others}]
-
-
-@torch.no_grad()
-def centre_alone(optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> None:
-    """The zero-mean constraint of PGD without the sphere. Only an ablation needs it, so it is no method."""
-
-    def centre_gradients(*_: object) -> None:
-        for weight in weights:
-            if weight.grad is not None:
-                weight.grad.sub_(_filter_means(weight.grad))
-
-    for weight in weights:
-        weight.sub_(_filter_means(weight))
-    optimizer.register_step_pre_hook(centre_gradients)
-
-
-def _filter_means(weight: Tensor) -> Tensor:
-    return weight.mean(tuple(range(1, weight.ndim)), keepdim=True)

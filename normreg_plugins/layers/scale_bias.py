@@ -17,9 +17,10 @@ class ScaleBias(nn.Module):
     """y = (1 + n) gamma x + beta, n ~ N(0, sigma^2) in training only (constrained paper, eq. 6-7).
 
     gamma and beta are called `weight` and `bias`, as in a batch norm. The input is (N, C, ...) with any number of axes.
-    The paper does not say what shares one noise; here each channel of each sample has its own. It comes from the
-    default generator of x's device, so the same seed gives the same noise, and activation checkpointing draws the same
-    noise again. In a distributed run the noise differs between processes, even if they share a seed.
+    The paper indexes n by channel and means it as the noise of batch statistics, which a batch shares. Here each
+    channel of each sample has its own, so a batch averages over it. It comes from the default generator of x's device,
+    so the same seed gives the same noise, and activation checkpointing draws the same noise again. In a distributed run
+    the noise differs between processes, even if they share a seed.
 
     Args:
         sigma: noise level; `assign_linear_sigma` sets one per layer (eq. 8).

@@ -1,4 +1,7 @@
-"""One training on CIFAR-10 with any method, from random weights or from a checkpoint, and its scores."""
+"""One training on CIFAR-10 with any method, from random weights or from a checkpoint, and its scores.
+
+In plain torch; `in_mm` trains by the same words in mmpretrain, at the papers' sizes.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,13 @@ from torch import Tensor, nn
 
 from normreg_plugins import attach
 from normreg_plugins.hosts.methods import build_method
-from normreg_plugins.layers import ScaleBias, convert
-from research.cifar.nets import NETS
+from normreg_plugins.layers import ScaleBias, assign_linear_sigma, convert
+from normreg_plugins.layers.normalization import EPS
+from normreg_plugins.layers.normalized import NormalizedWeight, normalize_layer_
+from research.cifar.nets import NETS, NORMS
+from research.cifar.on_the_way import OnTheWay
 from research.cifar.pictures import Parts, Pictures, as_input, augmented, batches, digit_parts, parts
-from research.nets import centre_alone, conv_weights, filter_norms
+from research.nets import conv_weights, filter_norms
 
 ALWAYS = (0.0, 1.0)
 
@@ -27,6 +33,10 @@ class Training:
     data: str = "data/cifar10"
     """The folder of the packed pictures, or 'digits' for those of scikit-learn."""
     net: str = "resnet20"
+    width: int = 8
+    """The filters of the first stage of a CNN."""
+    norm: str = "batch"
+    """'batch', 'group', 'mean_only' or 'none'."""
     weights: str = ""
     """A state dict in the data folder to begin from; empty for random weights."""
     pictures: int = 4_000
@@ -38,10 +48,14 @@ class Training:
     rate: float = 0.01
     rate_is_for_batch: int = 0
     """If not 0, the rate is multiplied by batch / rate_is_for_batch, the linear scaling rule."""
+    rate_times: float = 1.0
+    """What the rate is multiplied by, for columns whose rates have another size."""
     optimizer: str = "sgdm"
     schedule: str = "cosine"
     """'cosine', 'constant', or 'drops': by 10 at 3/10, 6/10 and 8/10 of the run."""
     weight_decay: float = 5e-4
+    norm_decay: bool = True
+    """Whether the norm layers have weight decay."""
     filter_decay: float | None = None
     """The weight decay of the filters, if it is another than that of the rest."""
     method: Mapping[str, Any] = field(default_factory=dict)
@@ -49,13 +63,18 @@ class Training:
     """From which part of the run to which the method acts; without a method, the weight decay of the filters."""
     convert: str = ""
     """'pgd': scale-bias layers instead of batch norms. 'ws', 'wn', ...: convolutions that normalize their weight."""
+    guard: float = EPS
+    """The lower bound of the deviation that 'ws' divides by; 0 is eq. 25 of the AWS paper as it is written."""
     initial_scale: float = 1.0
     """The filters begin so many times as large."""
-    centre_alone: bool = False
-    """The zero-mean constraint of PGD without its sphere, for the ablation."""
     sigma: float = 0.0
     """The noise of the scale-bias layers."""
+    noise: str = "constant"
+    """'linear': layer l of L has the noise l / L sigma."""
     augment: bool = True
+    checkpoints: int = 0
+    looks: int = 0
+    """How often, on the way, to save the weights, and to measure loss, accuracy, norms and rates; see `OnTheWay`."""
 
 
 @dataclass(frozen=True)
@@ -67,30 +86,48 @@ class Outcome:
     """The mean training loss of the last tenth of the updates."""
     filter_norm: float
     """The mean norm of the filters of all convolutions at the end."""
+    first_norm: float
+    """Of the first convolution."""
     failed_at: int | None
     """The update after which the loss was not finite."""
 
 
-OPTIMIZERS = {
-    "sgd": lambda groups, rate: torch.optim.SGD(groups, rate),
-    "sgdm": lambda groups, rate: torch.optim.SGD(groups, rate, momentum=0.9),
-    "nesterov": lambda groups, rate: torch.optim.SGD(groups, rate, momentum=0.9, nesterov=True),
-    "rmsprop": lambda groups, rate: torch.optim.RMSprop(groups, rate),
-    "adamw": lambda groups, rate: torch.optim.AdamW(groups, rate),
-    "adam": lambda groups, rate: torch.optim.Adam(groups, rate),
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sgd": ("SGD", {}),
+    "sgdm": ("SGD", {"momentum": 0.9}),
+    "nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}),
+    "rmsprop": ("RMSprop", {"alpha": 0.9}),  # as in the L2 paper
+    "adam": ("Adam", {}),
+    "adamw": ("AdamW", {}),
+    "adamp": ("AdamP", {}),
 }
+CLASSIFIER = "classifier"
+"""What `output_layers` of a method calls the last layer of any net."""
+PIXELS = {
+    "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
+    "cifar100": ((129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
+}
+"""Mean and deviation of the training pictures, by channel."""
 DROPS = (0.3, 0.6, 0.8)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def resolved(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """With what `with_pgd` has: settings of a column, such as a rate, that hold with constrained weights only."""
+    found = {key: value for key, value in settings.items() if key != "with_pgd"}
+    return {**found, **settings.get("with_pgd", {})} if found.get("convert") == "pgd" else found
+
+
 def training_of(settings: Mapping[str, Any]) -> Training:
+    settings = resolved(settings)
     known = {each.name for each in fields(Training)}
     if unknown := sorted(set(settings) - known):
         raise ValueError(f"a training on CIFAR-10 has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
     return Training(**settings)
 
 
-def train(run: Training, seed: int) -> Outcome:
+def train(run: Training, seed: int, folder: Path | None = None) -> Outcome:
+    """Checkpoints and the monitor's log go to the folder."""
     torch.manual_seed(seed)
     used = parts_of(run, seed)
     model = built(run, used.learned)
@@ -99,13 +136,12 @@ def train(run: Training, seed: int) -> Outcome:
     optimizer = optimizer_of(run, model)
     if run.method and phase[1] > phase[0]:
         _attach(run, model, optimizer, phase if run.phase != ALWAYS else None)
-    if run.centre_alone:
-        centre_alone(optimizer, conv_weights(model))
-    loss, failed_at = fit(run, model, optimizer, used.learned, phase)
-    norm = filter_norms(conv_weights(model)).mean().item()
+    on_the_way = OnTheWay(folder, optimizer, model, updates, run.looks, run.checkpoints)
+    loss, failed_at = fit(run, model, optimizer, used, phase, on_the_way)
+    norm, first = filter_norms(conv_weights(model)).mean().item(), filter_norms(conv_weights(model)[:1]).mean().item()
     if failed_at is not None:
-        return Outcome(None, None, None, norm, failed_at)
-    return Outcome(accuracy(model, used.validated), accuracy(model, used.tested), loss, norm, None)
+        return Outcome(None, None, None, norm, first, failed_at)
+    return Outcome(accuracy(model, used.validated), accuracy(model, used.tested), loss, norm, first, None)
 
 
 def parts_of(run: Training, seed: int) -> Parts:
@@ -122,18 +158,35 @@ def built(run: Training, learned: Pictures) -> nn.Module:
     """The net with its weights, converted if that is wanted."""
     if run.net not in NETS:
         raise ValueError(f"net={run.net!r} is not one of {', '.join(NETS)}")
-    model = NETS[run.net]()
+    model = NETS[run.net](width=run.width, norm=NORMS[run.norm])
     if run.weights:
         model.load_state_dict(torch.load(Path(run.data) / run.weights, map_location="cpu", weights_only=True))
-    if run.convert:
+    if run.convert == "pgd" or (run.convert and run.weights):
         some = as_input(learned.images[: run.batch])
         model = convert(model, run.convert, lambda net: net(some))
+    elif run.convert:
+        for module in [module for module in model.modules() if isinstance(module, nn.Conv2d)]:
+            normalize_layer_(module, run.convert, torch.ones(1) if run.convert == "bwn" else None, run.guard)
+        hold_first_norms_(model)
     for weight in conv_weights(model):
         weight.data.mul_(run.initial_scale)
     for module in model.modules():
         if isinstance(module, ScaleBias):
             module.sigma = run.sigma
+    if run.noise == "linear":
+        assign_linear_sigma(model, run.sigma)
     return model.to(DEVICE)
+
+
+@torch.no_grad()
+def hold_first_norms_(model: nn.Module, begins: bool = True) -> None:
+    """Under BWN a weight matrix has the norm that it begins with (Hoffer et al. 2018). The layer's own is sqrt(O)."""
+    for module in model.modules():
+        if isinstance(module, NormalizedWeight) and module.normalizes_weight == "matrix":
+            assert module.gain is not None
+            if begins:
+                module.gain.copy_(module.normalization.filters(module).norms(module.weight).flatten())
+            module.gain.requires_grad_(False)
 
 
 def filter_decay_of(run: Training) -> float:
@@ -141,35 +194,57 @@ def filter_decay_of(run: Training) -> float:
 
 
 def optimizer_of(run: Training, model: nn.Module) -> torch.optim.Optimizer:
-    """The filters are the first group. Scale-bias layers have no weight decay (constrained paper, section 3.4)."""
-    scale_bias = [p for m in model.modules() if isinstance(m, ScaleBias) for p in m.parameters()]
-    taken = {id(p) for p in (*conv_weights(model), *scale_bias)}
+    """The filters are the first group. Scale-bias layers have no weight decay (constrained paper, section 4.1.1)."""
+    layers = (ScaleBias,) if run.norm_decay else (ScaleBias, nn.BatchNorm2d, nn.GroupNorm)
+    undecayed = [p for m in model.modules() if isinstance(m, layers) for p in m.parameters()]
+    taken = {id(p) for p in (*conv_weights(model), *undecayed)}
     others = [p for p in model.parameters() if id(p) not in taken]
-    decay = 0.0 if run.method and run.phase != ALWAYS else filter_decay_of(run)
+    own = run.method.get("type", "WD") == "WD" or run.phase == ALWAYS
+    decay = filter_decay_of(run) if own else 0.0
     groups = [
         {"params": conv_weights(model), "weight_decay": decay},
         {"params": others, "weight_decay": run.weight_decay},
-        {"params": scale_bias, "weight_decay": 0.0},
+        {"params": undecayed, "weight_decay": 0.0},
     ]
-    rate = run.rate * (run.batch / run.rate_is_for_batch if run.rate_is_for_batch else 1)
-    return OPTIMIZERS[run.optimizer]([group for group in groups if group["params"]], rate)
+    rate = run.rate * run.rate_times * (run.batch / run.rate_is_for_batch if run.rate_is_for_batch else 1)
+    name, options = OPTIMIZERS[run.optimizer]
+    groups = [group for group in groups if group["params"]]
+    if name == "AdamP":
+        from timm.optim import AdamP  # takes a while
+
+        return AdamP(groups, rate, **options)
+    return getattr(torch.optim, name)(groups, rate, **options)
+
+
+def method_of(method: Mapping[str, Any], classifier: str) -> dict[str, Any]:
+    """The method with the classifier by the name that it has in this net."""
+    if method.get("output_layers") == CLASSIFIER:
+        return {**method, "output_layers": classifier}
+    return dict(method)
 
 
 def _attach(run: Training, model: nn.Module, optimizer: torch.optim.Optimizer, phase: tuple[int, int] | None) -> None:
-    options = {key: value for key, value in run.method.items() if key != "type"}
+    classifier = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
+    options = method_of(run.method, classifier)
+    name = options.pop("type")
     if phase is not None:
         options |= {"begin": phase[0], "end": phase[1]}
-    attach(optimizer, model, build_method(run.method["type"], options))
+    attach(optimizer, model, build_method(name, options))
 
 
 def fit(
-    run: Training, model: nn.Module, optimizer: torch.optim.Optimizer, learned: Pictures, phase: tuple[int, int]
+    run: Training,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    used: Parts,
+    phase: tuple[int, int],
+    on_the_way: OnTheWay,
 ) -> tuple[float, int | None]:
     """The mean loss of the last tenth of the updates, and the update at which the loss was not finite."""
     schedule = schedule_of(run.schedule, optimizer, updates_of(run))
     losses: list[Tensor] = []
     model.train()
-    for update, batch in enumerate(batches(learned, run.batch, run.epochs)):
+    for update, batch in enumerate(batches(used.learned, run.batch, run.epochs)):
         if not run.method:
             optimizer.param_groups[0]["weight_decay"] = filter_decay_of(run) if phase[0] <= update < phase[1] else 0.0
         images = batch.images.to(DEVICE)
@@ -182,6 +257,7 @@ def fit(
         losses.append(loss.detach())
         if not loss.isfinite():
             return float("nan"), update + 1
+        on_the_way.after(update + 1, loss.detach(), lambda: accuracy(model, used.validated))
     return torch.stack(losses[-max(1, len(losses) // 10) :]).mean().item(), None
 
 

@@ -33,6 +33,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("comparison", help=f"one of {', '.join(described())}, a description (.py) or results (.json)")
+    add(
+        "--small", action="store_true", help="at the size for two CPU cores that the description has beside the paper's"
+    )
     add("--part", metavar="i/n", help="train only the i-th of n parts, and write no page")
     add("--seeds", type=int, nargs="+", help="instead of those of the description; the first one chooses the rates")
     add("--out", type=Path, help="folder for NAME.json; default: work_dirs/compare_NAME, where the cells are")
@@ -44,6 +47,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def command_of(args: argparse.Namespace) -> str:
     """The command that makes the full table."""
     command = ["python", "-m", "research.compare", args.comparison]
+    command += ["--small"] if args.small else []
     command += ["--seeds", *map(str, args.seeds)] if args.seeds else []
     return shlex.join(command)
 
@@ -65,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         comparison, found, command = read_content(Path(args.comparison))
         report(comparison, found, command, args.out or Path("work_dirs") / f"compare_{comparison.name}", args.page)
         return 0
-    comparison = read_comparison(args.comparison).with_seeds(args.seeds)
+    comparison = read_comparison(args.comparison, args.small).with_seeds(args.seeds)
     folder = Path("work_dirs") / f"compare_{comparison.name}"
     groups = part_of(comparison.groups, args.part) if args.part else comparison.groups
     failed = [] if args.page_only else work(comparison, folder, train_cell, groups)

@@ -83,6 +83,15 @@ def read_result(comparison: Comparison, folder: Path, cell: Cell) -> Result | No
     return Result(**found)
 
 
+def read_settings(folder: Path) -> tuple[dict[str, Any], int]:
+    """The settings and the seed of a cell that was trained in this folder."""
+    path = folder / RESULT
+    if not path.is_file():
+        raise ComparisonError(f"there is no {path}: no cell was trained in this folder")
+    found = json.loads(path.read_text())
+    return found["settings"], found["cell"]["seed"]
+
+
 def wanted_cells(comparison: Comparison, found: Results, groups: Iterable[Group] | None = None) -> list[Cell]:
     """All cells that are wanted by what is known so far, done or not. More results may make the list longer."""
     choosing, rest = [], []

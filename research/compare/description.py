@@ -12,7 +12,7 @@ from typing import Any
 from normreg_plugins.core.errors import NormRegError
 
 FOLDER = Path(__file__).resolve().parent / "descriptions"
-KINDS = ("mm", "cifar")
+KINDS = ("mm", "mmpretrain", "cifar")
 Settings = Mapping[str, Any]
 
 
@@ -30,7 +30,7 @@ class Comparison:
     name: str
     title: str
     kind: str
-    """'mm': trains an mm config. 'cifar': trains research.cifar in plain torch."""
+    """'mm': trains an mm config. 'cifar': trains research.cifar in plain torch; 'mmpretrain': the same at full size."""
     methods: Mapping[str, Settings]
     """The settings of each method. In 'mm' these are --cfg-options, and `config` replaces the pattern."""
     scores: Mapping[str, str]
@@ -107,13 +107,23 @@ def described() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
-def read_comparison(name: str | Path) -> Comparison:
-    """The comparison of this name, or the one that this file describes."""
+def read_comparison(name: str | Path, small: bool = False) -> Comparison:
+    """The comparison of this name, or the one that this file describes.
+
+    Args:
+        small: with the fields of the description's `small`, which has the settings for two CPU cores.
+    """
     path = Path(name) if Path(name).suffix == ".py" else FOLDER / f"{name}.py"
     if not path.is_file():
         raise ComparisonError(f"there is no comparison {str(name)!r}, only {', '.join(described())}")
     found = {key: value for key, value in runpy.run_path(str(path)).items() if not key.startswith("_")}
+    changes = found.pop("small", None)
+    if small and changes is None:
+        raise ComparisonError(f"{path} has no small size")
+    found = {"name": path.stem, **found}
+    if small:
+        found |= {**changes, "name": f"{path.stem}_small"}
     known = {each.name for each in fields(Comparison)}
     if unknown := sorted(set(found) - known):
         raise ComparisonError(f"{path}: {unknown[0]!r} is unknown: a comparison has {', '.join(sorted(known))}")
-    return Comparison(**{"name": path.stem, **found})
+    return Comparison(**found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ def draw(comparison: Comparison, found: Results, folder: Path) -> list[Path]:
     if len(comparison.rates) > 1:
         curves = {column: _curves(comparison, found, column) for column in comparison.columns}
         pictures["rates"] = _draw_rates, curves
+    if all(set(comparison.every_rate.get(column, ())) == set(comparison.methods) for column in comparison.columns):
+        pictures["grids"] = _draw_grids, _grids(comparison, found)
     if comparison.sweeps:
         pictures["sweeps"] = _draw_sweeps, columns
     made = []
@@ -53,6 +56,33 @@ def _curves(comparison: Comparison, found: Results, column: str) -> Methods:
             if rate is not None and known:
                 points.append((rate, statistics.mean(known)))
     return {method: sorted(points) for method, points in curves.items()}
+
+
+def _grids(comparison: Comparison, found: Results) -> dict[str, Methods]:
+    """By score and column: of each method, the mean score at every rate, NaN where no training ended."""
+    grids: dict[str, Methods] = {}
+    for title, name in comparison.scores.items():
+        for column in comparison.columns:
+            panel = grids[", ".join(part for part in (title, column) if part)] = {}
+            for method in comparison.methods:
+                cells = [scores_of(comparison, found, column, method, name, r) for r in comparison.rates_for(method)]
+                known = [[score for score in cell.values() if score is not None] for cell in cells]
+                panel[method] = [statistics.mean(scores) if scores else math.nan for scores in known]
+    return grids
+
+
+def _draw_grids(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:
+    """A square for each method and rate: all columns of one score below each other's (L2 paper, Fig. 1-3)."""
+    rows, wide = len(comparison.scores), len(comparison.columns)
+    figure = new_figure(3.4 * wide + 0.8, 2.6 * rows)
+    for ax, (title, methods) in zip(figure.subplots(rows, wide, squeeze=False).flat, panels.items(), strict=False):
+        image = ax.imshow(list(methods.values()), aspect="auto", cmap="cividis")
+        rates = comparison.rates_for(next(iter(methods)))
+        ax.set_xticks(range(len(rates)), [f"{rate:.2g}" for rate in rates], fontsize=6)
+        ax.set_yticks(range(len(methods)), methods, fontsize=6)
+        ax.set_title(title, fontsize=8)
+        figure.colorbar(image, ax=ax)
+    return figure
 
 
 def _draw_dots(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:

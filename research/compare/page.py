@@ -40,7 +40,9 @@ def read_content(path: Path) -> tuple[Comparison, Results, str]:
 def markdown(comparison: Comparison, found: Results, command: str) -> str:
     """The tables of a comparison, and what they were made with."""
     parts = [_score_table(comparison, found)]
-    parts += [_rate_table(comparison, found, column) for column in comparison.every_rate]
+    parts += [
+        _rate_table(comparison, found, column, title) for column in comparison.every_rate for title in comparison.scores
+    ]
     return "\n\n".join([*parts, _made_with(comparison, found, command)]) + "\n"
 
 
@@ -92,11 +94,11 @@ def _shown_test(comparison: Comparison, found: Results, method: str) -> str:
     return f"{test.difference:+.{comparison.digits + 1}f}{p}"
 
 
-def _rate_table(comparison: Comparison, found: Results, column: str) -> str:
-    """The test scores at every rate, of the methods that ran them all. Nothing was chosen here."""
+def _rate_table(comparison: Comparison, found: Results, column: str, title: str) -> str:
+    """A score at every rate, of the methods that ran them all. Nothing was chosen here."""
     first, *others = comparison.every_rate[column]
     rates = comparison.rates_for(first)
-    name = comparison.first_score
+    name = comparison.scores[title]
     scores = {
         method: [scores_of(comparison, found, column, method, name, rate) for rate in rates]
         for method in (first, *others)
@@ -109,7 +111,7 @@ def _rate_table(comparison: Comparison, found: Results, column: str) -> str:
         tests = [paired(paired_scores(mine, theirs)) for mine, theirs in zip(scores[method], scores[first])]
         cells = [f"{test.difference:+.{comparison.digits + 1}f}" if test.pairs else NOT_RUN for test in tests]
         rows.append([f"{method} - {first}", *cells])
-    where = f"every rate, {column}" if column else "every rate"
+    where = ", ".join(part for part in ("every rate", column, title if len(comparison.scores) > 1 else "") if part)
     return table([where, *(f"{comparison.rate} {rate:g}" for rate in rates)], rows)
 
 

@@ -60,7 +60,7 @@ def work(comparison: Comparison, folder: Path, train: TrainCell, groups: Sequenc
 
 def train_cell(comparison: Comparison, cell: Cell, folder: Path) -> Result:
     begun = time.monotonic()
-    trains = {"mm": _train_mm, "cifar": _train_cifar}[comparison.kind]
+    trains = {"mm": _train_mm, "mmpretrain": _train_mmpretrain, "cifar": _train_cifar}[comparison.kind]
     validation, test, more = trains(comparison, cell, folder)
     if lost := [name for name in comparison.scores.values() if name not in test]:
         raise ComparisonError(f"{comparison.name}: there is no score {lost[0]!r}, only {', '.join(test)}")
@@ -75,16 +75,16 @@ def _finite(score: float | None) -> float | None:
 
 def stack(kind: str) -> dict[str, str]:
     """What a result depends on besides this project."""
-    named = NAMED if kind == "mm" else NAMED[:1]
+    named = NAMED[:1] if kind == "cifar" else NAMED
     there = {str(found.metadata["Name"]).lower(): found.version for found in distributions()}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     return {"device": device, **{name: there[name] for name in named if name in there}}
 
 
-def config_of(comparison: Comparison, method: str) -> Path:
-    """The mm config of a method."""
-    pattern = comparison.methods[method].get("config", comparison.config)
-    return ROOT / pattern.format(method=method)
+def config_of(comparison: Comparison, method: str, column: str = "") -> Path:
+    """The mm config of a method, or of a method in a column."""
+    settings = {**comparison.columns.get(column, {}), **comparison.methods[method]}
+    return ROOT / settings.get("config", comparison.config).format(method=method)
 
 
 def _train_mm(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
@@ -100,7 +100,7 @@ def _train_mm(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
         "default_hooks.checkpoint.save_optimizer": False,
         **settings,
     }
-    config = config_of(comparison, cell.method)
+    config = config_of(comparison, cell.method, cell.column)
     cfg = read_config(config, overrides, folder)
     check_or_refuse(cfg, str(config), ("train", "val", "test"))
     runner = build_runner(cfg)
@@ -110,9 +110,15 @@ def _train_mm(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
     return validation, {name: float(score) for name, score in runner.test().items()}, {}
 
 
-def _train_cifar(comparison: Comparison, cell: Cell, _: Path) -> Measured:
+def _train_mmpretrain(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
+    from research.cifar.in_mm import train_in_mm
+
+    return train_in_mm(settings_of(comparison, cell), cell.seed, folder)
+
+
+def _train_cifar(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
     from research.cifar.training import train, training_of
 
-    outcome = train(training_of(settings_of(comparison, cell)), cell.seed)
+    outcome = train(training_of(settings_of(comparison, cell)), cell.seed, folder)
     more = {"failed_at": outcome.failed_at, "filter_norm": outcome.filter_norm, "train_loss": outcome.loss}
-    return outcome.validation, {"accuracy": outcome.test}, more
+    return outcome.validation, {"accuracy": outcome.test, "first_norm": outcome.first_norm}, more

@@ -1,4 +1,5 @@
-"""Statements of three papers, tested on small nets: one folder per paper, one module per table or figure.
+"""Every table and figure of the four papers: one folder per paper, whose README has a command for each.
 
-study.py is what all of them share. `python -m research.tables wrs` runs all studies of a paper.
+Most are comparisons (`research.compare`), described with settings.py. The others are studies: `python -m
+research.tables.l2.equilibrium`. study.py is what they share. curves.py draws what trainings logged.
 """

@@ -1,132 +1,67 @@
-"""What all studies share: a list of runs, one training each, then a table and, where the paper has one, a figure.
-
-A study is a module with its equation, its settings (a subclass of `Run`), what it measures (an outcome), and a `Study`.
-Rows, columns and the list of runs are made from the same axes:
-
-    METHODS = axis("method", ("WD", "WRS"))          # {"WD": {"method": "WD"}, "WRS": {"method": "WRS"}}
-    SIZES = axis("batch", (32, 4), "B = {}")
-    STUDY = Study(updates=250, runs=grid(Run, METHODS, SIZES), train=train, table=table, draw=draw)
-"""
+"""What the studies share: settings trained for every seed, in a command with --seeds and --length, and their table."""
 
 from __future__ import annotations
 
-import itertools
+import argparse
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from normreg_plugins.plots import style
+from normreg_plugins.files import write_json
+from research.compare.page import table
 
-Axis = Mapping[str, Mapping[str, Any]]
-"""By label, the settings of a row or a column."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One training of a study. A subclass adds its settings."""
-
-    seed: int
-    updates: int
+Setting = Mapping[str, Any]
+Row = dict[str, Any]
+"""A setting, its seed, and what was measured."""
 
 
-R = TypeVar("R", bound=Run)
-Out = TypeVar("Out")
+def run(
+    doc: str | None,
+    name: str,
+    updates: int,
+    settings: Sequence[Setting],
+    train: Callable[..., Mapping[str, Any]],
+    show: Callable[[list[Row]], str],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Train every setting with every seed, print the table, and save the numbers of all runs."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--seeds", type=int, default=3, help="trainings of each setting (%(default)s)")
+    add("--length", type=float, default=1.0, help="0.5: half as many updates")
+    add("--out", type=Path, default=Path("work_dirs/tables"), help="folder for the numbers")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    length = max(1, round(updates * args.length))
+    runs = [(setting, seed) for setting in settings for seed in range(args.seeds)]
+    rows = [{**each, "seed": seed, **train(**each, seed=seed, updates=length)} for each, seed in track(runs, name)]
+    write_json(args.out / f"{name}.json", rows)
+    print(show(rows))
+    return 0
 
 
-class Results(dict[R, Out]):
-    """The outcome of every run."""
-
-    def where(self, **settings: Any) -> Results[R, Out]:
-        """The runs with these settings."""
-        return Results({r: o for r, o in self.items() if all(getattr(r, k) == v for k, v in settings.items())})
-
-    def each(self, field: str) -> list[Any]:
-        """One field of all outcomes."""
-        return [getattr(outcome, field) for outcome in self.values()]
-
-    def powers(self, x: Callable[[R, Out], float], y: Callable[[Out], float]) -> list[float]:
-        """By seed, the power p in y ~ x^p: the slope of log y over log x."""
-        found = []
-        for seed in sorted({run.seed for run in self}):
-            line = np.log([(x(run, outcome), y(outcome)) for run, outcome in self.where(seed=seed).items()])
-            found.append(float(np.polyfit(line[:, 0], line[:, 1], 1)[0]))
-        return found
+def where(rows: Iterable[Row], **settings: Any) -> list[Row]:
+    return [row for row in rows if all(row[key] == value for key, value in settings.items())]
 
 
-@dataclass(frozen=True)
-class Study(Generic[R, Out]):
-    """One experiment of a paper.
-
-    Args:
-        updates: the length of a run.
-        runs: what to train, for a number of seeds and of updates.
-    """
-
-    updates: int
-    runs: Callable[[int, int], Sequence[R]]
-    train: Callable[[R], Out]
-    table: Callable[[Results[R, Out]], Table]
-    draw: Callable[[Results[R, Out], Axes], None] | None = None
+def powers(rows: list[Row], x: Callable[[Row], float], y: Callable[[Row], float]) -> list[float]:
+    """By seed, the power p in y ~ x^p: the slope of log y over log x."""
+    found = []
+    for seed in sorted({row["seed"] for row in rows}):
+        points = np.log([(x(row), y(row)) for row in where(rows, seed=seed)])
+        found.append(float(np.polyfit(points[:, 0], points[:, 1], 1)[0]))
+    return found
 
 
-def axis(field: str, values: Iterable[Any], label: str = "{}") -> Axis:
-    """Rows or columns that differ in one setting."""
-    return {label.format(value): {field: value} for value in values}
-
-
-def grid(run: type[R], *axes: Axis) -> Callable[[int, int], list[R]]:
-    """Runs for every combination of the axes and every seed."""
-
-    def runs(seeds: int, updates: int) -> list[R]:
-        settings = [
-            {key: value for part in parts for key, value in part.items()}
-            for parts in itertools.product(*(each.values() for each in axes))
-        ]
-        return [run(**each, seed=seed, updates=updates) for each in settings for seed in range(seeds)]
-
-    return runs
-
-
-def mean_and_error(values: Sequence[float], digits: int = 1) -> str:
+def mean_and_error(values: Sequence[float], digits: int = 3) -> str:
     """The mean and, of several values, their standard deviation."""
     mean = f"{statistics.mean(values):.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
-def cross_table(
-    title: str,
-    results: Results[R, Out],
-    rows: Axis,
-    columns: Axis,
-    show: Callable[[Results[R, Out]], str],
-    corner: str = "",
-) -> Table:
-    """A table whose cells show the runs of their row and column."""
-    shown = Table(corner, title=title)
-    for name in columns:
-        shown.add_column(name, justify="right")
-    for name, settings in rows.items():
-        shown.add_row(name, *(show(results.where(**settings, **column)) for column in columns.values()))
-    return shown
-
-
-def draw_line(axes: Axes, index: int, points: Iterable[tuple[float, float]], label: str) -> None:
-    x, y = zip(*points, strict=True)
-    axes.plot(x, y, label=label, **{**style(index, len(x)), "markevery": 1})
-
-
-def side_by_side(train: Callable[[R], Out], runs: Sequence[R], workers: int, name: str) -> Results[R, Out]:
-    """Train every run, `workers` at a time, one thread each."""
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        found = list(track(pool.map(train, runs), name, total=len(runs), console=Console(stderr=True)))
-    return Results(zip(runs, found, strict=True))
+__all__ = ["mean_and_error", "powers", "run", "table", "where"]

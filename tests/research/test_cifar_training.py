@@ -1,48 +1,28 @@
 """CIFAR-10's layout, on pictures that are made up: packing them, and trainings."""
 
-import colorsys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
-from research import prepare_cifar_jpeg
-from research.cifar.nets import NETS
+from normreg_plugins.layers import ScaleBias
+from normreg_plugins.monitor.files import read_run
+from research.cifar.nets import NETS, NORMS
+from research.cifar.on_the_way import OnTheWay
 from research.cifar.pictures import parts, read_pictures
-from research.cifar.training import built, optimizer_of, schedule_of, train, training_of
-from research.nets import centre_alone, filter_norms
+from research.cifar.training import built, fit, optimizer_of, parts_of, schedule_of, train, training_of
+from research.nets import conv_weights
 from research.prepare_cifar_jpeg import CLASSES
 
-
-def write_pictures(raw, **counts):
-    """JPEGs in the layout of the public repository: each class has a colour of its own."""
-    noise = np.random.default_rng(0)
-    for split, count in counts.items():
-        for label, name in enumerate(CLASSES):
-            (raw / split / name).mkdir(parents=True)
-            colour = 200 * np.array(colorsys.hsv_to_rgb(label / len(CLASSES), 0.9, 0.9))
-            for number in range(count):
-                pixels = (colour + noise.integers(0, 50, (32, 32, 3))).astype(np.uint8)
-                Image.fromarray(pixels).save(raw / split / name / f"{number:04d}.jpg", quality=90)
-    return raw
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """200 pictures to train on and 60 to test on."""
-    folder = tmp_path_factory.mktemp("cifar")
-    raw = write_pictures(folder / "raw", train=20, test=6)
-    assert prepare_cifar_jpeg.main([str(raw), str(folder), "--any-counts"]) == 0
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture
+def data(cifar):
+    return cifar
 
 
 def settings(data, **more):
@@ -91,7 +71,7 @@ def test_the_decay_of_the_filters_has_its_phase(data):
 
 def test_the_filters_may_have_their_own_decay_and_the_rate_follows_the_batch():
     run = training_of({"weight_decay": 0.1, "filter_decay": 0.2, "rate": 0.1, "rate_is_for_batch": 128, "batch": 32})
-    filters, others = optimizer_of(run, NETS["cnn8"]()).param_groups
+    filters, others = optimizer_of(run, NETS["cnn8"](8, norm=nn.BatchNorm2d)).param_groups
     assert (filters["weight_decay"], others["weight_decay"]) == (0.2, 0.1)
     assert filters["lr"] == pytest.approx(0.1 * 32 / 128)
 
@@ -132,22 +112,9 @@ def test_a_training_that_diverges_has_no_score(data):
 
 def test_the_resnets_are_those_of_he_et_al():
     """Parameters as in the table of the paper's section 4.2: 0.27 and 0.85 million."""
-    sizes = [sum(p.numel() for p in NETS[name]().parameters()) / 1e6 for name in ("resnet20", "resnet56")]
+    nets = [NETS[name](width=8, norm=nn.BatchNorm2d) for name in ("resnet20", "resnet56")]
+    sizes = [sum(p.numel() for p in net.parameters()) / 1e6 for net in nets]
     assert sizes == [pytest.approx(0.27, abs=0.005), pytest.approx(0.85, abs=0.01)]
-
-
-def test_centring_alone_keeps_the_means_at_zero_and_the_norms_free():
-    torch.manual_seed(0)
-    weight = torch.nn.Parameter(torch.randn(4, 3, 3, 3))
-    optimizer = torch.optim.SGD([weight], lr=0.5, momentum=0.9)
-    centre_alone(optimizer, [weight])
-    before = filter_norms([weight]).clone()
-    for _ in range(3):
-        optimizer.zero_grad()
-        (weight**3).sum().backward()
-        optimizer.step()
-    assert weight.detach().flatten(1).mean(1).abs().max() < 1e-5 * weight.detach().abs().max()
-    assert not torch.allclose(filter_norms([weight]), before)
 
 
 def test_every_picture_is_packed_once_with_its_class(data):
@@ -157,3 +124,48 @@ def test_every_picture_is_packed_once_with_its_class(data):
     packed = {image.permute(1, 2, 0).numpy().tobytes(): label for image, label in zip(pictures.images, labels)}
     files = {np.asarray(Image.open(p)).tobytes(): CLASSES.index(p.parent.name) for p in raw.rglob("*.jpg")}
     assert packed == files
+
+
+def test_bwn_computes_with_the_matrix_norm_of_the_initialization():
+    run = training_of({"data": "digits", "net": "cnn3", "convert": "bwn", "norm": "mean_only", "batch": 32})
+    run = replace(run, pictures=64, validated=20, tested=20, epochs=2, augment=False)
+    torch.manual_seed(0)
+    learned = parts_of(run, 0).learned
+    model = built(run, learned)
+    before = [weight.detach().norm() for weight in conv_weights(model)]
+    fit(run, model, optimizer_of(run, model), parts_of(run, 0), (0, 10), OnTheWay(None, None, model, 10, 0, 0))
+    after = [m.normalized_weight().norm().item() for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert after == [pytest.approx(norm.item(), rel=1e-5) for norm in before]
+    assert [weight.detach().norm() for weight in conv_weights(model)] != before
+
+
+@pytest.mark.parametrize("norm", ["group", "none"])
+@pytest.mark.parametrize("net", ["cnn9", "resnet20"])
+def test_every_net_has_the_norm_layers_of_its_setting(net, norm):
+    model = NETS[net](width=8, norm=NORMS[norm])
+    kinds = {type(m) for m in model.modules()} & {nn.BatchNorm2d, nn.GroupNorm}
+    assert kinds == ({nn.GroupNorm} if norm == "group" else set())
+    assert len(conv_weights(model)) == {"cnn9": 9, "resnet20": 19}[net]
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_noise_grows_with_depth_and_norm_layers_may_have_no_decay(data):
+    run = settings(data, convert="pgd", noise="linear", sigma=0.6)
+    model = built(run, parts(data, 100, 40, 60, 0, False).learned)
+    found = [m.sigma for m in model.modules() if isinstance(m, ScaleBias)]
+    assert found == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])  # eq. 8 with L = 6
+    net = NETS["cnn8"](8, norm=nn.BatchNorm2d)
+    *_, last = optimizer_of(settings(data, norm_decay=False), net).param_groups
+    assert (len(last["params"]), last["weight_decay"]) == (2 * 6, 0.0)
+
+
+def test_a_training_writes_norms_accuracy_and_checkpoints_on_its_way(data, tmp_path):
+    run = settings(data, epochs=2, looks=5, checkpoints=2)
+    train(run, 0, tmp_path)
+    log = read_run(tmp_path / "norms.jsonl")
+    assert log.curves["accuracy"][0] == log.layer_steps == [2, 4, 6, 8, 10]
+    assert len(log.layer_names) == 6
+    assert sorted(path.name for path in tmp_path.glob("*.pth")) == ["update_10.pth", "update_5.pth"]
+    saved = torch.load(tmp_path / "update_10.pth", weights_only=True)["state_dict"]
+    assert saved["0.weight"].shape == (8, 3, 3, 3)
+    assert train(run, 0) == train(replace(run, looks=0, checkpoints=0), 0)

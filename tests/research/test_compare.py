@@ -16,6 +16,7 @@ from research.compare.__main__ import main
 from research.compare.cells import Cell, Result, chosen_rate, read_result, results_so_far, save_result, settings_of
 from research.compare.cells import wanted_cells as wanted
 from research.compare.description import Comparison, ComparisonError, described, read_comparison
+from research.compare.figures import _grids, draw
 from research.compare.page import markdown
 from research.compare.scores import against_baseline, paired, scores_of
 from research.compare.train_cell import config_of, part_of, train_cell, work
@@ -112,6 +113,24 @@ def test_with_one_column_a_pair_is_a_seed():
     assert against_baseline(plain(), found, "wrs") == paired([(5.0, 0.0), (7.0, 1.0)])
 
 
+def test_every_rate_has_a_table_for_each_score_and_a_square_for_each_method(tmp_path):
+    """One training diverged; its square is empty."""
+    table = replace(TABLE, seeds=(0,), every_rate={"": ("wd", "wrs")}, scores={"a %": "accuracy", "norm": "norm"})
+    scores = {method: {rate: place + 1.0 for place, rate in enumerate(TABLE.rates)} for method in TABLE.methods}
+    found = {
+        Cell(method, "", rate, 0): replace(result(score), test={"accuracy": score, "norm": 10 * score})
+        for method, rates in scores.items()
+        for rate, score in rates.items()
+    }
+    found[Cell("wrs", "", 1.0, 0)] = replace(result(None), test={"accuracy": None, "norm": None})
+    text = markdown(table, found, "command")
+    assert "| every rate, norm | rate 0.01 | rate 0.1 | rate 1 |" in text
+    assert "| wd | 10.0 | 20.0 | 30.0 |" in text
+    assert "| every rate, a % |" in text
+    assert _grids(table, found)["norm"]["wrs"] == pytest.approx([10, 20, math.nan], nan_ok=True)
+    assert "table_grids.png" in {path.name for path in draw(table, found, tmp_path)}
+
+
 def test_what_was_not_run_and_what_diverged_is_said():
     found = {Cell("wd", "", rate, 0): result(50.0, 40.0) for rate in TABLE.rates}
     text = markdown(TABLE, found, "command")
@@ -148,8 +167,8 @@ def test_the_descriptions_are_sound(name):
     folders = [cell.folder for cell in wanted(comparison, {})]
     assert len(folders) == len(set(folders))
     if comparison.kind == "mm":
-        assert all(config_of(comparison, method).is_file() for method in comparison.methods)
-    else:
+        assert all(config_of(comparison, method, column).is_file() for column, method in comparison.groups)
+    elif comparison.kind == "cifar":  # test_tables.py has those in mmpretrain
         assert all(training_of(settings_of(comparison, Cell(m, c, None, 0))) for c, m in comparison.groups)
 
 

@@ -2,9 +2,8 @@
 
 import json
 import math
-from dataclasses import dataclass, replace
 from functools import partial
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,13 +12,11 @@ from torch.optim import SGD, Adam, AdamW, RMSprop
 
 from normreg_plugins import SphereDescent, attach
 from normreg_plugins.layers import WSConv2d
-from normreg_plugins.plots import new_figure
 from research.digits import digits
-from research.nets import TextbookWS, conv_weights, digits_net, filter_norms
-from research.tables.__main__ import PAPERS, main
+from research.nets import conv_weights, digits_net, filter_norms
 from research.tables.aws import dead_filter, equilibrium
 from research.tables.l2.laws import LAWS
-from research.tables.study import Results, Run, axis, cross_table, grid, mean_and_error
+from research.tables.study import mean_and_error, powers, run
 
 
 @pytest.fixture(autouse=True)
@@ -30,40 +27,25 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(("paper", "study"), [(paper, study) for paper in PAPERS for study in PAPERS[paper]])
-def test_every_study_trains_makes_its_table_and_draws_its_figure(paper, study):
-    study = PAPERS[paper][study]
-    results = Results({run: study.train(run) for run in study.runs(1, 8)})
-    assert study.table(results).row_count > 1
-    if study.draw is not None:
-        axes = new_figure(6, 5).subplots()
-        study.draw(results, axes)
-        assert axes.lines
+def test_the_command_trains_prints_its_table_and_saves_all_runs(tmp_path, capsys):
+    settings = [{"optimizer": name, "decay": 1e-2} for name in dead_filter.OPTIMIZERS]
+    command = ["--seeds", "2", "--length", "0.5", "--out", str(tmp_path)]
+    assert run("doc", "dead", 20, settings, dead_filter.train, lambda rows: f"{len(rows)} rows", command) == 0
+    assert "6 rows" in capsys.readouterr().out
+    saved = json.loads((tmp_path / "dead.json").read_text())
+    assert {row["seed"] for row in saved} == {0, 1}
 
 
-def test_the_command_prints_draws_and_saves(tmp_path, capsys):
-    args = ["wrs", "shapes", "--seeds", "1", "--length", "0.02", "--workers", "2", "--out", str(tmp_path)]
-    assert main(args) == 0
-    assert "beta" in capsys.readouterr().out
-    assert len(json.loads((tmp_path / "wrs_shapes.json").read_text())) == 3
-    assert (tmp_path / "wrs_shapes.png").read_bytes().startswith(b"\x89PNG")
+def test_the_page_has_the_table_of_the_saved_runs():
+    folder = Path(dead_filter.__file__).parent
+    table = dead_filter.show(json.loads((folder / "dead_filter.json").read_text()))
+    assert table.split("\n", 2)[2] in (folder / "README.md").read_text()
 
 
-@dataclass(frozen=True, kw_only=True)
-class MadeUpRun(Run):
-    method: str
-    size: float
-
-
-def test_a_grid_and_its_table_come_from_the_same_axes():
-    rows, columns = axis("method", ("WD", "WRS")), axis("size", (1.0, 4.0), "size {:g}")
-    runs = grid(MadeUpRun, rows, columns)(2, 5)
-    assert len(set(runs)) == len(runs) == 8
-    results = Results({run: SimpleNamespace(accuracy=float(i)) for i, run in enumerate(runs)})
-    table = cross_table("title", results, rows, columns, lambda mine: mean_and_error(mine.each("accuracy")))
-    assert [column.header for column in table.columns] == ["", "size 1", "size 4"]
-    assert list(table.columns[2].cells) == ["2.5 ± 0.7", "6.5 ± 0.7"]
-    assert results.powers(lambda run, _: run.size, lambda _: 3.0) == pytest.approx([0, 0])
+def test_a_power_is_the_slope_of_logarithms_for_each_seed():
+    rows = [{"seed": seed, "x": x, "y": 3 * x**power} for seed, power in ((0, 0.5), (1, -1.0)) for x in (1.0, 4.0)]
+    assert powers(rows, lambda row: row["x"], lambda row: row["y"]) == pytest.approx([0.5, -1.0])
+    assert mean_and_error([1.0, 2.0, 3.0], 1) == "2.0 ± 1.0"
 
 
 # AWS
@@ -71,15 +53,15 @@ def test_a_grid_and_its_table_come_from_the_same_axes():
 
 @pytest.mark.parametrize(("method", "strength"), [("AWS", 3.0), ("WD", 0.3)])
 def test_the_norm_stays_where_the_equation_says(method, strength):
-    run = equilibrium.Run(method=method, strength=strength, seed=0, updates=200)
-    found = equilibrium.train(run)
-    assert found.norm == pytest.approx(found.predicted, rel=0.05)
+    found = equilibrium.train(method, strength, seed=0, updates=200)
+    assert found["norm"] == pytest.approx(found["predicted"], rel=0.05)
 
 
 def test_eq_25_as_written_is_our_layer_where_nothing_is_small_and_a_dead_filter_leaves_float32_only_there():
     torch.manual_seed(0)
-    ours, theirs = WSConv2d(3, 5, 3, bias=False), TextbookWS(3, 5, 3, bias=False)
+    ours, theirs = WSConv2d(3, 5, 3, bias=False), WSConv2d(3, 5, 3, bias=False, eps=0)
     theirs.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(theirs.normalized_weight().flatten(1), dead_filter.standardized(ours.weight.flatten(1)))
     x = torch.randn(2, 3, 6, 6)
     torch.testing.assert_close(ours(x), theirs(x))
     with torch.no_grad():
@@ -90,11 +72,12 @@ def test_eq_25_as_written_is_our_layer_where_nothing_is_small_and_a_dead_filter_
 
 def test_a_filter_without_a_gradient_leaves_float32_when_arithmetic_says():
     """Under SGD with momentum it is about 1 - rate decay / (1 - momentum) times as long after each update."""
-    run = dead_filter.Run(optimizer="SGD, rate 0.1", decay=1e-2, seed=0, updates=12_000)
     underflow = 0.5 * math.log(2.0**-149)  # of the square of an entry
     expected = (underflow - math.log(576**-0.5)) / math.log(1 - 0.1 * 1e-2 / (1 - 0.9))
-    assert dead_filter.train(run).failed_by == pytest.approx(expected, rel=0.2)
-    assert dead_filter.train(replace(run, decay=1e-4)).failed_by is None
+    run = partial(dead_filter.train, seed=0, updates=12_000)
+    assert run("SGD, constant 0.1", 1e-2)["failed_by"] == pytest.approx(expected, rel=0.2)
+    assert run("SGD, constant 0.1", 1e-4)["failed_by"] is None
+    assert run("SGD from 0.1", 1e-2)["failed_by"] is None, "the rate drops in time"
 
 
 # L2
@@ -163,7 +146,7 @@ def test_the_gradient_of_a_short_filter_explodes_where_it_is_reparametrized_but_
     gradients = []
     for scale in (1e-3, 1e-1):
         torch.manual_seed(0)
-        model = digits_net(conv=nn.Conv2d if on_sphere else TextbookWS)
+        model = digits_net(conv=nn.Conv2d if on_sphere else partial(WSConv2d, eps=0))
         for weight in conv_weights(model):
             weight.data.mul_(scale)
         if on_sphere:
