@@ -16,6 +16,6 @@ methods |= {f"linear {sigma}": {**_s.pgd(), "sigma": sigma, "noise": "linear"} f
 scores = {"accuracy %": "accuracy"}
 small = dict(
     kind="cifar",
-    base={**_s.CIFAR, "net": "resnet20", "rate": 0.01, "weight_decay": 1e-3, "looks": 30},
+    base={**_s.DIGITS, "net": "resnet20", "epochs": 60, "rate": 0.01, "weight_decay": 1e-3, "looks": 30},
     columns={"": {}},
 )

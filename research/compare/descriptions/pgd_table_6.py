@@ -19,7 +19,7 @@ baseline = "BN"
 seeds = (0,)
 small = dict(
     kind="cifar",
-    base={**_s.CIFAR, "net": "resnet20", "rate": 0.01, "weight_decay": 1e-3},
+    base={**_s.DIGITS, "net": "resnet20", "epochs": 60, "rate": 0.01, "weight_decay": 1e-3},
     scores={"accuracy %": "accuracy"},
     seeds=(0, 1, 2),
 )
