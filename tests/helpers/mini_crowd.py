@@ -7,25 +7,18 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from normreg_plugins.crowd.data.points import read_qnrf_points
-from normreg_plugins.crowd.data.preparation import Settings, prepare
+from normreg_plugins.cli.data.make_mini_data import make_mini_set
+from normreg_plugins.cli.main import main
 from normreg_plugins.hosts.mmengine.crowd import CrowdSample
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def make_prepared(folder: Path, train: int = 4, test: int = 2) -> Path:
-    """Draw the raw set and prepare it; train, val (= test) and test."""
-    from normreg_plugins.cli.data import prepare_qnrf
-    from normreg_plugins.cli.data.make_mini_data import make_mini_set
-
-    make_mini_set("crowd", folder / "raw", train=train, val=test, size=64)
-    splits = {
-        "train": prepare_qnrf.find(folder / "raw", "train"),
-        "val": prepare_qnrf.find(folder / "raw", "test"),
-        "test": prepare_qnrf.find(folder / "raw", "test"),
-    }
-    list(prepare(splits, folder / "prepared", Settings((64, 256)), read_qnrf_points))
+    """Draw the raw set and prepare it: so many images to train on, and so many each to validate and to test."""
+    make_mini_set("crowd", folder / "raw", train=train + test, val=test, size=64)
+    options = ["--val", str(test), "--sides", "64", "256", "--workers", "1", "--any-counts"]
+    assert main(["prepare-qnrf", str(folder / "raw"), str(folder / "prepared"), *options]) == 0
     return folder / "prepared"
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from rich.progress import track
-
-from normreg_plugins.cli.data.prepared_folder import SetError, check_counts, raw_parser
+from normreg_plugins.cli.data.prepared_folder import SetError, check_counts, make_folder, raw_parser, read_all
 from normreg_plugins.crowd.data.images import SHORTER_SIDE, checked_bounds
 from normreg_plugins.crowd.data.points import Points
-from normreg_plugins.crowd.data.preparation import RawImage, Record, Settings, prepare
+from normreg_plugins.crowd.data.preparation import RawImage, Record, prepare_image, records_in
 from normreg_plugins.files import write_json
+
+Splits = Mapping[str, Sequence[RawImage]]
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,20 @@ class CrowdSet:
 
 
 def prepare_crowd(args: argparse.Namespace, raw: CrowdSet) -> int:
-    """Prepare train, val and test. Return 0 if every image is ready, 1 if some were left out."""
+    """Prepare train, val and test."""
     try:
         sides = checked_bounds(tuple(args.sides))
     except ValueError as error:
         raise SetError(f"--sides: {error}") from error
     all_train, test = (raw.find(args.raw, split) for split in ("train", "test"))
     check_counts(args.raw, {"training": all_train, "test": test}, raw.counts, raw.source, args.any_counts)
-    train, val, how = split_images(all_train, args)
-    splits = {"train": train, "val": val, "test": test}
-    settings = Settings(sides, split=how)
-    records: dict[str, list[Record]] = {split: [] for split in splits}
-    work = prepare(splits, args.out, settings, raw.read_points, args.workers)
-    for split, record in track(work, "preparing", total=sum(map(len, splits.values()))):
-        records[split].append(record)
-    return report(records, args.out)
+    splits = {**split_images(all_train, args), "test": test}
+    note = {"sides": sides, "images": {split: [image.name for image in some] for split, some in splits.items()}}
+    work = partial(prepare_image, shorter_side=sides, read_points=raw.read_points)
+    print(make_folder(args.out, note, partial(write, splits, work, raw.source, args.workers)))
+    for split in splits:
+        report(split, records_in(args.out / f"{split}.json"))
+    return 0
 
 
 def parser(description: str | None, val: int) -> argparse.ArgumentParser:
@@ -61,18 +60,18 @@ def parser(description: str | None, val: int) -> argparse.ArgumentParser:
     return parser
 
 
-def split_images(images: Sequence[RawImage], args: argparse.Namespace) -> tuple[list, list, str]:
-    """Training images, validation images, and a sentence that says how they were chosen."""
+def split_images(images: Sequence[RawImage], args: argparse.Namespace) -> dict[str, list[RawImage]]:
+    """The training and the validation images: those of the lists, or so many drawn by the seed."""
     if args.lists:
         train, val = (_listed(path, images) for path in args.lists)
         if both := {raw.name for raw in train} & {raw.name for raw in val}:
             raise SetError(f"{len(both)} images are in both lists, e.g. {min(both)}")
-        return train, val, f"lists of {len(train)} and {len(val)} names"
+        return {"train": train, "val": val}
     if not 0 < args.val < len(images):
         raise SetError(f"--val {args.val}: there are {len(images)} training images")
     held_out = set(random.Random(args.seed).sample(range(len(images)), args.val))
     train = [raw for index, raw in enumerate(images) if index not in held_out]
-    return train, [images[index] for index in sorted(held_out)], f"{args.val} by seed {args.seed}"
+    return {"train": train, "val": [images[index] for index in sorted(held_out)]}
 
 
 def _listed(path: Path, images: Sequence[RawImage]) -> list[RawImage]:
@@ -86,29 +85,23 @@ def _listed(path: Path, images: Sequence[RawImage]) -> list[RawImage]:
     return [known[name] for name in names]
 
 
-def report(records: Mapping[str, Sequence[Record]], out: Path) -> int:
-    """Print what is ready and what was odd, and write it to report.json."""
-    odd: Counter[str] = Counter()
-    images: dict[str, list[str]] = {}
-    left_out = []
-    for split, some in records.items():
-        ready = [record for record in some if "error" not in record]
-        left_out += [record["error"] for record in some if "error" in record]
-        points = sum(record["count"] for record in ready)
-        print(f"{split}: {len(ready)} images, {points} points")
-        for record in ready:
-            for what, number in record["odd"].items():
-                odd[what] += number
-                images.setdefault(what, []).append(f"{split}/{record['name']}")
+def write(splits: Splits, work: Callable[..., Record], source: str, workers: int, folder: Path) -> None:
+    for split in splits:
+        (folder / split).mkdir()
+    images = [replace(image, split=split) for split, some in splits.items() for image in some]
+    records = read_all(partial(work, out=folder), images, source, workers)
+    for split in splits:
+        of_split = [record for image, record in records.items() if image.split == split]
+        write_json(folder / f"{split}.json", {"images": of_split})
+
+
+def report(split: str, records: Sequence[Record]) -> None:
+    """Print what is in a split, and what was odd about it."""
+    print(f"{split}: {len(records)} images, {sum(record['count'] for record in records)} points")
+    odd = sum((Counter(record["odd"]) for record in records), Counter[str]())
     for what, number in odd.most_common():
-        print(f"odd: {what}: {number} in {len(images[what])} images, e.g. {images[what][0]}")
-    write_json(out / "report.json", {"odd": odd, "images": images, "left_out": left_out})
-    for reason in left_out:
-        print(f"left out: {reason}", file=sys.stderr)
-    if left_out:
-        way_out = "the others are ready. To add these, get them again and run the same command."
-        print(f"{len(left_out)} images were left out; {way_out}", file=sys.stderr)
-    return 1 if left_out else 0
+        images = [record["name"] for record in records if what in record["odd"]]
+        print(f"odd: {what}: {number} in {len(images)} images, e.g. {split}/{images[0]}")
 
 
 def pair(pictures: Sequence[Path], annotation_of: Callable[[Path], Path], folder: Path) -> list[RawImage]:

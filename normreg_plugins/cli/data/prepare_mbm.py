@@ -64,6 +64,5 @@ def read_dots(path: Path) -> Points:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = parser(__doc__, val=14)
-    options.set_defaults(format="png")
-    return prepare_crowd(options.parse_args(argv), CrowdSet(find, read_dots, COUNTS, SOURCE))
+    source = CrowdSet(find, read_dots, COUNTS, SOURCE)
+    return prepare_crowd(parser(__doc__, val=14).parse_args(argv), source)

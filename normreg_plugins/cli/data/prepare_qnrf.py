@@ -3,8 +3,8 @@
 It reads Train/ and Test/, each with img_XXXX.jpg and img_XXXX_ann.mat (key annPoints), and writes train, val and test.
 The protocol is that of the Bayesian loss. Points outside the picture are dropped. Pictures are resized so that the
 shorter side has 512 to 2048 pixels. 120 of the 1,201 training images are held out for validation; --lists takes the
-lists of names of a published split instead. UCF-QNRF has 1,201 and 334 images; --any-counts accepts
-another set in this layout. An interrupted command goes on where it stopped.
+lists of names of a published split instead. UCF-QNRF has 1,201 and 334 images; --any-counts accepts another set in this
+layout. The folder appears complete or not at all.
 """
 
 from __future__ import annotations

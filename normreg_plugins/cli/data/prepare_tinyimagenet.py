@@ -14,9 +14,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from normreg_plugins.cli.data.prepared_folder import (
     SetError,
     check_counts,
@@ -40,7 +37,7 @@ def prepare(args: argparse.Namespace) -> None:
     check_counts(raw, lists, COUNTS, URL, args.any_counts)
     folders = {"train": raw / "train", "val": raw / "val" / "images"}
     pictures = [folders[split] / line.split()[0] for split in lists for line in lists[split]]
-    read_all(picture_size, track(pictures, "opening every picture", console=Console(stderr=True)), URL)
+    read_all(picture_size, pictures, URL)
     out.mkdir(parents=True, exist_ok=True)
     for split, lines in lists.items():
         link(out / split, folders[split])

@@ -15,15 +15,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from scipy.io import loadmat
 
 from normreg_plugins.cli.data.prepared_folder import (
@@ -35,9 +31,9 @@ from normreg_plugins.cli.data.prepared_folder import (
     check_labels,
     check_paths,
     picture_size,
+    read_all,
     read_labels,
 )
-from normreg_plugins.crowd.data.preparation import map_in_processes
 from normreg_plugins.evaluation.segmentation import IGNORED, save_mask
 from normreg_plugins.files import write_text
 
@@ -65,8 +61,9 @@ def prepare(args: argparse.Namespace) -> None:
     check_complete(voc / "SegmentationClass", [f"{name}.png" for name in own], VOC_URL)
     check_complete(sbd / "cls", [f"{name}.mat" for name in aug], SBD_URL)
     (voc / MASKS).mkdir(exist_ok=True)
-    written = sum(in_processes(partial(convert, voc, sbd), aug, "converting"))
-    in_processes(partial(check_mask, voc, "SegmentationClass"), own, "checking VOC's masks")
+    cores = os.cpu_count() or 1
+    written = sum(read_all(partial(convert, voc, sbd), aug, SBD_URL, cores).values())
+    read_all(partial(check_mask, voc, "SegmentationClass"), own, VOC_URL, cores)
     write_list(voc / LISTS / "aug.txt", aug)
     print(f"{voc / MASKS}: {written} masks written, {len(aug) - written} were there")
     print(
@@ -84,17 +81,6 @@ def names_of(voc: Path, sbd: Path) -> Mapping[str, list[str]]:
 
 def listed(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split()
-
-
-def in_processes(work: partial[Any], names: Sequence[str], what: str) -> list[Any]:
-    """`work` for each name, on all cores. SciPy crashes on some damaged files; such a file is named."""
-    results = []
-    progress = track(map_in_processes(work, names, os.cpu_count() or 1), what, len(names), console=Console(stderr=True))
-    for name, result in zip(names, progress, strict=True):
-        if isinstance(result, BrokenProcessPool):
-            raise SetError(f"{name}: the process that read it was killed, as by a damaged file; unpack it again")
-        results.append(result)
-    return results
 
 
 def convert(voc: Path, sbd: Path, name: str) -> bool:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
+import signal
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
+from rich.console import Console
+from rich.progress import track
 
-from normreg_plugins.crowd.data.images import UNREADABLE
+from normreg_plugins.crowd.data.images import UNREADABLE, UnreadableImageError
+from normreg_plugins.crowd.data.points import AnnotationError
 from normreg_plugins.evaluation.segmentation import Labels, MaskError, read_mask
 from normreg_plugins.files import read_json, write_json
 
@@ -27,6 +36,9 @@ Found = TypeVar("Found")
 
 class SetError(ValueError):
     """A folder that the set cannot be made from, or cannot be made in."""
+
+
+DAMAGED = (SetError, AnnotationError, UnreadableImageError, FileNotFoundError)
 
 
 def raw_parser(description: str | None, out: str | None = None) -> argparse.ArgumentParser:
@@ -151,19 +163,57 @@ def read_labels(path: Path, size: tuple[int, int], known: Collection[int]) -> La
     return labels
 
 
-def read_all(read: Callable[[Item], Found], items: Iterable[Item], source: str) -> dict[Item, Found]:
-    """`read` of each item. Damaged files do not end it: one SetError names them all, and where to get them."""
+def read_all(
+    read: Callable[[Item], Found], items: Iterable[Item], source: str, processes: int = 0
+) -> dict[Item, Found]:
+    """`read` of each item. Damaged files do not end it: one SetError names them all, and where to get them.
 
-    def attempt(item: Item) -> Found | SetError:
-        try:
-            return read(item)
-        except SetError as error:
-            return error
-
-    found = {item: attempt(item) for item in items}
-    if damaged := [str(error) for error in found.values() if isinstance(error, SetError)]:
+    Args:
+        processes: that read; 0 for this one.
+    """
+    items, attempt = [*items], partial(_attempt, read)
+    results = _in_processes(attempt, items, processes) if processes else map(attempt, items)
+    # without automatic refreshes there is no thread, whose locks a forked process would never see released
+    shown = track(results, "reading", len(items), auto_refresh=False, transient=True, console=Console(stderr=True))
+    found = dict(zip(items, shown, strict=True))
+    if damaged := [str(error) for error in found.values() if isinstance(error, Exception)]:
         more = [f"and {len(damaged) - NAMED} more"] if len(damaged) > NAMED else []
         way_out = f"Get them again from {source}, and run the same command."
-        last = f"{len(damaged)} files are missing or damaged, and nothing was prepared. {way_out}"
-        raise SetError("\n".join([*damaged[:NAMED], *more, last]))
-    return {item: each for item, each in found.items() if not isinstance(each, SetError)}
+        raise SetError("\n".join([*damaged[:NAMED], *more, f"{len(damaged)} files are missing or damaged. {way_out}"]))
+    return {item: each for item, each in found.items() if not isinstance(each, Exception)}
+
+
+def _attempt(read: Callable[[Item], Found], item: Item) -> Found | Exception:
+    try:
+        return read(item)
+    except DAMAGED as error:
+        return error
+
+
+def _in_processes(
+    work: Callable[[Item], Found | Exception], items: Sequence[Item], workers: int
+) -> Iterator[Found | Exception]:
+    """Results in the order of the items. For an item that kills its process, an error.
+
+    SciPy's reader of MATLAB files crashes on some damaged files, and a broken pool does not say which item broke it.
+    So the items without a result are then read one by one, each in a new process.
+    """
+    left = deque(items)
+    with suppress(BrokenProcessPool), _pool(workers) as pool:
+        for result in pool.map(work, items):
+            left.popleft()
+            yield result
+    yield from (_alone(work, item) for item in left)
+
+
+def _alone(work: Callable[[Item], Found | Exception], item: Item) -> Found | Exception:
+    try:
+        with _pool(1) as pool:
+            return pool.submit(work, item).result()
+    except BrokenProcessPool:
+        return SetError(f"{item}: the process that read it was killed, as by a damaged file")
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Processes that leave Ctrl+C to this one."""
+    return ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))

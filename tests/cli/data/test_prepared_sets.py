@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -156,17 +157,15 @@ SIDES = ("--sides", 64, 128, "--workers", 1)
 
 def test_qnrf_holds_out_a_validation_set_and_reports(prepare):
     layouts.qnrf(Path("raw"))
-    Path("raw/Train/img_0002.jpg").write_bytes(b"no picture")
     savemat("raw/Train/img_0003_ann.mat", {"annPoints": [[5.0, 5.0], [5.0, 5.0], [500.0, 5.0]]})
     code, out, err = prepare("qnrf", "raw", "out", "--val", 2, *SIDES)
-    assert (code, "1 images were left out" in err, "img_0002.jpg" in err) == (1, True, True)
-    assert sorted(names("train") + names("val")) == [f"img_{number:04d}" for number in (1, 3, 4, 5, 6)]
-    assert names("test") == ["img_0001", "img_0002"]
-    assert "odd: points outside: 1 in 1 images, e.g. " in out
+    assert code == 0, err
+    assert sorted(names("train") + names("val")) == [f"img_{number:04d}" for number in range(1, 7)]
+    assert (len(names("val")), names("test")) == (2, ["img_0001", "img_0002"])
+    assert re.search(r"odd: points outside: 1 in 1 images, e\.g\. (train|val)/img_0003", out)
     assert "odd: duplicate points: 1 in 1 images" in out
-    assert len(read("out/report.json")["left_out"]) == 1
     code, _, err = prepare("qnrf", "raw", "out", "--val", 3, *SIDES)
-    assert (code, "other settings" in err) == (2, True)
+    assert (code, "prepared with other settings or images (images)" in err) == (2, True)
 
 
 def test_a_published_split_is_taken_from_lists(prepare):
