@@ -104,17 +104,12 @@ def load_weights(model: nn.Module, path: Path, config: str | Path, *, other_clas
         other_classes: leave out weights of another shape, as `load_from` does in fine-tuning, and print their names.
     """
     checkpoint = load_checkpoint(path)
-    put_weights(model, checkpoint["state_dict"], path, config, other_classes=other_classes)
-    return checkpoint["meta"]
-
-
-def put_weights(
-    model: nn.Module, state: dict[str, Any], path: Path, config: str | Path, *, other_classes: bool = False
-) -> None:
+    state = checkpoint["state_dict"]
     try:
         model.load_state_dict(_fitting(state, model) if other_classes else state)
     except (AttributeError, RuntimeError, TypeError) as error:
         refuse(f"{path} does not belong to the net of {config}:\n{error}")
+    return checkpoint["meta"]
 
 
 def _fitting(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 import normreg_plugins  # noqa: F401  (it registers the mm parts)
-from normreg_plugins.cli.checkpoints import put_weights
+from normreg_plugins.cli.checkpoints import load_weights
 from normreg_plugins.cli.console import refuse
 from normreg_plugins.cli.mm_runs import config_of, require_checkpoint
 from normreg_plugins.crowd import Counter
@@ -51,18 +51,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def build(path: Path, config: Path | None = None, device: str = "cpu") -> Counter:
     """The counter of the config, with the checkpoint's weights. Unlike `load_counter`, it builds all of mm's layers."""
     require_checkpoint("checkpoint", str(path))
-    checkpoint = load_checkpoint(path)
+    meta = load_checkpoint(path)["meta"]
     if config is not None:
         cfg = config_of(config)
-    elif "cfg" in checkpoint["meta"]:
-        cfg = Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py")
+    elif "cfg" in meta:
+        cfg = Config.fromstring(meta["cfg"], file_format=".py")
     else:
         refuse(f"{path} has no config; give one with --config")
     init_default_scope(cfg.get("default_scope", "mmengine"))
     model = MODELS.build(cfg.model)
     if not isinstance(model, CrowdCounter):
         refuse(f"the config builds a {type(model).__name__}; a CrowdCounter is needed")
-    put_weights(model, checkpoint["state_dict"], path, config or "its config")
+    load_weights(model, path, config or "its config")
     model = model.to(device).eval()
     return Counter(model.backbone, model.data_preprocessor.mean, model.data_preprocessor.std)
 

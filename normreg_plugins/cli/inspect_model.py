@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import copy
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from torch import nn
 
@@ -39,8 +39,6 @@ from normreg_plugins.monitor import rate_at_start
 
 TAKEN = ("invariant", "compensated")
 """The verdicts on weights that methods take by themselves."""
-PATIENCE = 10
-"""Seconds between two lines about a proof that takes long."""
 FEW = 100
 """The most proposals that a second stage gets: it has the same layers with more, and is slower."""
 STYLES = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
@@ -101,24 +99,18 @@ def model_settings(cfg: Config) -> dict[str, Any]:
     return settings
 
 
-def trace(model: nn.Module, cfg: Config, side: int | None) -> tuple[Verdicts, Forward | None]:
+def trace(model: nn.Module, cfg: Config, sides: Sequence[int]) -> tuple[Verdicts, Forward | None]:
     """The verdicts, and the forward that showed them: None if they are by structure, because none could be drawn."""
-    failed = None
-    for each in (side,) if side else sides_of(cfg):
-        shown = _traced(model, cfg, each)
-        if not isinstance(shown, NotDrawnError):
-            return shown
-        failed = shown
-    say(f"No drawn batch fits this model: {failed}. The verdicts are by structure; training traces its first forward.")
-    return find_scale_invariant(model), None
-
-
-def _traced(model: nn.Module, cfg: Config, side: int) -> tuple[Verdicts, Forward] | NotDrawnError:
+    side, *larger = sides
     try:
         forward = drawn_forward(model, cfg, side)
         return find_scale_invariant(model, forward), forward
     except NotDrawnError as error:
-        return error
+        if larger:
+            return trace(model, cfg, larger)
+        by_structure = "The verdicts are by structure; training traces its first forward."
+        say(f"No drawn batch fits this model: {error}. {by_structure}")
+        return find_scale_invariant(model), None
 
 
 COLUMNS = ("weight", "verdict", "norm layers", "filters", "filter norm: min", "mean", "max", "zero")
@@ -164,26 +156,18 @@ def compare(verdicts: Verdicts, proof: Verdicts) -> str:
 def prove(model: nn.Module, forward: Forward, verdicts: Verdicts) -> Verdicts | None:
     """The verdicts by numbers; None, and the reason on stderr, if this forward cannot prove any."""
     expected = 8 + 3 * sum(verdict.kind not in TAKEN for verdict in verdicts)
-    began = said = time.monotonic()
-    done = 0
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("proof (--no-prove leaves it out, a smaller --size is faster)", total=expected)
 
-    def counted(model: nn.Module) -> Any:
-        nonlocal said, done
-        result, now = forward(model), time.monotonic()
-        done += 1
-        if now - said > PATIENCE:
-            say(
-                f"proof: forward {done} of about {expected}, {now - began:.0f} s so far "
-                "(--no-prove leaves it out, a smaller --size is faster)"
-            )
-            said = now
-        return result
+        def counted(model: nn.Module) -> Any:
+            progress.advance(task)
+            return forward(model)
 
-    try:
-        return prove_scale_invariant(model, counted)
-    except (ProofError, NotDrawnError) as error:
-        say(f"No proof by numbers: {error}")
-        return None
+        try:
+            return prove_scale_invariant(model, counted)
+        except (ProofError, NotDrawnError) as error:
+            say(f"No proof by numbers: {error}")
+            return None
 
 
 def report_method(model: nn.Module, cfg: Config, forward: Forward | None, console: Console) -> None:
@@ -219,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg.merge_from_dict(args.cfg_options or {})
     use_method(cfg, args.method)
     model = build_model(args, cfg)
-    verdicts, forward = trace(model, cfg, args.size)
+    verdicts, forward = trace(model, cfg, [args.size] if args.size else sides_of(cfg))
     proof = prove(model, forward, verdicts) if args.prove and forward else None
     console.print(table_of(model, verdicts, proof))
     if proof is not None:

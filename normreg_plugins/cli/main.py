@@ -46,17 +46,17 @@ COMMANDS = {
     "train-ultralytics": Command("train an ultralytics model", "train_ultralytics:main", "ultralytics"),
     "make-mini-data": Command("draw a small data set, in seconds", "data.make_mini_data:main", "crowd", FILES),
     **{
-        f"prepare-{name.replace('_', '-')}": Command(f"prepare {title}", f"data.prepare_{name}:main", "crowd", FILES)
-        for name, title in {
-            "bccd": "BCCD",
-            "camvid": "CamVid",
-            "coco2014": "COCO 2014, trainvalno5k",
-            "mbm": "MBM",
-            "qnrf": "UCF-QNRF",
-            "shanghaitech": "ShanghaiTech",
-            "tinyimagenet": "Tiny ImageNet",
-            "voc_aug": "Pascal VOC 2012 with SBD",
-        }.items()
+        name: Command(f"prepare {title}", f"data.prepare_{target}", "crowd", FILES)
+        for name, title, target in (
+            ("prepare-bccd", "BCCD", "bccd:main"),
+            ("prepare-camvid", "CamVid", "camvid:main"),
+            ("prepare-coco2014", "COCO 2014, trainvalno5k", "coco2014:main"),
+            ("prepare-mbm", "MBM", "crowds:mbm"),
+            ("prepare-qnrf", "UCF-QNRF", "crowds:qnrf"),
+            ("prepare-shanghaitech", "ShanghaiTech", "crowds:shanghaitech"),
+            ("prepare-tinyimagenet", "Tiny ImageNet", "tinyimagenet:main"),
+            ("prepare-voc-aug", "Pascal VOC 2012 with SBD", "voc_aug:main"),
+        )
     },
 }
 

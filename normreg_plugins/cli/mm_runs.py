@@ -15,7 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from normreg_plugins.cli.console import first_on_machine, refuse
-from normreg_plugins.cli.preflight.check import PreflightError, check, weights_to_fetch
+from normreg_plugins.cli.preflight.check import PreflightError, check
 from normreg_plugins.cli.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
 from normreg_plugins.hosts import mmengine as ours  # registers our parts
 
@@ -95,8 +95,6 @@ def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> N
         check(cfg, phases)
     except PreflightError as error:
         refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(cfg, find_config(config_file))}")
-    for address, place in weights_to_fetch(cfg).items() if "train" in phases else ():
-        print(f"mm fetches {address}\n  (without a connection, put it at {place})", flush=True)
 
 
 def _mini_run(cfg: Config, config_file: Path) -> str:

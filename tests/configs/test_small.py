@@ -1,11 +1,11 @@
 """configs/small: small nets that build, and train on drawn pictures in the layout of the real sets."""
 
-from importlib import import_module
-
 import pytest
 import torch
 from helpers import config_keys
 from helpers import layouts as drawn
+
+from normreg_plugins.cli.main import main
 
 pytestmark = pytest.mark.mm
 CONFIGS = config_keys.CONFIGS / "small"
@@ -51,7 +51,7 @@ def test_a_missing_set_is_named_with_the_command_that_prepares_it(net, tmp_path,
 
 def prepared(tmp_path, name):
     arguments = (PREPARED[name](tmp_path / "raw"), tmp_path / "data", "--any-counts", *OPTIONS.get(name, ()))
-    assert import_module(f"normreg_plugins.cli.data.prepare_{name}").main([*map(str, arguments)]) == 0
+    assert main([f"prepare-{name}", *map(str, arguments)]) == 0
     return tmp_path / "data"
 
 

@@ -237,11 +237,11 @@ def test_two_processes_train_a_table_and_a_third_command_writes_its_page(tmp_pat
 @pytest.mark.slow
 def test_an_mm_config_is_trained_and_tested(tmp_path, monkeypatch):
     """One crowd counter, trained and tested, but shortly."""
-    from normreg_plugins.cli.data import make_mini_data, prepare_qnrf
+    from normreg_plugins.cli.data import make_mini_data, prepare_crowds
 
     raw, data = str(tmp_path / "raw"), str(tmp_path / "data")
     make_mini_data.main(["crowd", "--train", "6", "--val", "2", "--out", raw])
-    prepare_qnrf.main(["--any-counts", raw, data, "--sides", "96", "128", "--val", "2"])
+    prepare_crowds.qnrf(["--any-counts", raw, data, "--sides", "96", "128", "--val", "2"])
     monkeypatch.chdir(tmp_path)
     crowd = Comparison("crowd", "t", "mm", {"wrs": {}}, {"MAE": "count/MAE"}, config="configs/mini/csrnet_{method}.py")
     roots = {f"{split}_dataloader.dataset.data_root": data for split in ("train", "val", "test")}

@@ -14,8 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from normreg_plugins.cli.preflight.where_to_get import where_to_get
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import STATE_KEY
@@ -178,21 +176,6 @@ def initial_weights(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         name = "checkpoint" if node.get("type") in ("Pretrained", "NormRegPretrained") else "pretrained"
         if isinstance(node.get(name), str):
             yield f"{key}.{name}", node[name]
-
-
-def weights_to_fetch(cfg: Mapping[str, Any]) -> dict[str, Path]:
-    """The address of each checkpoint that mm will fetch, and the file in torch's cache where it looks first."""
-    from mmengine.runner.checkpoint import get_external_models, get_torchvision_models
-
-    named = {"open-mmlab": get_external_models, "openmmlab": get_external_models, "torchvision": get_torchvision_models}
-    places = {}
-    for _, checkpoint in initial_weights(cfg):
-        scheme, _, name = checkpoint.partition("://")
-        address = named[scheme]().get(name, "") if scheme in named else checkpoint
-        place = Path(torch.hub.get_dir(), "checkpoints", address.rpartition("/")[2])
-        if address.startswith(("http://", "https://")) and not place.is_file():
-            places[address] = place
-    return places
 
 
 def resume_problems(cfg: Mapping[str, Any]) -> list[Problem]:

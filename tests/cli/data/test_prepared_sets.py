@@ -11,7 +11,7 @@ import pytest
 from helpers import layouts
 from scipy.io import loadmat, savemat
 
-from normreg_plugins.cli.data import prepare_coco2014, prepare_mbm, prepare_voc_aug
+from normreg_plugins.cli.data import prepare_coco2014, prepare_crowds, prepare_voc_aug
 from normreg_plugins.cli.data.drawn_shapes import label_map
 from normreg_plugins.evaluation.segmentation import IGNORED, read_mask
 
@@ -213,7 +213,7 @@ def test_mbm_dots_become_points(prepare):
 
 def test_pixels_of_a_dot_mask_that_touch_are_one_dot(tmp_path):
     layouts.dot_mask(tmp_path / "dots.png", [(10, 20), (11, 21), (40, 50), (60, 5)])
-    points = prepare_mbm.read_dots(tmp_path / "dots.png")
+    points = prepare_crowds.read_dots(tmp_path / "dots.png")
     assert sorted(map(tuple, points.tolist())) == [(10.5, 20.5), (40.0, 50.0), (60.0, 5.0)]
     layouts.dot_mask(tmp_path / "none.png", [])
-    assert prepare_mbm.read_dots(tmp_path / "none.png").shape == (0, 2)
+    assert prepare_crowds.read_dots(tmp_path / "none.png").shape == (0, 2)
