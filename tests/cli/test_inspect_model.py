@@ -80,17 +80,13 @@ def test_verdicts_proof_lengths_and_zero_filters(inspect, small, tmp_path):
     ("config", "options", "told"),
     [
         ("csrnet_wrs", ("--no-prove",), "backbone.output.weight: free: no norm layer follows"),
-        pytest.param("resnet18_wrs", (), "21 of 21 verdicts agree", marks=pytest.mark.mmpretrain),
-        pytest.param(
-            "resnet18_wrs", ("--no-prove", "--method", "WRS"), "output_layers=[head.fc]", marks=pytest.mark.mmpretrain
-        ),
-        pytest.param("resnet18_bwn", ("--no-prove",), "would act on 21 weights", marks=pytest.mark.mmpretrain),
+        pytest.param("resnet18_wrs", ("--method", "WRS"), "output_layers=[head.fc]", marks=pytest.mark.mmpretrain),
     ],
 )
 def test_nets_of_the_other_tasks(inspect, config, options, told):
     printed = inspect(f"configs/mini/{config}.py", "--size", "32", *options)
     assert told in printed
-    assert ("proven by numbers" in printed) == (not options)
+    assert ("21 of 21 verdicts agree" in printed) == ("--no-prove" not in options)
 
 
 def test_a_checkpoint_with_other_classes_is_inspected_without_its_last_layers(inspect, small, tmp_path) -> None:
@@ -179,15 +175,11 @@ def test_only_what_a_method_would_scale_wrongly_is_red():
     assert compare(proof, proof) == "proven by numbers: 4 of 4 verdicts agree"
 
 
-def test_a_long_proof_says_how_far_it_is_and_what_is_faster(tool, small, monkeypatch):
-    from normreg_plugins.cli import inspect_model
-
-    monkeypatch.setattr(inspect_model, "PATIENCE", -1)
+def test_a_proof_shows_a_bar_and_what_is_faster(tool, small, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     said = tool("inspect_model.py", small, "--size", 32).stderr
     logging.disable(logging.NOTSET)
-    lines = re.findall(r"proof: forward (\d+) of about (\d+), \d+ s so far \(--no-prove .* --size is faster\)", said)
-    assert [int(done) for done, _ in lines] == list(range(1, len(lines) + 1))
-    assert len(lines) <= int(lines[0][1])
+    assert "proof (--no-prove leaves it out, a smaller --size is faster)" in said
 
 
 def test_the_model_has_the_configs_preprocessor_and_no_augmentation_of_batches():

@@ -1,4 +1,4 @@
-"""Each protocol from the official layout of its data set to a score, on one rank and on two."""
+"""Each protocol from the official layout of its data set to a score, on one rank or two that share its batch."""
 
 from pathlib import Path
 
@@ -49,38 +49,32 @@ SMALL_PICTURES = {
 }
 
 
-def train_on_one_and_two_ranks(user, folder, config, images, score):
-    """Train on one rank, and on two that share the batch."""
+def train(user, folder, config, images, score, ranks):
+    """Train a small net by the config, on ranks that share the batch, to a score."""
     small, net = folder / "small.py", config.split("_")[0]
     small.write_text(LOADERS.format(base=str(ROOT / "configs" / f"{config}.py")) + SMALL[net])
-    options = ("--cfg-options", *SMALL_PICTURES[net])
-    for ranks, flags in ((1, ()), (2, ("--split-batch",))):
-        work = folder / f"work{ranks}"
-        said = user("train.py", small, "--work-dir", work, *flags, *options, cwd=folder, ranks=ranks)
-        assert score in said
-        assert "WeightRescaling(interval=" in said
-        assert Config.fromfile(work / "small.py").train_dataloader.batch_size == images // ranks
-
-
-def test_coco_2017(user, tmp_path):
-    layouts.coco(tmp_path / "data" / "coco", 2017, train=8, val=2)
-    train_on_one_and_two_ranks(user, tmp_path, "yolov3_wrs", 8, "bbox_mAP_50")
+    flags = ("--work-dir", folder / "work", *(["--split-batch"] if ranks > 1 else []))
+    said = user("train.py", small, *flags, "--cfg-options", *SMALL_PICTURES[net], cwd=folder, ranks=ranks)
+    assert score in said
+    assert "WeightRescaling(interval=" in said
+    assert Config.fromfile(folder / "work" / "small.py").train_dataloader.batch_size == images // ranks
 
 
 def test_coco_2014(user, tmp_path):
+    """COCO 2017 differs in its paths only; test_finetune.py trains on it."""
     layouts.coco2014(tmp_path / "data" / "coco2014", train=5, val=5, held_out=2)
     user("data/prepare_coco2014.py", "--any-counts", "--root", "data/coco2014", cwd=tmp_path)
-    train_on_one_and_two_ranks(user, tmp_path, "yolov3_wrs_coco2014", 8, "bbox_mAP_50")
+    train(user, tmp_path, "yolov3_wrs_coco2014", 8, "bbox_mAP_50", ranks=2)
 
 
 def test_voc_aug(user, tmp_path):
     layouts.voc_aug(tmp_path / "data", train=6, val=2, added=4)
     user("data/prepare_voc_aug.py", "--any-counts", cwd=tmp_path)
-    train_on_one_and_two_ranks(user, tmp_path, "deeplabv3_wrs", 10, "mIoU")
+    train(user, tmp_path, "deeplabv3_wrs", 10, "mIoU", ranks=1)
 
 
 def test_qnrf(user, tmp_path):
     layouts.qnrf(tmp_path / "UCF-QNRF_ECCV18", train=8, test=2)
     sides = ("--sides", 64, 128, "--val", 2)
     user("data/prepare_qnrf.py", "--any-counts", "UCF-QNRF_ECCV18", "data/qnrf", *sides, cwd=tmp_path)
-    train_on_one_and_two_ranks(user, tmp_path, "csrnet_wrs", 32, "count/MAE")
+    train(user, tmp_path, "csrnet_wrs", 32, "count/MAE", ranks=2)

@@ -1,7 +1,6 @@
 """A run whose rank is killed goes on: torchrun restarts the ranks, and training resumes."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,8 @@ import torch
 
 pytest.importorskip("mmdet")
 
+from helpers import mm_toy
+from helpers.processes import free_port
 from mmengine.config import Config
 
 from normreg_plugins.cli.mm_runs import _use_new_store_after_restart
@@ -35,35 +36,26 @@ class Killer(Hook):
 
 
 @pytest.mark.slow
-def test_two_ranks_of_which_one_is_killed_end_as_if_none_had_been(tmp_path):
-    from helpers import mm_toy
-
+def test_two_ranks_of_which_one_is_killed_end_as_if_none_had_been(user, tmp_path):
+    """The broken run goes through the launcher."""
     (tmp_path / "killer.py").write_text(KILLER)
-    ends = {}
     for name, hooks in (("unbroken", []), ("broken", [{"type": "Killer"}])):
         cfg = mm_toy.config(tmp_path / name, {"type": "WRS", "interval": 2}, custom_hooks=hooks)
-        cfg.merge_from_dict({"train_cfg.max_epochs": 3, "custom_imports": {"imports": ["helpers.mm_toy", "killer"]}})
+        imports = ["helpers.mm_toy", *(["killer"] if hooks else [])]
+        cfg.merge_from_dict({"train_cfg.max_epochs": 3, "custom_imports": {"imports": imports}})
         cfg.dump(tmp_path / f"{name}.py")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests", tmp_path)))
-        env = {"PYTHON": sys.executable, "PYTHONPATH": paths, "PORT": port, "MAX_RESTARTS": "3"}
-        done = subprocess.run(
-            [ROOT / "tools" / "dist_train.sh", f"{name}.py", "2"],
-            cwd=tmp_path,
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-3000:]
-        assert (tmp_path / "killed").is_file() == (name == "broken")
-        ends[name] = torch.load(tmp_path / name / "epoch_3.pth", weights_only=False)
-    one, other = ends["unbroken"], ends["broken"]
-    assert one["optimizer"]["param_groups"][0]["normreg_plugins"] == {"updates": 9}
-    assert other["optimizer"]["param_groups"][0]["normreg_plugins"] == {"updates": 9}
+    user("train.py", tmp_path / "unbroken.py", cwd=tmp_path, ranks=2)
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests", tmp_path)))
+    env = {"PYTHON": sys.executable, "PYTHONPATH": paths, "PORT": free_port(), "MAX_RESTARTS": "3"}
+    command = [ROOT / "tools" / "dist_train.sh", "broken.py", "2"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **env}, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-3000:]
+    assert (tmp_path / "killed").is_file()
+    one, other = (torch.load(tmp_path / name / "epoch_3.pth", weights_only=False) for name in ("unbroken", "broken"))
+    for each in (one, other):
+        assert each["optimizer"]["param_groups"][0]["normreg_plugins"] == {"updates": 9}
     for name, value in one["state_dict"].items():
         assert value.equal(other["state_dict"][name]), name
     assert len(list((tmp_path / "broken").glob("2*"))) == 2  # the log folders of two attempts

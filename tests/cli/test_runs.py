@@ -1,9 +1,8 @@
 """`train`, `test` and the scores as a user runs them, on a small net and a few drawn images of each task."""
 
 import json
-import os
 import pickle
-import subprocess
+import runpy
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -104,7 +103,7 @@ def test_detection_trains_resumes_tests_and_scores(user, small, tmp_path):
     assert len(updates) == 2  # one for each epoch, of the run and of the one that went on from it
 
     flags = ("--out", tmp_path / "p.json", "--show-dir", tmp_path / "drawn", "--work-dir", tmp_path / "work")
-    tested = user("test.py", config, work / "epoch_2.pth", *flags)
+    tested = user("test.py", config, work / "epoch_2.pth", *flags, ranks=2)
     assert {"image_id", "category_id", "bbox", "score"} <= json.loads((tmp_path / "p.json").read_text())[0].keys()
     assert len([path for path in tmp_path.rglob("*.png") if "drawn" in path.parts]) == 4
     assert not list(tmp_path.glob(".unfinished*"))
@@ -116,12 +115,7 @@ def test_detection_trains_resumes_tests_and_scores(user, small, tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "says"),
-    [
-        ("type=WSR", "'WSR' is unknown (did you mean 'WRS'?)"),
-        ("interval=0", "interval=0: must be a whole number of updates"),
-        ("intervall=3", "did you mean 'interval'?"),
-        ("select=nowhere", "'nowhere' matches none of"),
-    ],
+    [("type=WSR", "'WSR' is unknown (did you mean 'WRS'?)"), ("select=nowhere", "'nowhere' matches none of")],
 )
 def test_a_wrong_method_in_a_config_is_one_line_and_status_2(run_tool, small, tmp_path, option, says):
     flags = ("--work-dir", tmp_path, "--cfg-options", f"optim_wrapper.regularizer.{option}")
@@ -136,17 +130,19 @@ model.backbone._delete_=True model.backbone.type=MobileNetV2 model.backbone.wide
 model.backbone.out_indices=(2,4,6) model.neck.in_channels=[80,24,8] model.neck.out_channels=[16,16,16]
 model.bbox_head.in_channels=[16,16,16] model.bbox_head.out_channels=[16,16,16]
 model.test_cfg.score_thr=0.0 model.test_cfg.conf_thr=0.0 train_cfg.max_epochs=1 train_cfg.val_interval=1
-train_dataloader.dataset.indices=80 val_dataloader.dataset.indices=8 default_hooks.monitor.interval=10
+train_dataloader.dataset.indices=40 default_hooks.monitor.interval=10
 """
 
 
 @pytest.mark.one_stack
 def test_the_demo_compares_both_and_says_what_to_do_next(user, tmp_path, monkeypatch, capsys):
-    """Its commands run as those of the other tests do, which is faster than from a shell."""
+    """Its commands run as those of the other tests do, which is faster than from a shell, on a small set."""
     spec = spec_from_file_location("demo", ROOT / "examples" / "demo.py")
     demo = module_from_spec(spec)
     spec.loader.exec_module(demo)
-    monkeypatch.setattr(demo, "run", lambda tool, *arguments: user(tool, *arguments, cwd=tmp_path))
+    few = ("--train", 40, "--val", 8)
+    more = {"data/make_mini_data.py": few}
+    monkeypatch.setattr(demo, "run", lambda tool, *words: user(tool, *words, *more.get(tool, ()), cwd=tmp_path))
     monkeypatch.chdir(tmp_path)
     demo.main(DEMO.split())
     *_, last_screen = capsys.readouterr().out.split("\nFilter norm: ")
@@ -187,42 +183,23 @@ def test_classification_trains_tests_and_draws(user, small, tmp_path):
     assert len(list((tmp_path / "work" / "drawn").glob("*.png"))) == 4
 
 
-def from_the_shell(*command):
-    """Run a program in a new process. It must succeed; what it printed."""
-    settings = {
-        "PYTHON": sys.executable,
-        "PORT": processes.free_port(),
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-    }
-    arguments = [*map(str, command)]
-    done = subprocess.run(arguments, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-9000:]
-    return done.stdout + done.stderr
-
-
-def test_mmdets_own_train_script_runs_our_configs(small, tmp_path):
+def test_mmdets_own_train_script_runs_our_configs(small, tmp_path, monkeypatch):
     script = Path(pytest.importorskip("mmdet").__file__).parent / ".mim" / "tools" / "train.py"
-    said = from_the_shell(sys.executable, script, small("detection"), "--work-dir", tmp_path)
-    assert "WeightRescaling(interval=2" in said
+    monkeypatch.setattr(sys, "argv", ["train.py", str(small("detection")), "--work-dir", str(tmp_path)])
+    done = processes.command(lambda: runpy.run_path(str(script), run_name="__main__") and 0, tmp_path)
+    assert done.returncode == 0, done.stderr[-9000:]
+    assert "WeightRescaling(interval=2" in done.stdout + done.stderr
     assert (tmp_path / "epoch_1.pth").is_file()
 
 
-def test_two_ranks_on_cpus_train_through_the_launcher_and_test(user, small, tmp_path):
-    """The launchers of tests run dry in test_launchers.py."""
-    from_the_shell(ROOT / "tools" / "dist_train.sh", small("detection"), 2, "--work-dir", tmp_path)
-    user("test.py", small("detection"), tmp_path / "epoch_1.pth", "--out", tmp_path / "p.json", ranks=2)
-    assert {"image_id", "category_id", "bbox", "score"} <= json.loads((tmp_path / "p.json").read_text())[0].keys()
-
-
 @pytest.mark.mmpretrain
-@pytest.mark.parametrize("method", ["wrs", "pgd"])
-def test_a_resumed_classifier_ends_as_the_unbroken_one(user, small, tmp_path, method):
+def test_a_resumed_classifier_ends_as_the_unbroken_one(user, small, tmp_path):
+    """With random layers: PGD's scale-bias layers add noise."""
     exact = ("randomness.seed=0", "default_hooks.checkpoint.random_states=True")
     options = ("--cfg-options", "train_cfg.max_epochs=2", *exact)
-    user("train.py", small("classification", method), "--work-dir", tmp_path / "unbroken", *options)
+    user("train.py", small("classification", "pgd"), "--work-dir", tmp_path / "unbroken", *options)
     half = tmp_path / "unbroken" / "epoch_1.pth"
-    user("train.py", small("classification", method), "--work-dir", tmp_path / "rest", "--resume", half, *options)
+    user("train.py", small("classification", "pgd"), "--work-dir", tmp_path / "rest", "--resume", half, *options)
     files = (half, tmp_path / "unbroken" / "epoch_2.pth", tmp_path / "rest" / "epoch_2.pth")
     first, unbroken, resumed = (torch.load(file, weights_only=False)["state_dict"] for file in files)
     assert all(torch.equal(value, resumed[name]) for name, value in unbroken.items())

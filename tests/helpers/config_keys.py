@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,12 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def config(name: str) -> Config:
+    """A copy of the config that tests may change."""
+    return copy.deepcopy(_read(name))
+
+
+@cache
+def _read(name: str) -> Config:
     return pytest.importorskip("mmengine.config").Config.fromfile(CONFIGS / f"{name}.py")
 
 
