@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,30 +60,34 @@ def convert_main(argv: Sequence[str] | None = None) -> int:
     args = convert_parser().parse_args(argv)
     options = {"c": args.c, "centre": args.centre} if args.to == "pgd" else {"gain": args.gain}
     centred = args.centre if args.to == "pgd" else NORMALIZATIONS[args.to].centred
-    model, meta = read(args)
-    if MARK in meta:
-        raise AlreadyConvertedError(f"{args.checkpoint} is already converted: {meta[MARK]}")
-    forward = forward_of(args.size)
-    print(f"converting {args.checkpoint} to {args.to}", flush=True)
-    result = convert(model, args.to, forward, keep=args.keep, **options)
-    check_change(relative_change(model, result, forward), exact=not centred)
+    change(args, args.to, partial(convert, to=args.to, **options), exact=not centred, **options)
     if centred:
         print("the outputs changed because each filter's mean was subtracted; continue training from here")
-    write(args, result, meta, args.to, **options)
     return 0
 
 
 def fold_main(argv: Sequence[str] | None = None) -> int:
-    args = parser(FOLD).parse_args(argv)
-    model, meta = read(args)
-    if meta.get(MARK, {}).get("to") == "folded":
-        raise AlreadyConvertedError(f"{args.checkpoint} is already folded: {meta[MARK]}")
-    forward = forward_of(args.size)
-    print(f"folding {args.checkpoint}", flush=True)
-    result = fold(model, forward, keep=args.keep)
-    check_change(relative_change(model, result, forward), exact=True)
-    write(args, result, meta, "folded")
+    change(parser(FOLD).parse_args(argv), "folded", fold, exact=True)
     return 0
+
+
+def change(args: argparse.Namespace, to: str, work: Callable[..., nn.Module], *, exact: bool, **options: Any) -> None:
+    """Write what `work` makes of the checkpoint, in float32, unless outputs moved that should not."""
+    model, meta = read(args)
+    before = meta.get(MARK, {}).get("to")
+    if before == "folded" or (before and to != "folded"):
+        raise AlreadyConvertedError(f"{args.checkpoint} is already converted: {meta[MARK]}")
+    forward = forward_of(args.size)
+    print(f"changing {args.checkpoint} to {to}", flush=True)
+    result = work(model, forward=forward, keep=args.keep)
+    moved = relative_change(model, result, forward)
+    print(f"relative change of the evaluated outputs on random images, in float64: {moved:.1e}")
+    if exact and not moved < TOLERANCE:
+        refuse(f"that is more than rounding ({TOLERANCE}): nothing was written")
+    mark = {"to": to, "source": args.checkpoint.name, "keep": args.keep, **options}
+    with atomic_path(args.out) as unfinished:
+        torch.save({"meta": {**meta, MARK: mark}, "state_dict": result.float().state_dict()}, unfinished)
+    print(f"written: {args.out} (weights and meta only: a run cannot be resumed from it)")
 
 
 def read(args: argparse.Namespace) -> tuple[nn.Module, dict[str, Any]]:
@@ -138,18 +143,3 @@ def forward_of(size: int) -> Callable[[nn.Module], list[Any]]:
         return outputs
 
     return forward
-
-
-def check_change(change: float, exact: bool) -> None:
-    """Print how far the outputs moved, and end here if they should not have moved."""
-    print(f"relative change of the evaluated outputs on random images, in float64: {change:.1e}")
-    if exact and not change < TOLERANCE:
-        refuse(f"that is more than rounding ({TOLERANCE}): nothing was written")
-
-
-def write(args: argparse.Namespace, model: nn.Module, meta: dict[str, Any], to: str, **options: Any) -> None:
-    """Write a float32 checkpoint with the weights, the old meta and a mark of what was done."""
-    mark = {"to": to, "source": args.checkpoint.name, "keep": args.keep, **options}
-    with atomic_path(args.out) as unfinished:
-        torch.save({"meta": {**meta, MARK: mark}, "state_dict": model.float().state_dict()}, unfinished)
-    print(f"written: {args.out} (weights and meta only: a run cannot be resumed from it)")

@@ -22,18 +22,9 @@ from typing import Any
 import numpy as np
 
 from normreg_plugins.cli.scoring import PICTURES, parse_scoring, scoring_parser
-from normreg_plugins.crowd.data.images import bounded_size, read_rgb, resize
+from normreg_plugins.crowd.data.images import bounded, read_rgb
 from normreg_plugins.crowd.data.preparation import records_in
-from normreg_plugins.evaluation.counting import (
-    CountedImage,
-    bands,
-    best,
-    count_errors,
-    load_counts,
-    load_map,
-    plot_counted_images,
-    worst,
-)
+from normreg_plugins.evaluation import counting
 from normreg_plugins.files import read_numbers, write_json
 
 METRICS = "counting_metrics.json"
@@ -53,12 +44,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parse_scoring(options, argv, (METRICS,))
 
 
-def read_index(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; normreg prepare-qnrf writes it")
-    return records_in(path)
-
-
 def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarray:
     """Predicted counts in the order of the records. Both must have the same images."""
     names = {record["name"] for record in records}
@@ -69,56 +54,47 @@ def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarr
     return np.array([counts[record["name"]] for record in records])
 
 
-def people_of(annotations: Path, record: dict[str, Any]) -> np.ndarray:
-    """x and y of the people in a picture."""
-    return read_numbers((annotations.parent / record["picture"]).with_suffix(".npy"), columns=2)[:, :2]
-
-
 def print_by_side(checkpoint: Path, sides: Sequence[int], annotations: Path, records: list[dict[str, Any]]) -> None:
     """The errors of a checkpoint for each bound of the shorter side. Pictures with a smaller one stay as they are."""
-    import torch  # reading saved counts needs neither torch nor mmengine
+    from normreg_plugins.cli.infer_crowd import DEVICE, build  # saved counts are read without mmengine
 
-    from normreg_plugins.cli.infer_crowd import build
-
-    counter = build(checkpoint, device="cuda" if torch.cuda.is_available() else "cpu")
-    true = [record["count"] for record in records]
+    counter, true = build(checkpoint, device=DEVICE), [record["count"] for record in records]
+    pictures = [annotations.parent / record["picture"] for record in records]
     for side in sides:
-        counts = []
-        for record in records:
-            size = bounded_size(record["width"], record["height"], (1, side))
-            counts.append(counter(resize(read_rgb(annotations.parent / record["picture"]), size)).number)
+        counts = [counter(bounded(read_rgb(picture), (1, side))).number for picture in pictures]
         reduced = sum(min(record["width"], record["height"]) > side for record in records)
-        print(f"shorter side at most {side} ({reduced} of {len(records)} images reduced): {count_errors(counts, true)}")
+        errors = counting.count_errors(counts, true)
+        print(f"shorter side at most {side} ({reduced} of {len(records)} images reduced): {errors}")
 
 
 def draw(args: argparse.Namespace, records: list[dict[str, Any]], predicted: np.ndarray, true: np.ndarray) -> None:
     name, images = args.predictions.name, []
-    for place in (best if args.best else worst)(predicted, true, args.pictures):
+    for place in counting.ranked(predicted, true, best=args.best)[: args.pictures]:
         record, count = records[place], float(predicted[place])
         pixels = read_rgb(args.annotations.parent / record["picture"])
-        density = load_map(args.predictions, record["name"])
-        points = people_of(args.annotations, record)
-        images.append(CountedImage(record["name"], pixels, points, {name: count}, {name: density}))
+        density = counting.load_map(args.predictions, record["name"])
+        people = read_numbers((args.annotations.parent / record["picture"]).with_suffix(".npy"), columns=2)
+        images.append(counting.CountedImage(record["name"], pixels, people, {name: count}, {name: density}))
     if images:
-        plot_counted_images(images, args.out / PICTURES)
+        counting.plot_counted_images(images, args.out / PICTURES)
     print(f"results: {args.out}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    records = read_index(args.annotations)
+    records = records_in(args.annotations)
     if args.sides:
         print_by_side(args.predictions, args.sides, args.annotations, records)
         return 0
     true = np.array([record["count"] for record in records])
-    predicted = matched(load_counts(args.predictions), records)
-    groups = [("all", true >= 0), *bands(true, args.bands)]
-    found = {name: count_errors(predicted[mask], true[mask]) for name, mask in groups if mask.any()}
+    predicted = matched(counting.load_counts(args.predictions), records)
+    groups = [("all", true >= 0), *counting.bands(true, args.bands)]
+    found = {name: counting.count_errors(predicted[mask], true[mask]) for name, mask in groups if mask.any()}
     for name, errors in found.items():
         print(f"{name}, {errors.images} images: {errors}")
     if args.baseline:
-        mean = np.mean([record["count"] for record in read_index(args.baseline)])
-        print(f"always {mean:.1f}: {count_errors(np.full(len(true), mean), true)}")
+        mean = np.mean([record["count"] for record in records_in(args.baseline)])
+        print(f"always {mean:.1f}: {counting.count_errors(np.full(len(true), mean), true)}")
     if args.out:
         write_json(args.out / METRICS, {name: asdict(errors) for name, errors in found.items()})
         draw(args, records, predicted, true)

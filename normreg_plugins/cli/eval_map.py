@@ -22,16 +22,7 @@ from rich.table import Table
 from normreg_plugins.cli.console import wide_console
 from normreg_plugins.cli.scoring import PICTURES, add_runs, parse_scoring, scoring_parser
 from normreg_plugins.crowd.data.images import read_rgb
-from normreg_plugins.evaluation.detection import (
-    Curves,
-    Pair,
-    category_ids,
-    curves,
-    detection_scores,
-    load_annotations,
-    mistakes,
-    pairs_by_image,
-)
+from normreg_plugins.evaluation import detection
 from normreg_plugins.evaluation.detection_files import PredictionsError, load_predictions
 from normreg_plugins.evaluation.detection_pictures import DetectedImage, plot_curves, plot_detected_images
 from normreg_plugins.files import write_json
@@ -80,8 +71,8 @@ class Run:
     """The scores of one file of detections."""
 
     metrics: dict[str, Any]
-    curves: Curves
-    pairs: dict[int, list[Pair]]
+    curves: detection.Curves
+    pairs: dict[int, list[detection.Pair]]
     """By the id of the image, at --confidence."""
 
 
@@ -89,28 +80,20 @@ def score(path: Path, coco: Any, ids: Sequence[int], confidence: float) -> Run:
     print(f"scoring {path} ...", file=sys.stderr)
     detections = load_predictions(path)
     check_ids(path, detections, coco)
-    scores = detection_scores(coco, detections, ids)
-    found = curves(scores.matches)
+    scores = detection.detection_scores(coco, detections, ids)
+    found = detection.curves(scores.matches)
     metrics = {
         "mAP": scores.mean_ap,
         "mAP50": scores.mean_ap50,
         "best_f1": found.best(),
         "at_confidence": found.at(confidence),
     }
-    return Run(metrics, found, pairs_by_image(coco, detections, ids, confidence))
-
-
-def write(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> None:
-    write_json(args.out / METRICS, {name: run.metrics for name, run in runs.items()})
-    plot_curves({name: run.curves for name, run in runs.items()}, args.out / CURVES)
-    if args.pictures:
-        draw_images(args, coco, runs)
-    print(f"results: {args.out}")
+    return Run(metrics, found, detection.pairs_by_image(coco, detections, ids, confidence))
 
 
 def images_to_draw(args: argparse.Namespace, ids: Sequence[int], runs: dict[str, Run]) -> list[int]:
     """The ids of the worst images, or of the best. Of two equally good images, the one with more boxes is better."""
-    wrong = {image: sum(mistakes(run.pairs[image]) for run in runs.values()) for image in ids}
+    wrong = {image: sum(detection.mistakes(run.pairs[image]) for run in runs.values()) for image in ids}
     boxes = {image: sum(len(run.pairs[image]) for run in runs.values()) for image in ids}
     if args.best:
         return sorted(ids, key=lambda image: (wrong[image], -boxes[image]))[: args.pictures]
@@ -129,11 +112,15 @@ def draw_images(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> No
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    coco = load_annotations(args.annotations)
-    ids = category_ids(coco, args.classes)
-    files = zip(args.names, args.predictions, strict=True)
-    runs = {name: score(path, coco, ids, args.confidence) for name, path in files}
-    wide_console().print(table({name: run.metrics for name, run in runs.items()}, args.confidence))
+    coco = detection.load_annotations(args.annotations)
+    ids = detection.category_ids(coco, args.classes)
+    runs = {name: score(path, coco, ids, args.confidence) for name, path in args.runs.items()}
+    metrics = {name: run.metrics for name, run in runs.items()}
+    wide_console().print(table(metrics, args.confidence))
     if args.out:
-        write(args, coco, runs)
+        write_json(args.out / METRICS, metrics)
+        plot_curves({name: run.curves for name, run in runs.items()}, args.out / CURVES)
+        if args.pictures:
+            draw_images(args, coco, runs)
+        print(f"results: {args.out}")
     return 0

@@ -12,15 +12,13 @@ with the most.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.registry import DATASETS
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -29,6 +27,7 @@ from normreg_plugins.cli.console import wide_console
 from normreg_plugins.cli.mm_runs import config_of
 from normreg_plugins.cli.preflight.check import check
 from normreg_plugins.cli.scoring import PICTURES, add_runs, parse_scoring, scoring_parser
+from normreg_plugins.crowd.data.images import read_rgb
 from normreg_plugins.evaluation.segmentation import (
     Labels,
     MaskError,
@@ -73,21 +72,10 @@ def read_prediction(file: Path, dataset: Any) -> Labels:
     return labels.astype(int) - 1 if dataset.reduce_zero_label else labels  # mmseg then saves labels plus 1
 
 
-@dataclass
-class Counted:
-    """Counts over the set: a confusion matrix per run, and the share of correct pixels per image."""
-
-    confusion: Mapping[str, NDArray[np.int64]]
-    right: NDArray[np.float64]
-    """A mean over the runs; NaN for an image whose pixels are all ignored."""
-
-    def scores(self) -> dict[str, Scores]:
-        return {name: scores(counts) for name, counts in self.confusion.items()}
-
-
-def count(dataset: Any, runs: dict[str, list[Path]]) -> Counted:
+def count(dataset: Any, runs: dict[str, list[Path]]) -> tuple[dict[str, NDArray[np.int64]], NDArray[Any]]:
+    """A confusion matrix per run, and the share of correct pixels per image: NaN where all pixels are ignored."""
     classes = len(dataset.metainfo["classes"])
-    counts = {name: np.zeros((classes, classes), dtype=np.int64) for name in runs}
+    counts: dict[str, NDArray[np.int64]] = {name: np.zeros((classes, classes), dtype=np.int64) for name in runs}
     right = np.full(len(dataset), np.nan)
     for index in track(range(len(dataset)), "scoring", console=Console(stderr=True), transient=True):
         truth = dataset[index]["gt_seg_map"]
@@ -96,10 +84,10 @@ def count(dataset: Any, runs: dict[str, list[Path]]) -> Counted:
             counts[name] += each
         if (pixels := sum(each.sum() for each in here.values())) > 0:
             right[index] = sum(np.trace(each) for each in here.values()) / pixels
-    return Counted(counts, right)
+    return counts, right
 
 
-def counts_of(truth: Labels, file: Path, dataset: Any) -> Any:
+def counts_of(truth: Labels, file: Path, dataset: Any) -> NDArray[np.int64]:
     try:
         return confusion(truth, read_prediction(file, dataset), len(dataset.metainfo["classes"]), dataset.ignore_index)
     except MaskError as error:
@@ -135,10 +123,8 @@ def as_plain(found: Scores, classes: Sequence[str]) -> dict[str, Any]:
 def draw(dataset: Any, runs: dict[str, list[Path]], images: Sequence[Path], chosen: Sequence[int], path: Path) -> None:
     rows = []
     for index in chosen:
-        with Image.open(images[index]) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
         predicted = {name: read_prediction(files[index], dataset) for name, files in runs.items()}
-        rows.append(Row(images[index].stem, pixels, dataset[index]["gt_seg_map"], predicted))
+        rows.append(Row(images[index].stem, read_rgb(images[index]), dataset[index]["gt_seg_map"], predicted))
     plot_rows(rows, dataset.metainfo["classes"], dataset.metainfo["palette"], path)
 
 
@@ -146,15 +132,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     dataset = truth_of(args.config)
     images = [Path(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
-    folders = zip(args.names, args.predictions, strict=True)
-    runs = {name: predicted_files(folder, images) for name, folder in folders}
-    counted = count(dataset, runs)
-    found, classes = counted.scores(), dataset.metainfo["classes"]
+    runs = {name: predicted_files(folder, images) for name, folder in args.runs.items()}
+    counts, right = count(dataset, runs)
+    found, classes = {name: scores(each) for name, each in counts.items()}, dataset.metainfo["classes"]
     wide_console().print(table(found, classes))
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         if args.pictures:
-            order = np.argsort(-counted.right if args.best else counted.right, kind="stable")  # NaN is last
+            order = np.argsort(-right if args.best else right, kind="stable")  # NaN is last
             draw(dataset, runs, images, order[: args.pictures].tolist(), args.out / PICTURES)
         write_json(args.out / METRICS, {name: as_plain(each, classes) for name, each in found.items()})
         print(f"results: {args.out}")

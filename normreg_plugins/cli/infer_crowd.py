@@ -21,17 +21,12 @@ from normreg_plugins.cli.checkpoints import load_weights
 from normreg_plugins.cli.console import refuse
 from normreg_plugins.cli.mm_runs import config_of, require_checkpoint
 from normreg_plugins.crowd import Counter
-from normreg_plugins.crowd.data.images import (
-    SHORTER_SIDE,
-    UnreadableImageError,
-    bounded_size,
-    checked_bounds,
-    read_rgb,
-    resize,
-)
+from normreg_plugins.crowd.data.images import SHORTER_SIDE, UnreadableImageError, bounded, checked_bounds, read_rgb
 from normreg_plugins.evaluation.counting import overlay, save_counts, save_map
 from normreg_plugins.files import atomic_path, load_checkpoint
 from normreg_plugins.hosts.mmengine.crowd import CrowdCounter
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -44,7 +39,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--save", action="store_true", help="save counts and density maps there for eval-mae")
     sides = "bounds of the shorter side, as in the training data (default: 512 2048)"
     add("--sides", type=int, nargs=2, default=SHORTER_SIDE, metavar=("LEAST", "MOST"), help=sides)
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--device", default=DEVICE)
     return parser.parse_args(argv)
 
 
@@ -67,27 +62,20 @@ def build(path: Path, config: Path | None = None, device: str = "cpu") -> Counte
     return Counter(model.backbone, model.data_preprocessor.mean, model.data_preprocessor.std)
 
 
-def count(counter: Counter, path: Path, args: argparse.Namespace) -> float:
-    """Count one picture, draw it, and return the count."""
-    image = read_rgb(path, upright=True)
-    image = resize(image, bounded_size(image.shape[1], image.shape[0], tuple(args.sides)))
+def count_or_say_why(counter: Counter, path: Path, args: argparse.Namespace) -> float | None:
+    """Count one picture, and draw it. None, with the reason on stderr, if it cannot be read."""
+    try:
+        image = bounded(read_rgb(path, upright=True), tuple(args.sides))
+    except (UnreadableImageError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return None
     number, density = counter(image)
+    print(f"{path}: {number:.1f}")
     drawn = Image.fromarray(overlay(image, density, f"{number:.0f} people"))
     with atomic_path(args.out / f"{path.stem}_count.jpg") as unfinished:
         drawn.save(unfinished, quality=92)
     if args.save:
         save_map(args.out, path.stem, density)
-    return number
-
-
-def count_or_say_why(counter: Counter, path: Path, args: argparse.Namespace) -> float | None:
-    """The count of one picture; None, with the reason on stderr, if it cannot be read."""
-    try:
-        number = count(counter, path, args)
-    except (UnreadableImageError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return None
-    print(f"{path}: {number:.1f}")
     return number
 
 

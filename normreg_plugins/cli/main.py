@@ -48,14 +48,14 @@ COMMANDS = {
     **{
         name: Command(f"prepare {title}", f"data.prepare_{target}", "crowd", FILES)
         for name, title, target in (
-            ("prepare-bccd", "BCCD", "bccd:main"),
-            ("prepare-camvid", "CamVid", "camvid:main"),
-            ("prepare-coco2014", "COCO 2014, trainvalno5k", "coco2014:main"),
+            ("prepare-bccd", "BCCD", "boxes:bccd"),
+            ("prepare-camvid", "CamVid", "masks:camvid"),
+            ("prepare-coco2014", "COCO 2014, trainvalno5k", "boxes:coco2014"),
             ("prepare-mbm", "MBM", "crowds:mbm"),
             ("prepare-qnrf", "UCF-QNRF", "crowds:qnrf"),
             ("prepare-shanghaitech", "ShanghaiTech", "crowds:shanghaitech"),
             ("prepare-tinyimagenet", "Tiny ImageNet", "tinyimagenet:main"),
-            ("prepare-voc-aug", "Pascal VOC 2012 with SBD", "voc_aug:main"),
+            ("prepare-voc-aug", "Pascal VOC 2012 with SBD", "masks:voc_aug"),
         )
     },
 }

@@ -23,12 +23,12 @@ PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(path for path in (PACKAGE / ".mim" / "configs", PACKAGE.parent / "configs") if path.is_dir())
 """In a wheel they are in .mim, where mm looks for them; in a clone, beside the package."""
 MINI = {
-    "mmdet": ("detection", "yolov3"),
-    "mmseg": ("segmentation", "deeplabv3"),
-    "mmpretrain": ("classification", "resnet18"),
-    "mmengine": ("crowd", "csrnet"),
+    "mmdet": f"{DRAW} detection && normreg train mini/yolov3_wrs.py",
+    "mmseg": f"{DRAW} segmentation && normreg train mini/deeplabv3_wrs.py",
+    "mmpretrain": f"{DRAW} classification && normreg train mini/resnet18_wrs.py",
+    "mmengine": f"{DRAW} crowd && {PREPARE_MINI_CROWD} && normreg train mini/csrnet_wrs.py",
 }
-"""The drawn set of each scope, and the net of its mini configs."""
+"""What runs at once on a drawn set, by the scope of a config."""
 
 
 def find_config(name: str | Path) -> Path:
@@ -94,19 +94,8 @@ def check_or_refuse(cfg: Config, config_file: str, phases: tuple[str, ...]) -> N
     try:
         check(cfg, phases)
     except PreflightError as error:
-        refuse(f"{config_file} cannot run here yet:\n{error}{_mini_run(cfg, find_config(config_file))}")
-
-
-def _mini_run(cfg: Config, config_file: Path) -> str:
-    """How to run the same task, and the same method if there is such a config, on a drawn set."""
-    kind, net = MINI.get(cfg.get("default_scope", "mmengine"), MINI["mmengine"])
-    methods = ("wrs_ic", "wrs", "aws", "pgd", "adamp", "wd")
-    named = [f"{net}_{method}.py" for method in methods if f"_{method}" in config_file.stem]
-    mini = next(name for name in (*named, f"{net}_wrs.py") if (CONFIGS / "mini" / name).is_file())
-    if (CONFIGS / "mini" / mini).samefile(config_file):
-        return ""
-    commands = [f"{DRAW} {kind}", *([PREPARE_MINI_CROWD] if kind == "crowd" else []), f"normreg train mini/{mini}"]
-    return f"\nThis runs at once, on a small drawn data set:\n  {' && '.join(commands)}"
+        mini = MINI.get(cfg.get("default_scope", "mmengine"), MINI["mmengine"])
+        refuse(f"{config_file} cannot run here yet:\n{error}\nThis runs at once, on a small drawn data set:\n  {mini}")
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -27,12 +27,16 @@ def add_runs(options: argparse.ArgumentParser, predictions: str) -> None:
 def parse_scoring(
     options: argparse.ArgumentParser, argv: Sequence[str] | None, files: Sequence[str]
 ) -> argparse.Namespace:
-    """Parse `argv`. Ends here for wrong options, or if a file that would be written exists."""
+    """Parse `argv`. Ends here for wrong options, or if a file that would be written exists.
+
+    `args.runs` are the predictions by name.
+    """
     args = options.parse_args(argv)
     if "names" in args:
         args.names = args.names or [path.name for path in args.predictions]
         if len(set(args.names)) != len(args.predictions):
             options.error(f"--names: need {len(args.predictions)} different names, got {args.names}")
+        args.runs = dict(zip(args.names, args.predictions, strict=True))
     if args.pictures < 0 or (args.pictures and not args.out):
         options.error(f"--pictures {args.pictures}: must be 0 or more, and more than 0 needs --out")
     if args.out:

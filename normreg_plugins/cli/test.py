@@ -13,20 +13,13 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS, METRICS
 
+from normreg_plugins.cli import mm_runs
 from normreg_plugins.cli.console import refuse
-from normreg_plugins.cli.mm_runs import (
-    build_runner,
-    check_or_refuse,
-    common_parser,
-    leave_together,
-    load_config,
-    require_checkpoint,
-)
 from normreg_plugins.files import atomic_path
 
 
 def parser() -> argparse.ArgumentParser:
-    options = common_parser(__doc__)
+    options = mm_runs.common_parser(__doc__)
     add = options.add_argument
     add("checkpoint", help="checkpoint file")
     add("--out", type=Path, help="write the predictions: a .json for eval-map, a folder for eval-miou, else a .pkl")
@@ -54,20 +47,8 @@ def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
             cfg.visualizer["save_dir"] = args.show_dir
 
 
-def save_masks(cfg: Config, folder: Path) -> None:
-    """Let mmseg's metric write a PNG per prediction. A .pkl would hold a score per class and pixel."""
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    metric = next((each for each in evaluators if each["type"] == "IoUMetric"), None)
-    if metric is None:
-        refuse(f"--out: {folder}: only mmseg's IoUMetric writes masks, and test_evaluator has none")
-    metric["output_dir"] = str(folder)
-
-
-def out_suffix(cfg: Config) -> str:
-    return {"mmseg": "", "mmdet": ".json"}.get(cfg.get("default_scope"), ".pkl")
-
-
-def refuse_bad_out(out: Path, suffix: str) -> None:
+def refuse_bad_out(out: Path, scope: str | None) -> None:
+    suffix = {"mmseg": "", "mmdet": ".json"}.get(str(scope), ".pkl")
     if out.exists():
         refuse(f"--out: {out} exists; remove it or choose another name")
     if out.suffix != suffix:
@@ -75,17 +56,24 @@ def refuse_bad_out(out: Path, suffix: str) -> None:
 
 
 def predict_into_folder(cfg: Config, folder: Path) -> None:
-    """Test, with a mask for each image in `folder`. All ranks write into one folder; at the end it gets its name."""
+    """Test, and let mmseg's metric write a PNG per prediction. A .pkl would have a score per class and pixel.
+
+    All ranks write into one folder; at the end it gets its name.
+    """
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    metric = next((each for each in evaluators if each["type"] == "IoUMetric"), None)
+    if metric is None:
+        refuse(f"--out: {folder}: only mmseg's IoUMetric writes masks, and test_evaluator has none")
     unfinished = folder.with_name(f".unfinished-{folder.name}")
-    save_masks(cfg, unfinished)
-    build_runner(cfg).test()
+    metric["output_dir"] = str(unfinished)
+    mm_runs.build_runner(cfg).test()
     if is_main_process():
         unfinished.replace(folder)
 
 
 def predict_into_file(cfg: Config, file: Path) -> None:
     """Test, with all predictions in `file`, which only the main process writes."""
-    runner = build_runner(cfg)  # first, because it tells the ranks apart
+    runner = mm_runs.build_runner(cfg)  # first, because it tells the ranks apart
     metrics = runner.test_evaluator.metrics
     coco: Any = next((metric for metric in metrics if type(metric).__name__.endswith("CocoMetric")), None)
     if file.suffix == ".json" and coco is None:
@@ -102,20 +90,19 @@ def predict_into_file(cfg: Config, file: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    cfg = load_config(args)
-    masks = cfg.get("default_scope") == "mmseg"
+    cfg = mm_runs.load_config(args)
     if args.out is not None:
-        refuse_bad_out(args.out, out_suffix(cfg))
-    require_checkpoint("checkpoint", args.checkpoint)
+        refuse_bad_out(args.out, cfg.get("default_scope"))
+    mm_runs.require_checkpoint("checkpoint", args.checkpoint)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         draw_predictions(cfg, args)
-    check_or_refuse(cfg, args.config, ("test",))
+    mm_runs.check_or_refuse(cfg, args.config, ("test",))
     if args.out is None:
-        build_runner(cfg).test()
-    elif masks:
+        mm_runs.build_runner(cfg).test()
+    elif args.out.suffix == "":
         predict_into_folder(cfg, args.out)
     else:
         predict_into_file(cfg, args.out)
-    leave_together()
+    mm_runs.leave_together()
     return 0

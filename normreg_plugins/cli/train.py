@@ -17,30 +17,16 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from normreg_plugins.cli import mm_runs
 from normreg_plugins.cli.console import first_on_machine, refuse
 from normreg_plugins.cli.method_flag import add_method_flag, use_method
-from normreg_plugins.cli.mm_runs import (
-    build_runner,
-    check_or_refuse,
-    common_parser,
-    leave_together,
-    load_config,
-    require_checkpoint,
-)
 from normreg_plugins.cli.plot_norms import draw_run
-from normreg_plugins.cli.preflight.total_batch import (
-    TotalBatchError,
-    adopt_variant,
-    protocol_of,
-    ranks_of,
-    refuse_other_batch,
-    split_batch,
-)
+from normreg_plugins.cli.preflight import total_batch
 from normreg_plugins.hosts.mmengine import NormRegMonitorHook
 
 
 def parser() -> argparse.ArgumentParser:
-    options = common_parser(__doc__)
+    options = mm_runs.common_parser(__doc__)
     add = options.add_argument
     add_method_flag(options)
     add("--amp", action="store_true", help="train in mixed precision")
@@ -62,7 +48,7 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.loss_scale = "dynamic"
     if args.auto_scale_lr:
-        if protocol_of(cfg) is not None:
+        if total_batch.protocol_of(cfg) is not None:
             refuse(
                 f"--auto-scale-lr: {args.config} is a paper's protocol. mm's flag changes only the learning rate: the "
                 "number of updates, summed losses and Adam's rule stay wrong. Use --split-batch"
@@ -81,7 +67,7 @@ def settle_resume(cfg: Config, args: argparse.Namespace) -> None:
             print(f"--resume: {cfg.work_dir} has no checkpoint, so this is a new run")
     elif args.resume is not None:
         if args.resume != "auto":
-            require_checkpoint("--resume", args.resume)
+            mm_runs.require_checkpoint("--resume", args.resume)
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
 
@@ -100,16 +86,16 @@ def saved_before_restart(cfg: Config) -> bool:
 
 def settle_batch(cfg: Config, args: argparse.Namespace) -> None:
     """Split the batch if the flag says so; end here if a protocol would train with another batch."""
-    ranks = ranks_of(args.launcher, os.environ)
+    ranks = total_batch.ranks_of(args.launcher, os.environ)
     try:
         if args.split_batch or args.total_batch:
-            variant = adopt_variant(cfg, args.total_batch) if args.total_batch else []
-            changes = [*variant, *split_batch(cfg, ranks)]
+            variant = total_batch.adopt_variant(cfg, args.total_batch) if args.total_batch else []
+            changes = [*variant, *total_batch.split_batch(cfg, ranks)]
             if first_on_machine():
                 print("\n  ".join(["the GPUs share the batch:", *changes]))
         else:
-            refuse_other_batch(cfg, args.config, ranks)
-    except TotalBatchError as error:
+            total_batch.refuse_other_batch(cfg, args.config, ranks)
+    except total_batch.TotalBatchError as error:
         if first_on_machine():
             refuse(str(error))
         sys.exit(2)
@@ -128,16 +114,16 @@ def say_where(runner: Runner) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    cfg = load_config(args)
+    cfg = mm_runs.load_config(args)
     apply_flags(cfg, args)
     settle_resume(cfg, args)
     settle_batch(cfg, args)
-    check_or_refuse(cfg, args.config, ("train", "val"))
-    runner = build_runner(cfg)
+    mm_runs.check_or_refuse(cfg, args.config, ("train", "val"))
+    runner = mm_runs.build_runner(cfg)
     runner.train()
     if is_main_process():
         say_where(runner)
         if any(isinstance(hook, NormRegMonitorHook) and hook.monitor is not None for hook in runner.hooks):
             draw_run(Path(runner.work_dir))
-    leave_together()
+    mm_runs.leave_together()
     return 0

@@ -56,9 +56,6 @@ def train(settings: dict[str, Any]) -> None:
     name, task = settings.pop("model", None), settings.pop("task", None)
     if name is None:
         refuse("model= is missing, such as model=yolov3.yaml (from scratch) or model=best.pt")
-    data = Path(str(settings.get("data")))
-    if "mini" in data.parts and not data.exists():
-        refuse(f"there is no {data} (in {Path.cwd()}); make it, in seconds: normreg make-mini-data yolo")
     if settings.get("resume") and not method and Path(name).is_file() and trained_with_method(Path(name)):
         refuse(
             f"{name} was trained with a method, and none is given: resume with the keys that the run started with, or "

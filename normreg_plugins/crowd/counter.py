@@ -56,11 +56,10 @@ def count(
         shorter_side: the picture is first resized to these bounds of its shorter side, as the training data was.
             Default: 512 to 2048.
     """
-    from normreg_plugins.crowd.data.images import SHORTER_SIDE, bounded_size, read_rgb, resize
+    from normreg_plugins.crowd.data.images import SHORTER_SIDE, bounded, read_rgb
 
     counter = checkpoint if isinstance(checkpoint, Counter) else load_counter(checkpoint)
-    pixels = read_rgb(picture, upright=True)
-    return counter(resize(pixels, bounded_size(pixels.shape[1], pixels.shape[0], shorter_side or SHORTER_SIDE)))
+    return counter(bounded(read_rgb(picture, upright=True), shorter_side or SHORTER_SIDE))
 
 
 def load_counter(checkpoint: Path | str, device: str | torch.device = "cpu") -> Counter:

@@ -106,18 +106,10 @@ class CountedImage:
     densities: Mapping[str, NDArray[np.float32] | None]
 
 
-def worst(predicted: ArrayLike, true: ArrayLike, number: int) -> list[int]:
-    """The places of the images with the largest absolute errors, the largest first."""
-    return np.argsort(-_errors(predicted, true), kind="stable")[:number].tolist()
-
-
-def best(predicted: ArrayLike, true: ArrayLike, number: int) -> list[int]:
-    """The places of the images with the smallest absolute errors, the smallest first."""
-    return np.argsort(_errors(predicted, true), kind="stable")[:number].tolist()
-
-
-def _errors(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
-    return np.abs(np.asarray(predicted, dtype=float) - np.asarray(true, dtype=float))
+def ranked(predicted: ArrayLike, true: ArrayLike, *, best: bool) -> list[int]:
+    """The places of the images in the order of their absolute errors: the smallest first, or the largest."""
+    errors = np.abs(np.asarray(predicted, dtype=float) - np.asarray(true, dtype=float))
+    return np.argsort(errors if best else -errors, kind="stable").tolist()
 
 
 def plot_counted_images(images: Sequence[CountedImage], path: Path) -> None:

@@ -31,11 +31,9 @@ def test_every_script_is_a_command(script):
     text = SCRIPTS[script].read_text()
     (name,) = re.findall(r'main\(\["([\w-]+)", \*sys\.argv\[1:\]\]\)', text)
     assert name in COMMANDS
-    assert COMMANDS[name].target.partition(":")[0].split(".")[-1] in (
-        Path(script).stem,
-        "checkpoints",
-        "prepare_crowds",
-    )
+    module, _, function = COMMANDS[name].target.split(".")[-1].partition(":")
+    others = (f"prepare_{function}", f"{function.removesuffix('_main')}_checkpoint")
+    assert Path(script).stem in (module, *others)
 
 
 @pytest.mark.parametrize(

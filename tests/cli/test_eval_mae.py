@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from normreg_plugins.cli import eval_mae
+from normreg_plugins.evaluation import counting
 from normreg_plugins.evaluation.counting import save_counts, save_map
 
 
@@ -44,7 +44,7 @@ def test_eval_mae_draws_the_worst_or_the_best(flags, number, drawn, tool, annota
     errors = {"near": records[0]["count"] + 1, "far": records[1]["count"] - 50}
     save_counts(folder / "predictions", {names[each]: count for each, count in errors.items()})
     images = []
-    monkeypatch.setattr(eval_mae, "plot_counted_images", lambda rows, _: images.extend(row.name for row in rows))
+    monkeypatch.setattr(counting, "plot_counted_images", lambda rows, _: images.extend(row.name for row in rows))
     where = (folder / "predictions", folder / "data/test.json", "--out", folder / "eval")
     done = tool("eval_mae.py", *where, "--pictures", number, *flags)
     assert done.returncode == 0, done.stderr
@@ -64,5 +64,6 @@ def test_eval_mae_wants_the_same_images(tool, annotated):
     counts.popitem()
     save_counts(folder / "predictions", counts)
     assert "1 images have no prediction" in tool("eval_mae.py", folder / "predictions", index).stderr
-    missing = tool("eval_mae.py", folder / "nothing", index)
-    assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
+    for missing in ((folder / "nothing", index), (folder / "predictions", folder / "nothing")):
+        done = tool("eval_mae.py", *missing)
+        assert (done.returncode, "nothing" in done.stderr, "Traceback" in done.stderr) == (2, True, False)

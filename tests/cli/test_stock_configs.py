@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATASETS
 
-from normreg_plugins.cli import train
+from normreg_plugins.cli import mm_runs
 from normreg_plugins.cli.drawn_batch import BATCHES
 from normreg_plugins.cli.preflight.check import mappings_in
 from normreg_plugins.core.model import filters_of
@@ -122,8 +122,8 @@ def prepared(case, folder):
 @pytest.fixture
 def runners(monkeypatch):
     """The runners that the command builds."""
-    built, build = [], train.build_runner
-    monkeypatch.setattr(train, "build_runner", lambda cfg: built.append(build(cfg)) or built[-1])
+    built, build = [], mm_runs.build_runner
+    monkeypatch.setattr(mm_runs, "build_runner", lambda cfg: built.append(build(cfg)) or built[-1])
     return built
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from normreg_plugins.evaluation.counting import CountedImage, best, overlay, plot_counted_images, worst
+from normreg_plugins.evaluation.counting import CountedImage, overlay, plot_counted_images, ranked
 from normreg_plugins.evaluation.detection_pictures import DetectedImage, plot_detected_images
 from normreg_plugins.evaluation.segmentation import Row, plot_rows
 
@@ -14,14 +14,9 @@ def words_of(path):
     return path.read_text()
 
 
-def test_the_worst_are_the_farthest_from_the_truth():
-    assert worst([5, 90, 30], [10, 100, 29], 2) == [1, 0]
-    assert worst([1], [1], 5) == [0]
-
-
-def test_the_best_are_the_nearest_to_the_truth():
-    assert best([5, 90, 30], [10, 100, 29], 2) == [2, 0]
-    assert best([1], [1], 5) == [0]
+def test_the_best_are_the_nearest_to_the_truth_and_the_worst_the_farthest():
+    assert ranked([5, 90, 30], [10, 100, 29], best=True) == [2, 0, 1]
+    assert ranked([5, 90, 30], [10, 100, 29], best=False) == [1, 0, 2]
 
 
 def test_counted_images_with_and_without_a_density(tmp_path):

@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from normreg_plugins.cli.data.prepare_bccd import coco_box, write_data_yaml, write_labels
+from normreg_plugins.cli.data.prepare_boxes import to_coco, write_data_yaml, write_labels
 from normreg_plugins.crowd.data.images import Pixels
 from normreg_plugins.evaluation.segmentation import IGNORED, save_mask
 
@@ -118,24 +117,15 @@ def draw_coco(folder: Path, counts: Mapping[str, int], size: int, seed: int) -> 
 def _draw_coco_split(folder: Path, split: str, count: int, size: int, seed: int) -> int:
     """Draw one split and return how many boxes it has."""
     (folder / split).mkdir()
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    drawn = []
     for index in range(count):
         scene = draw_scene(rng_of(seed, split, index), size)
         name = f"{index:06d}.png"
         Image.fromarray(scene.image).save(folder / split / name)
-        images.append({"id": index + 1, "file_name": name, "width": size, "height": size})
-        boxes = [coco_box(thing.label + 1, thing.box, index + 1) for thing in scene.things]
-        for box, thing in zip(boxes, scene.things, strict=True):
-            annotations.append({**box, "id": len(annotations) + 1, "area": int(thing.mask.sum())})
-    coco = {
-        "info": {"description": f"drawn by normreg make-mini-data, seed {seed}"},
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": label + 1, "name": name} for label, name in enumerate(SHAPES)],
-    }
+        drawn.append((name, (size, size), [(thing.label, thing.box, int(thing.mask.sum())) for thing in scene.things]))
+    coco = to_coco(drawn, SHAPES)
     (folder / "annotations" / f"{split}.json").write_text(json.dumps(coco))
-    return len(annotations)
+    return len(coco["annotations"])
 
 
 def draw_yolo(folder: Path, counts: Mapping[str, int], size: int, seed: int) -> str:

@@ -41,10 +41,8 @@ def draw_digits(folder: Path, counts: Mapping[str, int], size: int, seed: int) -
     """scikit-learn's real digits, as image folders: {train,val}/{0..9}/NNNN.png"""
     if sum(counts.values()) > DIGITS:
         raise SetError(f"there are {DIGITS} digits, {counts['train']} + {counts['val']} asked for")
-    try:
-        from sklearn.datasets import load_digits  # imported here because the other kinds do without
-    except ImportError as error:
-        raise SetError("the digits come with scikit-learn: pip install scikit-learn") from error
+    from sklearn.datasets import load_digits  # the other kinds do without
+
     digits = load_digits()
     order = iter(np.random.default_rng(seed).permutation(DIGITS))  # training and validation images are never the same
     for split in SPLITS:
@@ -71,17 +69,14 @@ def make_mini_set(
 ) -> str:
     """Draw a set of this kind into `out`, and return a line that says what was made. Defaults: those of the kind."""
     default = KINDS[kind]
-    counts = {"train": default.train if train is None else train, "val": default.val if val is None else val}
-    size = default.size if size is None else size
-    for split, count in counts.items():
-        if count < 1:
-            raise SetError(f"{split} must be at least 1 image, got {count}")
-    if size < default.least_size:
-        raise SetError(f"size must be at least {default.least_size} pixels, got {size}")
-    if seed < 0:
-        raise SetError(f"seed must not be negative, got {seed}")
+    given = {"train": train, "val": val, "size": size, "seed": seed}
+    settings = {name: getattr(default, name) if number is None else number for name, number in given.items()}
+    least = {"train": 1, "val": 1, "size": default.least_size, "seed": 0}
+    if wrong := [f"{name} must be at least {least[name]}, got {n}" for name, n in settings.items() if n < least[name]]:
+        raise SetError("; ".join(wrong))
+    counts, size = {split: settings[split] for split in SPLITS}, settings["size"]
     made: list[str] = []
-    note = {"made_by": "make_mini_data", "kind": kind, **counts, "size": size, "seed": seed, "version": VERSION}
+    note = {"made_by": "make_mini_data", "kind": kind, **settings, "version": VERSION}
     line = make_folder(out, note, lambda folder: made.append(default.draw(folder, counts, size, seed)))
     return f"{line}, {counts['train']} + {counts['val']} images of {size} px with {made[0]}" if made else line
 

@@ -4,20 +4,22 @@ RAW is the unpacked archive tiny-imagenet-200. Nothing is copied: the target get
 images, and two lists with a class for each image:
   train -> .../train            n01443537/images/n01443537_0.JPEG 0     train.txt
   val   -> .../val/images       val_0.JPEG 107                          val.txt
-The classes are numbered in the order of wnids.txt, sorted. Every image is opened once. An existing target is checked
-and written again.
+The classes are numbered in the order of wnids.txt, sorted. Every image is opened once. The folder appears complete or
+not at all.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from normreg_plugins.cli.data.prepared_folder import (
     SetError,
     check_counts,
     check_paths,
+    make_folder,
     picture_size,
     raw_parser,
     read_all,
@@ -38,11 +40,15 @@ def prepare(args: argparse.Namespace) -> None:
     folders = {"train": raw / "train", "val": raw / "val" / "images"}
     pictures = [folders[split] / line.split()[0] for split in lists for line in lists[split]]
     read_all(picture_size, pictures, URL)
-    out.mkdir(parents=True, exist_ok=True)
-    for split, lines in lists.items():
-        link(out / split, folders[split])
-        write_text(out / f"{split}.txt", "\n".join(lines) + "\n")
+    note = {"raw": str(raw.resolve()), "images": {split: len(lines) for split, lines in lists.items()}}
+    print(make_folder(out, note, partial(write, lists, folders)))
     print(f"{out}: {len(lists['train'])} training and {len(lists['val'])} validation images of {len(classes)} classes")
+
+
+def write(lists: Mapping[str, Sequence[str]], folders: Mapping[str, Path], out: Path) -> None:
+    for split, lines in lists.items():
+        (out / split).symlink_to(folders[split].resolve(), target_is_directory=True)
+        write_text(out / f"{split}.txt", "\n".join(lines) + "\n")
 
 
 def train_list(folder: Path, classes: dict[str, int]) -> list[str]:
@@ -56,15 +62,6 @@ def val_list(annotations: Path, classes: dict[str, int]) -> list[str]:
     if strange := [row[0] for row in rows if row[1:2] == [] or row[1] not in classes]:
         raise SetError(f"{annotations} has a class that wnids.txt lacks, for {strange[0]}; get it again from {URL}")
     return [f"{row[0]} {classes[row[1]]}" for row in rows]
-
-
-def link(place: Path, to: Path) -> None:
-    """A link at `place`; an existing one must lead to the same folder."""
-    if place.is_symlink() and place.resolve() == to.resolve():
-        return
-    if place.exists() or place.is_symlink():
-        raise SetError(f"{place} exists and is no link to {to}; remove it yourself")
-    place.symlink_to(to.resolve(), target_is_directory=True)
 
 
 def _lines(path: Path) -> list[str]:

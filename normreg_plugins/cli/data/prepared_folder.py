@@ -131,8 +131,6 @@ def check_apart(names: Mapping[str, Sequence[str]]) -> None:
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Width and height of a picture. Every pixel is decoded, so a truncated file is an error here."""
-    if not path.is_file():
-        raise SetError(f"{path} is missing")
     try:
         with Image.open(path) as picture:
             picture.load()
@@ -153,8 +151,6 @@ def check_labels(labels: Labels, path: Path, size: tuple[int, int], known: Colle
 
 def read_labels(path: Path, size: tuple[int, int], known: Collection[int]) -> Labels:
     """The labels of a mask that fits its picture."""
-    if not path.is_file():
-        raise SetError(f"{path} is missing")
     try:
         labels = read_mask(path)
     except (MaskError, *UNREADABLE) as error:

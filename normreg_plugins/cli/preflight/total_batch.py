@@ -12,9 +12,8 @@ numbers of GPUs that the first does not split over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -32,8 +31,7 @@ class TotalBatchError(NormRegError):
     """The number of images per update is not the protocol's; the message names the ways out."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """The images of one update: ranks x images per rank x accumulated iterations."""
 
     ranks: int
@@ -57,8 +55,7 @@ def _n(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number > 1)}"
 
 
-@dataclass(frozen=True)
-class Protocol:
+class Protocol(NamedTuple):
     """What the numbers of a config are written for: images per update, and per iteration."""
 
     update: int
@@ -139,7 +136,12 @@ def split_batch(cfg: Config, ranks: int) -> list[str]:
     Gradients are averaged over ranks and over accumulated iterations. So a loss that is a mean over images stays as it
     is, and a loss that is a sum over the images of one rank is multiplied.
     """
-    protocol, batch = _protocol(cfg), batch_of(cfg, ranks)
+    protocol, batch = protocol_of(cfg), batch_of(cfg, ranks)
+    if protocol is None:
+        raise TotalBatchError(
+            "--split-batch needs to know what batch the config is written for: "
+            "auto_scale_lr=dict(enable=False, base_batch_size=IMAGES_PER_UPDATE, written_for=IMAGES_PER_ITERATION)"
+        )
     share = share_of(protocol, batch)
     cfg.train_dataloader["batch_size"] = share
     changes = [f"{share} images on each rank: {Batch(ranks, share, batch.accumulated)} per update"]
@@ -152,28 +154,13 @@ def split_batch(cfg: Config, ranks: int) -> list[str]:
     return changes
 
 
-def _protocol(cfg: Config) -> Protocol:
-    protocol = protocol_of(cfg)
-    if protocol is None:
-        raise TotalBatchError(
-            "--split-batch needs to know what batch the config is written for: "
-            "auto_scale_lr=dict(enable=False, base_batch_size=IMAGES_PER_UPDATE, written_for=IMAGES_PER_ITERATION)"
-        )
-    return protocol
-
-
 def scale_summed_losses(model: Any, factor: float) -> list[str]:
     """Multiply every loss that is a sum over the images of one rank (`reduction="sum"`)."""
-    losses = list(_summed_losses(model)) if factor != 1 else []
+    parts: list[Any] = [part for _, part in mappings_in(model, "model") if part.get("reduction") == "sum"]
+    losses = [part for part in parts if str(part.get("type", "")).endswith("Loss")] if factor != 1 else []
     for loss in losses:
         loss["loss_weight"] = loss.get("loss_weight", 1.0) * factor
     return [f"{len(losses)} losses that are sums over a rank's images: weights x {factor:g}"] if losses else []
-
-
-def _summed_losses(node: Any) -> Iterator[Any]:
-    for _, part in mappings_in(node, "model"):
-        if str(part.get("type", "")).endswith("Loss") and part.get("reduction") == "sum":
-            yield part
 
 
 def scale_iterations(cfg: Config, factor: float) -> list[str]:

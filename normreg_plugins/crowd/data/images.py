@@ -88,6 +88,11 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
+def bounded(image: Pixels, shorter_side: tuple[int, int]) -> Pixels:
+    """The picture with its shorter side within the bounds."""
+    return resize(image, bounded_size(image.shape[1], image.shape[0], shorter_side))
+
+
 def resize_points(points: NDArray[np.float32], old: tuple[int, int], new: tuple[int, int]) -> NDArray[np.float32]:
     """Move points (x, y) along with a picture that is resized from `old` to `new`; they stay inside the picture."""
     scaled = points * (np.array(new) / np.array(old))

@@ -45,8 +45,7 @@ def test_the_same_settings_draw_the_same_bytes_and_a_seed_changes_them(kind, tmp
     [
         ("detection", {"train": 7}, "other settings or images (train)"),
         ("detection", {"val": 0}, "val must be at least 1"),
-        ("detection", {"size": 10}, "at least 64 pixels, got 10"),
-        ("detection", {"seed": -1}, "seed must not be negative"),
+        ("detection", {"size": 10, "seed": -1}, "size must be at least 64, got 10; seed must be at least 0, got -1"),
         ("classification", {"train": 1797}, "1797 digits, 1797 + 3 asked for"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from helpers import layouts
 from scipy.io import loadmat, savemat
 
-from normreg_plugins.cli.data import prepare_coco2014, prepare_crowds, prepare_voc_aug
+from normreg_plugins.cli.data import prepare_boxes, prepare_crowds, prepare_masks
 from normreg_plugins.cli.data.drawn_shapes import label_map
 from normreg_plugins.evaluation.segmentation import IGNORED, read_mask
 
@@ -112,9 +112,9 @@ def test_coco2014_trains_on_every_labelled_image_that_is_not_held_out(prepare):
 
 
 def test_the_official_counts_are_the_papers():
-    train, val, held_out = prepare_coco2014.COUNTS["COCO 2014"]
-    assert (train + val - held_out, prepare_coco2014.LABELLED) == (118_287, 117_263)
-    train, val, aug = prepare_voc_aug.COUNTS["the augmented set"]
+    train, val, held_out = prepare_boxes.COCO_COUNTS["COCO 2014"]
+    assert (train + val - held_out, prepare_boxes.LABELLED) == (118_287, 117_263)
+    train, val, aug = prepare_masks.VOC_COUNTS["the augmented set"]
     assert (train + aug, val) == (10_582, 1_449)
 
 
@@ -127,14 +127,10 @@ def test_voc_gets_the_masks_of_what_it_neither_trains_nor_validates_on(prepare):
     added = [f"2008_{index:06d}" for index in (4, 5, 6)]
     assert (VOC / "ImageSets/Segmentation/aug.txt").read_text().split() == added
     masks = VOC / "SegmentationClassAug"
-    assert sorted(path.stem for path in masks.iterdir()) == added
+    assert sorted(path.stem for path in masks.glob("*.png")) == added
     for index, name in enumerate(added, start=4):
         np.testing.assert_array_equal(read_mask(masks / f"{name}.png"), label_map(layouts.scene(index)))
-    assert (code, "3 masks written, 0 were there" in out, "6 images to train on" in out) == (0, True, True)
-    (masks / f"{added[1]}.png").unlink()
-    before = (masks / f"{added[0]}.png").stat().st_mtime_ns
-    assert "1 masks written, 2 were there" in prepare("voc_aug", "--voc", VOC, "--sbd", SBD)[1]
-    assert (masks / f"{added[0]}.png").stat().st_mtime_ns == before
+    assert (code, "6 images to train on" in out) == (0, True)
 
 
 def test_tiny_imagenet_is_linked_with_lists_that_mmpretrain_reads(prepare):
@@ -146,10 +142,6 @@ def test_tiny_imagenet_is_linked_with_lists_that_mmpretrain_reads(prepare):
     assert [line.split()[1] for line in train] == ["0", "0", "1", "1"]
     assert Path("out/val.txt").read_text().splitlines() == ["val_0.JPEG 1", "val_1.JPEG 0"]
     assert all(Path("out/train", line.split()[0]).is_file() for line in train)
-
-    Path("mine/train").mkdir(parents=True)
-    code, _, err = prepare("tinyimagenet", "raw", "mine")
-    assert (code, "exists and is no link" in err) == (2, True)
 
 
 SIDES = ("--sides", 64, 128, "--workers", 1)
