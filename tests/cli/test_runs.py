@@ -105,7 +105,7 @@ def test_detection_trains_resumes_tests_and_scores(user, small, tmp_path):
     flags = ("--out", tmp_path / "p.json", "--show-dir", tmp_path / "drawn", "--work-dir", tmp_path / "work")
     tested = user("test.py", config, work / "epoch_2.pth", *flags, ranks=2)
     assert {"image_id", "category_id", "bbox", "score"} <= json.loads((tmp_path / "p.json").read_text())[0].keys()
-    assert len([path for path in tmp_path.rglob("*.png") if "drawn" in path.parts]) == 4
+    assert len([path for path in tmp_path.rglob("*.png") if "drawn" in path.parts]) == 2  # by the first rank
     assert not list(tmp_path.glob(".unfinished*"))
     user("eval_map.py", annotations, tmp_path / "p.json", "--out", tmp_path / "eval")
     (row,) = json.loads((tmp_path / "eval" / "detection_metrics.json").read_text()).values()
@@ -130,7 +130,7 @@ model.backbone._delete_=True model.backbone.type=MobileNetV2 model.backbone.wide
 model.backbone.out_indices=(2,4,6) model.neck.in_channels=[80,24,8] model.neck.out_channels=[16,16,16]
 model.bbox_head.in_channels=[16,16,16] model.bbox_head.out_channels=[16,16,16]
 model.test_cfg.score_thr=0.0 model.test_cfg.conf_thr=0.0 train_cfg.max_epochs=1 train_cfg.val_interval=1
-train_dataloader.dataset.indices=40 default_hooks.monitor.interval=10
+train_dataloader.dataset.indices=40 default_hooks.monitor.interval=5
 """
 
 
