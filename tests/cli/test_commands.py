@@ -10,7 +10,7 @@ from normreg_plugins.cli.main import COMMANDS, main
 from normreg_plugins.core.errors import NormRegError
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = {str(path.relative_to(ROOT)): path for path in sorted((ROOT / "tools").rglob("*.py"))}
+SCRIPTS = sorted((ROOT / "tools").rglob("*.py"))
 HOSTS = {"mm": "mmdet", "ultralytics": "ultralytics"}
 
 
@@ -26,14 +26,11 @@ def test_every_command_says_how_it_is_used(name, capsys):
     assert len(capsys.readouterr().out) > 200
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_every_script_is_a_command(script):
-    text = SCRIPTS[script].read_text()
-    (name,) = re.findall(r'main\(\["([\w-]+)", \*sys\.argv\[1:\]\]\)', text)
-    assert name in COMMANDS
-    module, _, function = COMMANDS[name].target.split(".")[-1].partition(":")
-    others = (f"prepare_{function}", f"{function.removesuffix('_main')}_checkpoint")
-    assert Path(script).stem in (module, *others)
+def test_every_script_is_a_command():
+    for script in SCRIPTS:
+        (name,) = re.findall(r'main\(\["([\w-]+)", \*sys\.argv\[1:\]\]\)', script.read_text())
+        module, _, function = COMMANDS[name].target.split(".")[-1].partition(":")
+        assert script.stem in (module, f"prepare_{function}", f"{function.removesuffix('_main')}_checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +40,6 @@ def test_every_script_is_a_command(script):
         (("--help",), 0, "train-ultralytics "),
         (("trian",), 2, "there is no command trian; did you mean train?"),
         (("eval_mae",), 2, "did you mean eval-mae"),
-        (("x",), 2, "normreg --help lists all commands"),
     ],
 )
 def test_the_list_of_commands_and_names_that_are_near(arguments, code, words, capsys):

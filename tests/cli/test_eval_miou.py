@@ -120,7 +120,6 @@ def labels(value, height=4):
     ("damage", "words"),
     [
         (Path.unlink, "has no prediction for 1 of 3 images, e.g. b.png"),
-        (lambda file: (file.parents[1] / "masks" / "c.png").unlink(), "c.png"),
         (labels(0, height=3), "b.png: the prediction is 6 x 3, the truth 6 x 4"),
         (Image.new("RGB", (6, 4)).save, "b.png is a picture of mode RGB"),
         (labels(3), "b.png: the prediction has label 3; there are 3 classes"),

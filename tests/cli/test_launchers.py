@@ -25,10 +25,10 @@ def value(words, option):
     return words[words.index(option) + 1]
 
 
-@pytest.mark.parametrize("script", sorted(str(path.relative_to(TOOLS)) for path in TOOLS.rglob("*.sh")))
-def test_every_script_is_valid_and_can_be_run(script):
-    assert os.access(TOOLS / script, os.X_OK)
-    subprocess.run(["bash", "-n", str(TOOLS / script)], check=True)
+def test_every_script_is_valid_and_can_be_run():
+    for script in TOOLS.rglob("*.sh"):
+        assert os.access(script, os.X_OK), script
+        subprocess.run(["bash", "-n", str(script)], check=True)
 
 
 def test_dist_train_starts_one_rank_per_gpu_and_passes_the_flags_on():
@@ -42,8 +42,7 @@ def test_dist_train_starts_one_rank_per_gpu_and_passes_the_flags_on():
 
 
 def test_dist_train_on_more_machines():
-    where = {"NNODES": "3", "NODE_RANK": "2", "MASTER_ADDR": "first", "PORT": "12345"}
-    words = command("dist_train.sh", "c.py", 8, **where)
+    words = command("dist_train.sh", "c.py", 8, NNODES="3", NODE_RANK="2", MASTER_ADDR="first", PORT="12345")
     options = ("--nnodes", "--node_rank", "--master_addr", "--master_port")
     assert [value(words, option) for option in options] == ["3", "2", "first", "12345"]
 
@@ -83,14 +82,11 @@ def test_slurm_train_tells_each_machine_its_place(tmp_path):
 @pytest.mark.parametrize(
     ("script", "args", "env"),
     [
-        ("dist_train.sh", (), {}),
         ("dist_train.sh", ("c.py",), {}),
         ("dist_train.sh", ("c.py", 0), {}),
         ("dist_test.sh", ("c.py", "best.pth"), {}),
         ("slurm_train.sh", ("gpu", "job", "c.py"), {}),
         ("slurm_test.sh", ("gpu", "job", "c.py"), {}),
-        ("dist_run.sh", (), {}),
-        ("slurm_run.sh", (), {}),
         ("slurm_train.sh", ("gpu", "job", "c.py", "work"), {"GPUS": "12"}),
         ("dist_train.sh", ("c.py", 2), {"DRY_RUN": ""}),
     ],

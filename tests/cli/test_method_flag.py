@@ -39,11 +39,11 @@ def test_a_method_is_put_in_replaced_and_taken_off(wrapper, hooks):
     assert cfg.custom_hooks == hooks
 
 
-@pytest.mark.parametrize("imports", [["mine"], "mine"])
-def test_imports_of_the_config_stay(imports):
-    cfg = Config({"optim_wrapper": PLAIN, "custom_imports": {"imports": imports, "allow_failed_imports": False}})
-    set_method(cfg, WRS)
-    assert cfg.custom_imports == {"imports": ["mine", "normreg_plugins"], "allow_failed_imports": False}
+def test_imports_of_the_config_stay():
+    for imports in (["mine"], "mine"):
+        cfg = Config({"optim_wrapper": PLAIN, "custom_imports": {"imports": imports, "allow_failed_imports": False}})
+        set_method(cfg, WRS)
+        assert cfg.custom_imports == {"imports": ["mine", "normreg_plugins"], "allow_failed_imports": False}
 
 
 def test_options_are_read_as_those_of_a_config():
@@ -57,23 +57,16 @@ def test_options_are_read_as_those_of_a_config():
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("WSR",), "method 'WSR' is unknown (did you mean 'WRS'?)"),
-        (("wrs",), "(did you mean 'WRS'?)"),
+        (("wrs",), "method 'wrs' is unknown (did you mean 'WRS'?)"),
         (("WRS", "intervall=3"), "no option 'intervall' (did you mean 'interval'?)"),
         (("WRS", "interval=0"), "interval=0: must be"),
         (("WRS", "20"), "--method WRS: '20' must be OPTION=VALUE"),
         (("none", "interval=3"), "--method none: it takes no options, such as interval"),
     ],
 )
-@pytest.mark.parametrize("command", ["train.py", "inspect_model.py"])
-def test_unknown_names_and_options_are_refused_with_near_names(tool, command, words, told):
-    done = tool(command, "mini/yolov3_wd.py", "--method", *words)
-    logging.disable(logging.NOTSET)
-    assert done.returncode == 2
-    assert told in done.stderr
-
-
-def test_a_config_without_an_optimizer_is_refused():
+def test_unknown_names_and_options_are_refused_with_near_names(tool, words, told):
+    done = tool("train.py", "mini/yolov3_wd.py", "--method", *words)
+    assert (done.returncode, told in done.stderr) == (2, True)
     with pytest.raises(NormRegError, match="no optim_wrapper"):
         set_method(Config({}), WRS)
 

@@ -1,4 +1,4 @@
-"""mAP, and precision, recall and F1 at every confidence, against a slow oracle."""
+"""mAP, precision, recall and F1 at every confidence against a slow oracle; and which detection found which box."""
 
 import json
 
@@ -11,6 +11,8 @@ from normreg_plugins.evaluation.detection import (
     detection_matches,
     detection_scores,
     load_annotations,
+    mistakes,
+    pairs_by_image,
 )
 from normreg_plugins.evaluation.detection_files import PredictionsError
 
@@ -88,8 +90,7 @@ def slow_curves(annotations, detections, threshold):
                 f1s.append(2 * precision * recall / (precision + recall) if hits else 0)
             else:
                 f1s.append(0)
-        means = [np.mean(values) if values else np.nan for values in (precisions, recalls, f1s)]
-        rows.append(means)
+        rows.append([np.mean(values) if values else np.nan for values in (precisions, recalls, f1s)])
     return np.array(rows).T
 
 
@@ -208,14 +209,35 @@ def test_an_object_with_id_zero_or_without_crowd_flag_can_be_found(coco):
     ("text", "words"),
     [
         ('{"images": []}', "it lacks annotations, categories"),
-        ('{"images": [', "perhaps cut off"),
         ('{"images": [], "annotations": [{"id": 1}], "categories": []}', "no COCO annotation file"),
         ("[3]", "no COCO annotation file"),
-        ("3", "no COCO annotation file"),
     ],
 )
 def test_another_file_of_annotations_is_named(tmp_path, text, words):
-    path = tmp_path / "other.json"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=f"other.json.*{words}"):
-        load_annotations(path)
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(PredictionsError, match=f"other.json.*{words}"):
+        load_annotations(tmp_path / "other.json")
+
+
+CAT, DOG = 1, 2
+RIGHT, FAR, NEAR = [0, 0, 10, 10], [40, 40, 10, 10], [20, 20, 10, 10]
+
+
+def test_pairs_of_boxes_and_detections_at_a_confidence(coco):
+    """A right class, a wrong class, a box that two detections find, one that none finds, and an invented box."""
+    boxes = [thing(RIGHT, category=CAT), thing(NEAR, category=CAT), thing(FAR, category=DOG), thing(RIGHT, 0, 2, DOG)]
+    found = [
+        one(RIGHT, 0.9, category=CAT),
+        one(RIGHT, 0.8, category=CAT),
+        one([20, 20, 10, 8], 0.7, category=DOG),
+        one(FAR, 0.1, category=DOG),
+    ]
+    pairs = pairs_by_image(coco(boxes, images=(1, 2, 3)), found, [CAT, DOG], 0.5)
+    labels = [[tuple(box and box["category_id"] for box in pair) for pair in pairs[image]] for image in (1, 2, 3)]
+    assert labels == [[(CAT, CAT), (None, CAT), (CAT, DOG), (DOG, None)], [(DOG, None)], []]
+    assert [mistakes(pairs[image]) for image in (1, 2, 3)] == [3, 1, 0]
+
+
+def test_a_crowd_takes_detections_out_and_is_not_missed(coco):
+    crowd, inside = thing([0, 0, 50, 50], crowd=1, category=CAT), one([5, 5, 10, 10], category=CAT)
+    assert pairs_by_image(coco([crowd], images=(1,)), [inside, inside], [CAT, DOG], 0.5) == {1: []}

