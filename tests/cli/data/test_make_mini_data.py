@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import binary_dilation
 from sklearn.datasets import load_digits
 
 from normreg_plugins.cli.data.drawn_shapes import SHAPES, draw_scene, label_map
 from normreg_plugins.cli.data.make_mini_data import KINDS, make_mini_set
-from normreg_plugins.cli.data.prepared_folder import SetError
 from normreg_plugins.cli.main import main
 from normreg_plugins.evaluation.segmentation import IGNORED
 
-SMALL = {"train": 6, "val": 3, "size": 96}
+SMALL = {"train": 6, "val": 3, "size": 64}
 
 
 def draw(capsys, kind, out, **settings):
@@ -31,7 +31,7 @@ def pictures_in(folder):
 def test_the_same_settings_draw_the_same_bytes_and_a_seed_changes_them(kind, tmp_path, capsys):
     for name, seed in (("one", 0), ("two", 0), ("other", 1)):
         code, out, err = draw(capsys, kind, tmp_path / name, seed=seed)
-        assert (code, "6 + 3 images of 96 px" in out) == (0, True), err
+        assert (code, "6 + 3 images of 64 px" in out) == (0, True), err
     assert pictures_in(tmp_path / "one") == pictures_in(tmp_path / "two")
     assert pictures_in(tmp_path / "one") != pictures_in(tmp_path / "other")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")}
@@ -59,7 +59,7 @@ def test_bad_settings_are_refused_and_nothing_is_touched(kind, settings, words, 
 
 
 def test_boxes_are_those_of_the_masks_and_shapes_do_not_touch():
-    for seed in range(20):
+    for seed in range(5):
         scene = draw_scene(np.random.default_rng(seed), 96)
         assert scene.things
         taken = np.zeros((96, 96), dtype=int)
@@ -76,29 +76,22 @@ def test_the_set_is_what_pycocotools_reads(tmp_path):
     pytest.importorskip("pycocotools")
     from pycocotools.coco import COCO
 
-    make_mini_set("detection", tmp_path, train=30, val=5, size=96)
+    make_mini_set("detection", tmp_path, train=30, val=5, size=64)
     coco = COCO(str(tmp_path / "annotations" / "train.json"))
     assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == list(SHAPES)
     for image in coco.loadImgs(coco.getImgIds()):
         with Image.open(tmp_path / "train" / image["file_name"]) as picture:
-            assert picture.size == (image["width"], image["height"])
+            assert picture.size == (image["width"], image["height"]) == (64, 64)
         assert coco.getAnnIds(imgIds=image["id"])
-    labels = [annotation["category_id"] for annotation in coco.dataset["annotations"]]
-    assert min(labels.count(label) for label in (1, 2, 3)) > 0.2 * len(labels)
 
 
 def test_shapes_have_their_class_and_a_border_of_one_pixel_that_is_ignored():
-    for seed in range(10):
-        scene = draw_scene(np.random.default_rng(seed), 96)
-        labels = label_map(scene)
-        for thing in scene.things:
-            assert (labels[thing.mask] == thing.label + 1).all()
-        for y, x in zip(*np.nonzero(labels == IGNORED), strict=True):
-            around = labels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
-            assert ((around > 0) & (around != IGNORED)).any()
-        for y, x in zip(*np.nonzero(labels == 0), strict=True):
-            around = labels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
-            assert set(np.unique(around)) <= {0, IGNORED}
+    scene = draw_scene(np.random.default_rng(0), 96)
+    labels = label_map(scene)
+    for thing in scene.things:
+        assert (labels[thing.mask] == thing.label + 1).all()
+    shapes = (labels > 0) & (labels != IGNORED)
+    np.testing.assert_array_equal(binary_dilation(shapes, np.ones((3, 3))), labels > 0)
 
 
 def test_each_digit_is_in_the_folder_of_its_class_once(tmp_path):
@@ -110,5 +103,3 @@ def test_each_digit_is_in_the_folder_of_its_class_once(tmp_path):
     )
     assert sorted((path.parts[1], image.tobytes()) for path, image in images.items()) == expected
     assert sum(path.parts[0] == "train" for path in images) == 1000
-    with pytest.raises(SetError, match="at least 8"):
-        make_mini_set("classification", tmp_path / "small", size=4)

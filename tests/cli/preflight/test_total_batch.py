@@ -48,7 +48,6 @@ def test_every_config_declares_its_batch_and_trains_as_it_is_on_one_gpu(path):
 @pytest.mark.parametrize(
     ("options", "run"),
     [
-        ({"train_dataloader__batch_size": 16}, "1 GPU x 16 images each = 16"),
         ({"optim_wrapper__accumulative_counts": 8}, "1 GPU x 8 images each x 8 accumulated iterations = 64"),
         # the right total, but mmdet's sum over 4 images is half of that over 8
         ({"train_dataloader__batch_size": 4, "optim_wrapper__accumulative_counts": 2}, "2 accumulated iterations = 8"),
@@ -110,9 +109,8 @@ def test_the_variant_of_16_images_is_named_on_4_and_8_gpus_and_keeps_the_epochs(
 
 
 def test_a_variant_is_named_only_where_it_splits_and_must_be_declared():
-    with pytest.raises(TotalBatchError) as on_three:
+    with pytest.raises(TotalBatchError, match=r"(?s)^(?!.*--total-batch)"):
         refuse_other_batch(config("deeplabv3_wrs"), "deeplabv3_wrs.py", ranks=3)
-    assert "--total-batch" not in str(on_three.value)
     for name, declared in (("deeplabv3_wrs", "declares 16"), ("csrnet_wrs", "declares no variant")):
         with pytest.raises(TotalBatchError, match=declared):
             adopt_variant(config(name), 20)
