@@ -130,12 +130,6 @@ DAMAGES = [  # the command, what is done to which file of the raw set, and what 
     ("qnrf", Path.unlink, "Train/img_0003_ann.mat", "img_0003_ann.mat"),
     ("shanghaitech", cut, "train_data/ground_truth/GT_IMG_2.mat", "GT_IMG_2.mat: the file cannot be read"),
     ("mbm", cut, "BM_0000_01_dots_001.png", "BM_0000_01_dots_001.png: cannot be read as a mask of dots"),
-    (
-        "mbm",
-        Path.unlink,
-        "BM_0001_01_dots_002.png",
-        "BM_0001_01_dots_002.png: cannot be read as a mask",
-    ),
 ]
 MARKS = {"coco2014": pytest.mark.mm}  # its drawn set has mmdet's names of the classes
 EVERY = [pytest.param(name, marks=MARKS.get(name, ())) for name in CASES]
