@@ -22,8 +22,8 @@ def first_on_machine() -> bool:
 
 
 def refuse(message: str) -> NoReturn:
-    """Print the message to stderr and exit with status 2, without a traceback."""
-    print(message, file=sys.stderr)
+    """Print the message to stderr, on one rank per machine, and exit with status 2, without a traceback."""
+    say(message)
     sys.exit(2)
 
 

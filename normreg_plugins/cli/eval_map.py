@@ -95,9 +95,7 @@ def images_to_draw(args: argparse.Namespace, ids: Sequence[int], runs: dict[str,
     """The ids of the worst images, or of the best. Of two equally good images, the one with more boxes is better."""
     wrong = {image: sum(detection.mistakes(run.pairs[image]) for run in runs.values()) for image in ids}
     boxes = {image: sum(len(run.pairs[image]) for run in runs.values()) for image in ids}
-    if args.best:
-        return sorted(ids, key=lambda image: (wrong[image], -boxes[image]))[: args.pictures]
-    return sorted(ids, key=lambda image: -wrong[image])[: args.pictures]
+    return sorted(ids, key=lambda image: (wrong[image], -boxes[image]), reverse=not args.best)[: args.pictures]
 
 
 def draw_images(args: argparse.Namespace, coco: Any, runs: dict[str, Run]) -> None:

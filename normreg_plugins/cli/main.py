@@ -105,7 +105,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         sys.argv = [f"normreg {name}", *arguments[1:]]  # the name that --help shows
     return run(name, arguments[1:])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

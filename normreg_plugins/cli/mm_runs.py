@@ -14,7 +14,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from normreg_plugins.cli.console import first_on_machine, refuse
+from normreg_plugins.cli.console import first_on_machine, refuse, say
 from normreg_plugins.cli.preflight.check import PreflightError, check
 from normreg_plugins.cli.preflight.where_to_get import DRAW, PREPARE_MINI_CROWD
 from normreg_plugins.hosts import mmengine as ours  # registers our parts
@@ -31,19 +31,17 @@ MINI = {
 """What runs at once on a drawn set, by the scope of a config."""
 
 
-def find_config(name: str | Path) -> Path:
-    """The file of this path or, if there is none, our config of this name; the command ends if there is neither."""
+def config_of(name: str | Path) -> Config:
+    """The config of this path or, if there is none, ours of this name; the command ends if there is neither.
+
+    Its `custom_imports` may name a module in the working directory, such as a method of your own.
+    """
     found = next((path for path in (Path(name), CONFIGS / name) if path.is_file()), None)
     if found is None:
         refuse(f"there is no config {name} (in {Path.cwd()} or in {CONFIGS})")
-    return found
-
-
-def config_of(name: str | Path) -> Config:
-    """The config. Its `custom_imports` may name a module in the working directory, such as a method of your own."""
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    return ours.read_config(find_config(name))
+    return ours.read_config(found)
 
 
 def common_parser(description: str | None) -> argparse.ArgumentParser:
@@ -83,7 +81,7 @@ def read_config(
 
 def require_checkpoint(name: str, path: str) -> None:
     """End here if a checkpoint that the user named is not on disk. Addresses are left to mm."""
-    if "://" not in path and not Path(path).is_file() and first_on_machine():
+    if "://" not in path and not Path(path).is_file():
         refuse(f"{name} {path}: there is no such file (in {Path.cwd()})")
 
 
@@ -117,8 +115,8 @@ def _use_gloo_without_gpus(cfg: Config) -> None:
         dist.init_process_group("gloo")
         cfg.setdefault("model_wrapper_cfg", {"type": "MMDistributedDataParallel"})
         cfg.model_wrapper_cfg.device_ids = None
-        if cfg.get("sync_bn") and first_on_machine():
-            print("The ranks run on CPUs, where torch cannot synchronize batch norm: each rank normalizes by itself.")
+        if cfg.get("sync_bn"):
+            say("The ranks run on CPUs, where torch cannot synchronize batch norm: each rank normalizes by itself.")
         cfg.sync_bn = None
 
 

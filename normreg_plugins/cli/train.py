@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from normreg_plugins.cli import mm_runs
-from normreg_plugins.cli.console import first_on_machine, refuse
+from normreg_plugins.cli.console import refuse, say
 from normreg_plugins.cli.method_flag import add_method_flag, use_method
 from normreg_plugins.cli.plot_norms import draw_run
 from normreg_plugins.cli.preflight import total_batch
@@ -63,8 +62,7 @@ def settle_resume(cfg: Config, args: argparse.Namespace) -> None:
     if saved_before_restart(cfg):
         args.resume = "auto"
     if args.resume == "auto" and not last_checkpoint(cfg).is_file():
-        if first_on_machine():
-            print(f"--resume: {cfg.work_dir} has no checkpoint, so this is a new run")
+        say(f"--resume: {cfg.work_dir} has no checkpoint, so this is a new run")
     elif args.resume is not None:
         if args.resume != "auto":
             mm_runs.require_checkpoint("--resume", args.resume)
@@ -90,15 +88,11 @@ def settle_batch(cfg: Config, args: argparse.Namespace) -> None:
     try:
         if args.split_batch or args.total_batch:
             variant = total_batch.adopt_variant(cfg, args.total_batch) if args.total_batch else []
-            changes = [*variant, *total_batch.split_batch(cfg, ranks)]
-            if first_on_machine():
-                print("\n  ".join(["the GPUs share the batch:", *changes]))
+            say("\n  ".join(["the GPUs share the batch:", *variant, *total_batch.split_batch(cfg, ranks)]))
         else:
             total_batch.refuse_other_batch(cfg, args.config, ranks)
     except total_batch.TotalBatchError as error:
-        if first_on_machine():
-            refuse(str(error))
-        sys.exit(2)
+        refuse(str(error))
 
 
 def say_where(runner: Runner) -> None:

@@ -89,8 +89,8 @@ def test_our_config_is_found_by_its_name_and_a_file_of_that_name_comes_first(tmp
     monkeypatch.chdir(tmp_path)
     assert mm_runs.config_of("mini/yolov3_wrs.py").optim_wrapper.regularizer.type == "WRS"
     (tmp_path / "mini").mkdir()
-    (tmp_path / "mini/yolov3_wrs.py").write_text("")
-    assert mm_runs.find_config("mini/yolov3_wrs.py") == Path("mini/yolov3_wrs.py")
+    (tmp_path / "mini/yolov3_wrs.py").write_text("mine = True")
+    assert mm_runs.config_of("mini/yolov3_wrs.py").mine
 
 
 def test_a_config_may_import_a_module_of_the_working_directory(tmp_path, monkeypatch):

@@ -96,6 +96,6 @@ def test_a_restart_resumes_what_its_own_launch_has_saved(monkeypatch, tmp_path):
 
 def test_resume_without_a_checkpoint_is_a_new_run_from_its_pretrained_weights(monkeypatch, tmp_path, capsys):
     assert resume(monkeypatch, tmp_path, "--resume") == NEW
-    assert "has no checkpoint, so this is a new run" in capsys.readouterr().out
+    assert "has no checkpoint, so this is a new run" in capsys.readouterr().err
     (tmp_path / "last_checkpoint").write_text("epoch_1.pth")
     assert resume(monkeypatch, tmp_path, "--resume") == RESUMED

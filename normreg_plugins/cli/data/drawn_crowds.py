@@ -22,11 +22,10 @@ def draw_crowds(folder: Path, counts: Mapping[str, int], size: int, seed: int) -
     people = []
     for split, name in (("train", "Train"), ("val", "Test")):
         (folder / name).mkdir()
-        people.append(
-            sum(
-                _draw_image(folder / name, number, size, rng_of(seed, split, number)) for number in range(counts[split])
-            )
+        drawn = (
+            _draw_image(folder / name, number, size, rng_of(seed, split, number)) for number in range(counts[split])
         )
+        people.append(sum(drawn))
     return f"{people[0]} + {people[1]} people (Train + Test); the shorter side is {size} px"
 
 

@@ -7,7 +7,6 @@ left as it is.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +96,5 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_args(argv)
-    start = time.perf_counter()
-    print(make_mini_set(**vars(args)))
-    print(f"{time.perf_counter() - start:.1f} s")
+    print(make_mini_set(**vars(parse_args(argv))))
     return 0

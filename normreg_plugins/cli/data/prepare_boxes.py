@@ -14,19 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
-from normreg_plugins.cli.data.prepared_folder import (
-    SPLITS,
-    SetError,
-    add_any_counts,
-    check_apart,
-    check_complete,
-    check_counts,
-    check_paths,
-    make_folder,
-    picture_size,
-    raw_parser,
-    read_all,
-)
+from normreg_plugins.cli.data import prepared_folder as sets
 from normreg_plugins.files import read_json, write_text
 
 BCCD = """Prepare BCCD, blood cells with boxes, for mmdet and ultralytics: `normreg prepare-bccd RAW data/bccd`.
@@ -65,17 +53,17 @@ class Annotated:
 
 
 def prepare_bccd(args: argparse.Namespace) -> None:
-    lists = {split: args.raw / "ImageSets" / "Main" / f"{split}.txt" for split in SPLITS}
-    check_paths(dict.fromkeys(lists.values(), BCCD_SOURCE))
+    lists = {split: args.raw / "ImageSets" / "Main" / f"{split}.txt" for split in sets.SPLITS}
+    sets.check_paths(dict.fromkeys(lists.values(), BCCD_SOURCE))
     names = {split: path.read_text(encoding="utf-8").split() for split, path in lists.items()}
-    check_counts(args.raw, names, BCCD_COUNTS, BCCD_SOURCE, args.any_counts)
-    check_apart(names)
-    read = read_all(partial(read_image, args.raw), chain(*names.values()), BCCD_SOURCE)
+    sets.check_counts(args.raw, names, BCCD_COUNTS, BCCD_SOURCE, args.any_counts)
+    sets.check_apart(names)
+    read = sets.read_all(partial(read_image, args.raw), chain(*names.values()), BCCD_SOURCE)
     found = {split: [read[name] for name in some] for split, some in names.items()}
     seen = {label for image in read.values() for label, _ in image.boxes}
     classes = BCCD_CLASSES if seen == set(BCCD_CLASSES) else tuple(sorted(seen))
     note = {"made_by": "prepare_bccd", "classes": classes, "images": names}
-    made = make_folder(args.out, note, lambda folder: write(found, args.raw, classes, folder))
+    made = sets.make_folder(args.out, note, lambda folder: write(found, args.raw, classes, folder))
     for split, images in found.items():
         labels = Counter(label for image in images for label, _ in image.boxes)
         print(f"{split}: {len(images)} images, {', '.join(f'{labels[name]} {name}' for name in classes)}")
@@ -85,7 +73,7 @@ def prepare_bccd(args: argparse.Namespace) -> None:
 
 
 def read_image(raw: Path, name: str) -> Annotated:
-    size, odd = picture_size(raw / "JPEGImages" / f"{name}.jpg"), Counter[str]()
+    size, odd = sets.picture_size(raw / "JPEGImages" / f"{name}.jpg"), Counter[str]()
     return Annotated(name, size, read_boxes(raw / "Annotations" / f"{name}.xml", size, odd), odd)
 
 
@@ -98,7 +86,7 @@ def read_boxes(path: Path, size: tuple[int, int], odd: Counter[str]) -> list[Box
         root = ElementTree.parse(path).getroot()
         raw = [_corners(thing) for thing in root.findall("object")]
     except (ElementTree.ParseError, ValueError) as error:
-        raise SetError(f"{path} is no annotation of PASCAL VOC, or was cut off: {error}") from error
+        raise sets.SetError(f"{path} is no annotation of PASCAL VOC, or was cut off: {error}") from error
     boxes: list[Box] = []
     for name, corners in raw:
         left, top, right, bottom = (min(max(at, 0.0), side) for at, side in zip(corners, size * 2, strict=True))
@@ -129,7 +117,7 @@ def write(found: Mapping[str, Sequence[Annotated]], raw: Path, classes: Sequence
         pictures.mkdir(parents=True)
         for image in images:
             shutil.copyfile(raw / "JPEGImages" / f"{image.name}.jpg", pictures / f"{image.name}.jpg")
-    write_data_yaml(folder, SPLITS, classes)
+    write_data_yaml(folder, sets.SPLITS, classes)
 
 
 def to_coco(found: Iterable[tuple[str, tuple[int, int], Sequence[Labelled]]], classes: Sequence[str]) -> dict[str, Any]:
@@ -164,7 +152,7 @@ def write_data_yaml(folder: Path, splits: Sequence[str], classes: Sequence[str])
 
 
 def bccd(argv: Sequence[str] | None = None) -> int:
-    prepare_bccd(raw_parser(BCCD).parse_args(argv))
+    prepare_bccd(sets.raw_parser(BCCD).parse_args(argv))
     return 0
 
 
@@ -192,16 +180,17 @@ def prepare_coco2014(args: argparse.Namespace) -> None:
     root, folder = args.root, args.root / "annotations"
     annotations = {split: folder / f"instances_{split}.json" for split in ("train2014", "val2014")}
     archives = dict.fromkeys(annotations.values(), f"annotations_trainval2014.zip, {COCO_URL}")
-    pictures = {root / split: f"{split}.zip, {COCO_URL}" for split in annotations}
+    folders = {root / split: f"{split}.zip, {COCO_URL}" for split in annotations}
     names_of = f"the list of 5,000 validation images: curl -L -o {root / '5k.txt'} {LIST_URL}"
-    check_paths({**archives, **pictures, root / "5k.txt": names_of})
-    sets = {split: read_coco(path) for split, path in annotations.items()}
+    sets.check_paths({**archives, **folders, root / "5k.txt": names_of})
+    parts = {split: read_coco(path) for split, path in annotations.items()}
     names = held_out_names((root / "5k.txt").read_text(encoding="utf-8"))
-    found = {**{split: coco["images"] for split, coco in sets.items()}, "held-out": names}
-    check_counts(root, found, COCO_COUNTS, COCO_URL, args.any_counts)
-    for split, coco in sets.items():
-        check_complete(root / split, [image["file_name"] for image in coco["images"]], f"{split}.zip, {COCO_URL}")
-    train, val = split_off(sets, names)
+    found = {**{split: coco["images"] for split, coco in parts.items()}, "held-out": names}
+    sets.check_counts(root, found, COCO_COUNTS, COCO_URL, args.any_counts)
+    for split, coco in parts.items():
+        pictures = (root / split / image["file_name"] for image in coco["images"])
+        sets.check_paths(dict.fromkeys(pictures, f"{split}.zip, {COCO_URL}"))
+    train, val = split_off(parts, names)
     if len(train["images"]) != LABELLED:
         print(f"note: {len(train['images'])} training images have a label; the paper says {LABELLED}")
     write_coco(folder / "instances_trainvalno5k.json", train)
@@ -213,7 +202,7 @@ def read_coco(path: Path) -> Coco:
     print(f"reading {path} ...", flush=True)
     coco = read_json(path)
     if not isinstance(coco, dict) or not {"images", "annotations", "categories"} <= coco.keys():
-        raise SetError(f"{path} is no COCO annotation file")
+        raise sets.SetError(f"{path} is no COCO annotation file")
     return coco
 
 
@@ -223,20 +212,20 @@ def held_out_names(text: str) -> set[str]:
     return {f"val2014/{name}" for name in names}
 
 
-def split_off(sets: Mapping[str, Coco], held_out: set[str]) -> tuple[Coco, Coco]:
+def split_off(parts: Mapping[str, Coco], held_out: set[str]) -> tuple[Coco, Coco]:
     """Training: images not held out that have a label. Validation: the images held out."""
     # each file name gets the folder of its image
-    images = {f"{folder}/{image['file_name']}": image for folder, coco in sets.items() for image in coco["images"]}
+    images = {f"{folder}/{image['file_name']}": image for folder, coco in parts.items() for image in coco["images"]}
     if strangers := sorted(held_out - images.keys()):
-        raise SetError(f"5k.txt names images that val2014 does not have, e.g. {strangers[0]}")
-    annotations = [annotation for coco in sets.values() for annotation in coco["annotations"]]
+        raise sets.SetError(f"5k.txt names images that val2014 does not have, e.g. {strangers[0]}")
+    annotations = [annotation for coco in parts.values() for annotation in coco["annotations"]]
     labelled = {annotation["image_id"] for annotation in annotations}
 
     def only(names: set[str]) -> Coco:
         chosen = [{**image, "file_name": name} for name, image in images.items() if name in names]
         ids = {image["id"] for image in chosen}
         mine = [annotation for annotation in annotations if annotation["image_id"] in ids]
-        return {**sets["train2014"], "images": chosen, "annotations": mine}
+        return {**parts["train2014"], "images": chosen, "annotations": mine}
 
     train = {name for name, image in images.items() if image["id"] in labelled}
     return only(train - held_out), only(held_out)
@@ -250,6 +239,6 @@ def write_coco(path: Path, coco: Coco) -> None:
 def coco2014(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=COCO2014, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("data/coco2014"), help="(%(default)s)")
-    add_any_counts(parser)
+    sets.add_any_counts(parser)
     prepare_coco2014(parser.parse_args(argv))
     return 0

@@ -15,14 +15,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import center_of_mass, label
 
-from normreg_plugins.cli.data.prepared_folder import (
-    SetError,
-    check_counts,
-    check_paths,
-    make_folder,
-    raw_parser,
-    read_all,
-)
+from normreg_plugins.cli.data import prepared_folder as sets
 from normreg_plugins.crowd.data.images import SHORTER_SIDE, UNREADABLE, checked_bounds
 from normreg_plugins.crowd.data.points import AnnotationError, Points, read_qnrf_points, read_shanghaitech_points
 from normreg_plugins.crowd.data.preparation import RawImage, Record, prepare_image, records_in
@@ -46,23 +39,20 @@ class CrowdSet:
 def prepare_crowd(raw: CrowdSet, argv: Sequence[str] | None = None) -> int:
     """Prepare train, val and test."""
     args = parser(raw).parse_args(argv)
-    try:
-        sides = checked_bounds(tuple(args.sides))
-    except ValueError as error:
-        raise SetError(f"--sides: {error}") from error
+    sides = checked_bounds(tuple(args.sides))
     all_train, test = (raw.find(args.raw, split) for split in ("train", "test"))
-    check_counts(args.raw, {"training": all_train, "test": test}, raw.counts, raw.source, args.any_counts)
+    sets.check_counts(args.raw, {"training": all_train, "test": test}, raw.counts, raw.source, args.any_counts)
     splits = {**split_images(all_train, args), "test": test}
     note = {"sides": sides, "images": {split: [image.name for image in some] for split, some in splits.items()}}
     work = partial(prepare_image, shorter_side=sides, read_points=raw.read_points)
-    print(make_folder(args.out, note, partial(write, splits, work, raw.source, args.workers)))
+    print(sets.make_folder(args.out, note, partial(write, splits, work, raw.source, args.workers)))
     for split in splits:
         report(split, records_in(args.out / f"{split}.json"))
     return 0
 
 
 def parser(raw: CrowdSet) -> argparse.ArgumentParser:
-    add = (options := raw_parser(raw.about)).add_argument
+    add = (options := sets.raw_parser(raw.about)).add_argument
     sides = "bounds of the shorter side in pixels (default: 512 2048)"
     add("--sides", type=int, nargs=2, default=SHORTER_SIDE, metavar=("LEAST", "MOST"), help=sides)
     add("--val", type=int, default=raw.val, help="training images held out for validation (default: %(default)s)")
@@ -78,10 +68,10 @@ def split_images(images: Sequence[RawImage], args: argparse.Namespace) -> dict[s
     if args.lists:
         train, val = (_listed(path, images) for path in args.lists)
         if both := {raw.name for raw in train} & {raw.name for raw in val}:
-            raise SetError(f"{len(both)} images are in both lists, e.g. {min(both)}")
+            raise sets.SetError(f"{len(both)} images are in both lists, e.g. {min(both)}")
         return {"train": train, "val": val}
     if not 0 < args.val < len(images):
-        raise SetError(f"--val {args.val}: there are {len(images)} training images")
+        raise sets.SetError(f"--val {args.val}: there are {len(images)} training images")
     held_out = set(random.Random(args.seed).sample(range(len(images)), args.val))
     train = [raw for index, raw in enumerate(images) if index not in held_out]
     return {"train": train, "val": [images[index] for index in sorted(held_out)]}
@@ -92,9 +82,9 @@ def _listed(path: Path, images: Sequence[RawImage]) -> list[RawImage]:
     lines = [line.strip() for line in path.read_text().splitlines()]
     names = [Path(line.split()[0]).stem for line in lines if line]
     if unknown := [name for name in names if name not in known]:
-        raise SetError(f"{path}: {len(unknown)} unknown images, e.g. {unknown[0]}")
+        raise sets.SetError(f"{path}: {len(unknown)} unknown images, e.g. {unknown[0]}")
     if len(set(names)) != len(names):
-        raise SetError(f"{path} names an image twice")
+        raise sets.SetError(f"{path} names an image twice")
     return [known[name] for name in names]
 
 
@@ -102,7 +92,7 @@ def write(splits: Splits, work: Callable[..., Record], source: str, workers: int
     for split in splits:
         (folder / split).mkdir()
     images = [replace(image, split=split) for split, some in splits.items() for image in some]
-    records = read_all(partial(work, out=folder), images, source, workers)
+    records = sets.read_all(partial(work, out=folder), images, source, workers)
     for split in splits:
         of_split = [record for image, record in records.items() if image.split == split]
         write_json(folder / f"{split}.json", {"images": of_split})
@@ -120,7 +110,7 @@ def report(split: str, records: Sequence[Record]) -> None:
 def _pairs(pictures: Sequence[Path], annotation_of: Callable[[Path], Path], folder: Path) -> list[RawImage]:
     """Pictures with their annotation files, in the order of their names."""
     if not pictures:
-        raise SetError(f"{folder}: no pictures there")
+        raise sets.SetError(f"{folder}: no pictures there")
     return [RawImage(path.stem, path, annotation_of(path)) for path in sorted(pictures)]
 
 
@@ -137,7 +127,7 @@ QNRF_SOURCE = "UCF-QNRF_ECCV18.zip, https://www.crcv.ucf.edu/data/ucf-qnrf/"
 
 def find_qnrf(raw: Path, split: str) -> list[RawImage]:
     folder = raw / split.capitalize()
-    check_paths({folder: QNRF_SOURCE})
+    sets.check_paths({folder: QNRF_SOURCE})
     pictures = [*folder.glob("*.jpg"), *folder.glob("*.jpeg"), *folder.glob("*.png")]
     return _pairs(pictures, lambda path: path.with_name(f"{path.stem}_ann.mat"), folder)
 
@@ -155,7 +145,7 @@ def find_shanghaitech(raw: Path, split: str) -> list[RawImage]:
     pictures = raw / f"{split}_data" / "images"
     truths = [pictures.with_name(name) for name in ("ground_truth", "ground-truth")]
     truth = next((folder for folder in truths if folder.is_dir()), truths[0])
-    check_paths({pictures: SHANGHAITECH_SOURCE, truth: SHANGHAITECH_SOURCE})
+    sets.check_paths({pictures: SHANGHAITECH_SOURCE, truth: SHANGHAITECH_SOURCE})
     return _pairs([*pictures.glob("*.jpg")], lambda path: truth / f"GT_{path.stem}.mat", pictures)
 
 
@@ -178,7 +168,7 @@ def find_mbm(raw: Path, split: str) -> list[RawImage]:
     """The pictures that are trained and validated on, or those of the test."""
     pictures = [path for path in raw.glob("*_*.png") if DOTS not in path.name]
     if not pictures:
-        raise SetError(f"{raw} has no pictures NAME_NNN.png; get {MBM_SOURCE}")
+        raise sets.SetError(f"{raw} has no pictures NAME_NNN.png; get {MBM_SOURCE}")
     images = _pairs(pictures, _dots_of, raw)
     test = {*random.Random(TEST_SEED).sample(range(len(images)), round(len(images) / 3))}
     return [image for index, image in enumerate(images) if (index in test) == (split == "test")]

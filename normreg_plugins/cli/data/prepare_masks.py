@@ -13,20 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from normreg_plugins.cli.data.prepared_folder import (
-    SPLITS,
-    SetError,
-    add_any_counts,
-    check_apart,
-    check_counts,
-    check_labels,
-    check_paths,
-    make_folder,
-    picture_size,
-    raw_parser,
-    read_all,
-    read_labels,
-)
+from normreg_plugins.cli.data import prepared_folder as sets
 from normreg_plugins.evaluation.segmentation import IGNORED, save_mask
 from normreg_plugins.files import write_text
 
@@ -47,15 +34,15 @@ Pictures = Mapping[str, Mapping[str, Path]]
 
 
 def prepare_camvid(args: argparse.Namespace) -> None:
-    folders = [args.raw / name for split in SPLITS for name in (split, f"{split}annot")]
-    check_paths(dict.fromkeys(folders, f"the folder CamVid of {CAMVID_SOURCE}"))
-    pictures = {split: find(args.raw / split) for split in SPLITS}
+    folders = [args.raw / name for split in sets.SPLITS for name in (split, f"{split}annot")]
+    sets.check_paths(dict.fromkeys(folders, f"the folder CamVid of {CAMVID_SOURCE}"))
+    pictures = {split: find(args.raw / split) for split in sets.SPLITS}
     names = {split: [*some] for split, some in pictures.items()}
-    check_counts(args.raw, names, CAMVID_COUNTS, CAMVID_SOURCE, args.any_counts)
-    check_apart(names)
-    read_all(check, [picture for some in pictures.values() for picture in some.values()], CAMVID_SOURCE)
+    sets.check_counts(args.raw, names, CAMVID_COUNTS, CAMVID_SOURCE, args.any_counts)
+    sets.check_apart(names)
+    sets.read_all(check, [picture for some in pictures.values() for picture in some.values()], CAMVID_SOURCE)
     note = {"made_by": "prepare_camvid", "images": names}
-    made = make_folder(args.out, note, lambda folder: write(pictures, folder))
+    made = sets.make_folder(args.out, note, lambda folder: write(pictures, folder))
     for split, some in names.items():
         print(f"{split}: {len(some)} images")
     print(made)
@@ -64,14 +51,14 @@ def prepare_camvid(args: argparse.Namespace) -> None:
 def find(folder: Path) -> dict[str, Path]:
     found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in (".png", ".jpg")}
     if not found:
-        raise SetError(f"{folder}: no pictures there")
+        raise sets.SetError(f"{folder}: no pictures there")
     return found
 
 
 def labels_of(picture: Path) -> NDArray[np.uint8]:
     """The labels of the mask of a picture, with IGNORED instead of VOID."""
     mask = picture.parent.with_name(f"{picture.parent.name}annot") / f"{picture.stem}.png"
-    labels = read_labels(mask, picture_size(picture), range(VOID + 1))
+    labels = sets.read_labels(mask, sets.picture_size(picture), range(VOID + 1))
     return np.where(labels == VOID, IGNORED, labels).astype(np.uint8)
 
 
@@ -89,7 +76,7 @@ def write(pictures: Pictures, folder: Path) -> None:
 
 
 def camvid(argv: Sequence[str] | None = None) -> int:
-    prepare_camvid(raw_parser(CAMVID).parse_args(argv))
+    prepare_camvid(sets.raw_parser(CAMVID).parse_args(argv))
     return 0
 
 
@@ -118,14 +105,15 @@ def prepare_voc_aug(args: argparse.Namespace) -> None:
     voc, sbd = args.voc, args.sbd
     from_voc = [voc / "JPEGImages", voc / "SegmentationClass", voc / LISTS / "train.txt", voc / LISTS / "val.txt"]
     from_sbd = [sbd / "cls", sbd / "train.txt", sbd / "val.txt"]
-    check_paths({**dict.fromkeys(from_voc, VOC_URL), **dict.fromkeys(from_sbd, SBD_URL)})
+    sets.check_paths({**dict.fromkeys(from_voc, VOC_URL), **dict.fromkeys(from_sbd, SBD_URL)})
     names = names_of(voc, sbd)
-    check_counts(voc, names, VOC_COUNTS, f"{VOC_URL} and {SBD_URL}", args.any_counts)
-    check_apart(names)
+    sets.check_counts(voc, names, VOC_COUNTS, f"{VOC_URL} and {SBD_URL}", args.any_counts)
+    sets.check_apart(names)
     aug, cores = names["aug"], os.cpu_count() or 1
-    read_all(partial(check_mask, voc), [*names["train"], *names["val"]], VOC_URL, cores)
+    sets.read_all(partial(check_mask, voc), [*names["train"], *names["val"]], VOC_URL, cores)
     note = {"made_by": "prepare_voc_aug", "images": aug}
-    print(make_folder(voc / MASKS, note, lambda out: read_all(partial(convert, voc, sbd, out), aug, SBD_URL, cores)))
+    write = partial(write_masks, voc, sbd, aug, cores)
+    print(sets.make_folder(voc / MASKS, note, write))
     write_text(voc / LISTS / "aug.txt", "".join(f"{name}\n" for name in aug))  # last: now the set is complete
     train, val = len(names["train"]) + len(aug), len(names["val"])
     print(f"{train} images to train on (train.txt and aug.txt), {val} to validate")
@@ -143,17 +131,21 @@ def listed(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split()
 
 
+def write_masks(voc: Path, sbd: Path, names: Sequence[str], cores: int, folder: Path) -> None:
+    sets.read_all(partial(convert, voc, sbd, folder), names, SBD_URL, cores)
+
+
 def convert(voc: Path, sbd: Path, folder: Path, name: str) -> None:
     """Write the mask of one image."""
     mat_file = sbd / "cls" / f"{name}.mat"
     labels = labels_in(mat_file)
-    check_labels(labels, mat_file, picture_size(voc / "JPEGImages" / f"{name}.jpg"), KNOWN)
+    sets.check_labels(labels, mat_file, sets.picture_size(voc / "JPEGImages" / f"{name}.jpg"), KNOWN)
     save_mask(labels.astype(np.uint8), folder / f"{name}.png")
 
 
 def check_mask(voc: Path, name: str) -> None:
-    size = picture_size(voc / "JPEGImages" / f"{name}.jpg")
-    read_labels(voc / "SegmentationClass" / f"{name}.png", size, KNOWN)
+    size = sets.picture_size(voc / "JPEGImages" / f"{name}.jpg")
+    sets.read_labels(voc / "SegmentationClass" / f"{name}.png", size, KNOWN)
 
 
 def labels_in(mat_file: Path) -> NDArray[np.integer]:
@@ -161,7 +153,7 @@ def labels_in(mat_file: Path) -> NDArray[np.integer]:
     try:
         return loadmat(mat_file, variable_names=["GTcls"])["GTcls"][0, 0]["Segmentation"]
     except Exception as error:  # scipy and zlib raise many kinds for a truncated file
-        raise SetError(f"{mat_file} is no class file of SBD, or was cut off: {error!r}") from error
+        raise sets.SetError(f"{mat_file} is no class file of SBD, or was cut off: {error!r}") from error
 
 
 def voc_aug(argv: Sequence[str] | None = None) -> int:
@@ -169,6 +161,6 @@ def voc_aug(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--voc", type=Path, default=Path("data/VOCdevkit/VOC2012"), help="folder of VOC 2012 (%(default)s)")
     add("--sbd", type=Path, default=Path("data/benchmark_RELEASE/dataset"), help="folder of SBD (%(default)s)")
-    add_any_counts(parser)
+    sets.add_any_counts(parser)
     prepare_voc_aug(parser.parse_args(argv))
     return 0

@@ -15,15 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from normreg_plugins.cli.data.prepared_folder import (
-    SetError,
-    check_counts,
-    check_paths,
-    make_folder,
-    picture_size,
-    raw_parser,
-    read_all,
-)
+from normreg_plugins.cli.data import prepared_folder as sets
 from normreg_plugins.files import write_text
 
 COUNTS = {"Tiny ImageNet": (100_000, 10_000)}
@@ -33,15 +25,15 @@ URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 def prepare(args: argparse.Namespace) -> None:
     raw, out = args.raw, args.out
     wnids, annotations = raw / "wnids.txt", raw / "val" / "val_annotations.txt"
-    check_paths(dict.fromkeys((wnids, annotations), f"{URL}, and unpack it"))
+    sets.check_paths(dict.fromkeys((wnids, annotations), f"{URL}, and unpack it"))
     classes = {wnid: number for number, wnid in enumerate(sorted(_lines(wnids)))}
     lists = {"train": train_list(raw / "train", classes), "val": val_list(annotations, classes)}
-    check_counts(raw, lists, COUNTS, URL, args.any_counts)
+    sets.check_counts(raw, lists, COUNTS, URL, args.any_counts)
     folders = {"train": raw / "train", "val": raw / "val" / "images"}
     pictures = [folders[split] / line.split()[0] for split in lists for line in lists[split]]
-    read_all(picture_size, pictures, URL)
+    sets.read_all(sets.picture_size, pictures, URL)
     note = {"raw": str(raw.resolve()), "images": {split: len(lines) for split, lines in lists.items()}}
-    print(make_folder(out, note, partial(write, lists, folders)))
+    print(sets.make_folder(out, note, partial(write, lists, folders)))
     print(f"{out}: {len(lists['train'])} training and {len(lists['val'])} validation images of {len(classes)} classes")
 
 
@@ -60,7 +52,9 @@ def val_list(annotations: Path, classes: dict[str, int]) -> list[str]:
     """From lines of val_annotations.txt: name, class and box, with tabs between them."""
     rows = [line.split("\t") for line in _lines(annotations)]
     if strange := [row[0] for row in rows if row[1:2] == [] or row[1] not in classes]:
-        raise SetError(f"{annotations} has a class that wnids.txt lacks, for {strange[0]}; get it again from {URL}")
+        raise sets.SetError(
+            f"{annotations} has a class that wnids.txt lacks, for {strange[0]}; get it again from {URL}"
+        )
     return [f"{row[0]} {classes[row[1]]}" for row in rows]
 
 
@@ -69,5 +63,5 @@ def _lines(path: Path) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    prepare(raw_parser(__doc__, "data/tinyimagenet").parse_args(argv))
+    prepare(sets.raw_parser(__doc__).parse_args(argv))
     return 0

@@ -28,7 +28,7 @@ from normreg_plugins.files import read_json, write_json
 NOTE = "prepared.json"
 SPLITS = ("train", "val", "test")
 NAMED = 10
-"""How many damaged files a message names."""
+"""How many missing or damaged files a message names."""
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -41,15 +41,12 @@ class SetError(ValueError):
 DAMAGED = (SetError, AnnotationError, UnreadableImageError, FileNotFoundError)
 
 
-def raw_parser(description: str | None, out: str | None = None) -> argparse.ArgumentParser:
-    """The arguments RAW, OUT (with this default) and --any-counts."""
+def raw_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments RAW, OUT and --any-counts."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("raw", type=Path, help="folder of the raw data set")
-    if out is None:
-        add("out", type=Path, help="folder for the prepared data set")
-    else:
-        add("out", type=Path, nargs="?", default=Path(out), help="folder for the prepared data set (%(default)s)")
+    add("out", type=Path, help="folder for the prepared data set")
     add_any_counts(parser)
     return parser
 
@@ -108,18 +105,13 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def check_paths(wanted: Mapping[Path, str]) -> None:
-    """Name every path that is missing, and where to get it."""
+    """Name the paths that are missing, and where to get them."""
     if missing := [f"{path} is missing: get it from {source}" for path, source in wanted.items() if not path.exists()]:
-        raise SetError("\n".join(missing))
+        raise SetError("\n".join(_first(missing)))
 
 
-def check_complete(folder: Path, names: Sequence[str], source: str) -> None:
-    """Refuse a folder that lacks some of these files."""
-    there = {path.name for path in folder.iterdir()}
-    if lost := [name for name in names if name not in there]:
-        raise SetError(
-            f"{folder} lacks {len(lost)} of {len(names)} files, e.g. {lost[0]}; get them again from {source}"
-        )
+def _first(messages: Sequence[str]) -> list[str]:
+    return [*messages[:NAMED], *([f"and {len(messages) - NAMED} more"] if len(messages) > NAMED else [])]
 
 
 def check_apart(names: Mapping[str, Sequence[str]]) -> None:
@@ -173,9 +165,8 @@ def read_all(
     shown = track(results, "reading", len(items), auto_refresh=False, transient=True, console=Console(stderr=True))
     found = dict(zip(items, shown, strict=True))
     if damaged := [str(error) for error in found.values() if isinstance(error, Exception)]:
-        more = [f"and {len(damaged) - NAMED} more"] if len(damaged) > NAMED else []
         way_out = f"Get them again from {source}, and run the same command."
-        raise SetError("\n".join([*damaged[:NAMED], *more, f"{len(damaged)} files are missing or damaged. {way_out}"]))
+        raise SetError("\n".join([*_first(damaged), f"{len(damaged)} files are missing or damaged. {way_out}"]))
     return {item: each for item, each in found.items() if not isinstance(each, Exception)}
 
 

@@ -86,21 +86,15 @@ def refuse_other_batch(cfg: Config, name: str, ranks: int) -> None:
         split = f"keeps the protocol: {_n(share_of(protocol, batch), 'image')} per GPU, synchronized batch norm."
     except TotalBatchError as error:
         split = f"is not possible here: {error}"
+    images = _variant_images(cfg)
+    share, rest = divmod(images, batch.ranks * batch.accumulated)
+    variant = f"--total-batch {images} is the variant that this config declares: {_n(share, 'image')} per GPU.\n"
     raise TotalBatchError(
         f"{name} is a paper's protocol: its learning rate and its number of updates are for {protocol.update} images "
         f"per update, {protocol.iteration} per iteration on one GPU. This run has {batch}.\n"
-        f"--split-batch {split}\n{_hint_at_variant(cfg, batch)}"
+        f"--split-batch {split}\n{variant if images and not rest else ''}"
         "To train another batch on purpose, with rates of your own: --cfg-options auto_scale_lr.written_for=0"
     )
-
-
-def _hint_at_variant(cfg: Config, batch: Batch) -> str:
-    """The line that names the declared variant, if it splits over these GPUs."""
-    images = _variant_images(cfg)
-    share, rest = divmod(images, batch.ranks * batch.accumulated)
-    if not images or rest:
-        return ""
-    return f"--total-batch {images} is the variant that this config declares: {_n(share, 'image')} per GPU.\n"
 
 
 def _variant_images(cfg: Config) -> int:

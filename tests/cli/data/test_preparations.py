@@ -119,7 +119,7 @@ DAMAGES = [  # the command, what is done to which file of the raw set, and what 
     ("coco2014", cut, COCO, "perhaps cut off"),
     ("coco2014", text("a.jpg\n"), "5k.txt", "does not have, e.g. val2014/a.jpg"),
     ("coco2014", Path.unlink, "5k.txt", "5k.txt is missing: get it from the list of 5,000 validation images"),
-    ("coco2014", remove_first, "train2014", "train2014 lacks 1 of 5 files"),
+    ("coco2014", remove_first, "train2014", "is missing: get it from train2014.zip"),
     ("voc_aug", text("2008_000000\n"), f"{VOC}/ImageSets/Segmentation/val.txt", "train and val share 1 images"),
     ("voc_aug", Path.unlink, f"{VOC}/JPEGImages/{ADDED}.jpg", f"{ADDED}.jpg cannot be read as a picture"),
     ("voc_aug", mat(0, name="GTinst"), MAT, "is no class file of SBD, or was cut off: KeyError"),

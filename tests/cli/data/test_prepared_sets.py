@@ -175,7 +175,10 @@ def test_a_published_split_is_taken_from_lists(prepare):
         Path("val.txt").write_text(text)
         code, _, err = prepare("qnrf", *arguments)
         assert (code, message in err) == (2, True)
-    for option, message in ((("--val", 6), "there are 6 training images"), (("--sides", 99, 64), "--sides: bounds")):
+    for option, message in (
+        (("--val", 6), "there are 6 training images"),
+        (("--sides", 99, 64), "bounds of the shorter side must be"),
+    ):
         code, _, err = prepare("qnrf", "raw", "other", *option)
         assert (code, message in err, Path("other").exists()) == (2, True, False)
 
