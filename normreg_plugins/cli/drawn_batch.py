@@ -62,14 +62,11 @@ def _heads(model: Any, data: dict[str, Any]) -> Any:
 
 def drawn_batch(model: nn.Module, cfg: Config, side: int) -> dict[str, Any]:
     """Two random pictures with targets, before the model's data preprocessor."""
-    package = next((name for each in type(model).__mro__ if (name := _package(each)) in BATCHES), None)
+    packages = (each.__module__.partition(".")[0] for each in type(model).__mro__)
+    package = next((name for name in packages if name in BATCHES), None)
     if package is None:
         raise NotDrawnError(f"{type(model).__name__}: batches are drawn for models of {', '.join(BATCHES)}")
     return BATCHES[package](cfg, side)
-
-
-def _package(kind: type) -> str:
-    return kind.__module__.partition(".")[0]
 
 
 def classes_of(cfg: Config) -> int:

@@ -46,11 +46,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def matched(counts: dict[str, float], records: list[dict[str, Any]]) -> np.ndarray:
     """Predicted counts in the order of the records. Both must have the same images."""
-    names = {record["name"] for record in records}
-    if missing := sorted(names - counts.keys()):
-        raise ValueError(f"{len(missing)} images have no prediction, e.g. {missing[0]}")
-    if unknown := sorted(counts.keys() - names):
-        raise ValueError(f"{len(unknown)} predictions are of other images, e.g. {unknown[0]}")
+    if differ := sorted({record["name"] for record in records} ^ counts.keys()):
+        raise ValueError(f"{len(differ)} images are only in the predictions or only in the index, e.g. {differ[0]}")
     return np.array([counts[record["name"]] for record in records])
 
 

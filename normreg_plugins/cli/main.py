@@ -39,9 +39,7 @@ COMMANDS = {
     "eval-miou": Command("score saved segmentations: IoU, pixel accuracy", "eval_miou:main", "mm", FILES),
     "eval-mae": Command("score saved counts: MAE, RMSE, NAE", "eval_mae:main", "evaluation", FILES),
     "count": Command("count the people in pictures", "infer_crowd:main", "mm"),
-    "convert-checkpoint": Command(
-        "convert to weight-normalized or scale-bias layers", "checkpoints:convert_main", "mm"
-    ),
+    "convert-checkpoint": Command("convert layers: weight-normalized, scale-bias", "checkpoints:convert_main", "mm"),
     "fold-checkpoint": Command("fold norm layers into weights, for inference", "checkpoints:fold_main", "mm"),
     "train-ultralytics": Command("train an ultralytics model", "train_ultralytics:main", "ultralytics"),
     "make-mini-data": Command("draw a small data set, in seconds", "data.make_mini_data:main", "crowd", FILES),

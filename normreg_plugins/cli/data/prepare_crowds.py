@@ -21,8 +21,6 @@ from normreg_plugins.crowd.data.points import AnnotationError, Points, read_qnrf
 from normreg_plugins.crowd.data.preparation import RawImage, Record, prepare_image, records_in
 from normreg_plugins.files import write_json
 
-Splits = Mapping[str, Sequence[RawImage]]
-
 
 @dataclass(frozen=True)
 class CrowdSet:
@@ -88,7 +86,9 @@ def _listed(path: Path, images: Sequence[RawImage]) -> list[RawImage]:
     return [known[name] for name in names]
 
 
-def write(splits: Splits, work: Callable[..., Record], source: str, workers: int, folder: Path) -> None:
+def write(
+    splits: Mapping[str, Sequence[RawImage]], work: Callable[..., Record], source: str, workers: int, folder: Path
+) -> None:
     for split in splits:
         (folder / split).mkdir()
     images = [replace(image, split=split) for split, some in splits.items() for image in some]

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -116,8 +117,8 @@ def _first(messages: Sequence[str]) -> list[str]:
 
 def check_apart(names: Mapping[str, Sequence[str]]) -> None:
     """Refuse an image that is in two splits."""
-    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
-        if both := sorted({*names.get(first, ())} & {*names.get(second, ())}):
+    for first, second in combinations(names, 2):
+        if both := sorted({*names[first]} & {*names[second]}):
             raise SetError(f"{first} and {second} share {len(both)} images, e.g. {both[0]}")
 
 
