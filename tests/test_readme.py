@@ -13,17 +13,19 @@ import pytest
 import torch
 
 import normreg_plugins
-from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling
+from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling
 from normreg_plugins.cli.main import COMMANDS
 from normreg_plugins.core.training import handle_of
+from normreg_plugins.hosts import methods
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     str(path.relative_to(ROOT))
     for path in (*ROOT.glob("*.md"), ROOT / "configs/README.md", *(ROOT / "docs").rglob("*.md"))
 )
-CARDS = {"wrs": WeightRescaling, "aws": AdaptiveWeightShrink, "pgd": SphereDescent}
-RUNNABLE = ("README.md", "docs/verdicts.md", *(f"docs/methods/{name}.md" for name in CARDS))
+CARDS = {"wrs": WeightRescaling, "aws": AdaptiveWeightShrink, "pgd": SphereDescent, "hyperball": Hyperball}
+DOCS = ("verdicts", "fine_tuning", "own_method", *(f"methods/{name}" for name in CARDS))
+RUNNABLE = ("README.md", *(f"docs/{name}.md" for name in DOCS))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DECIMAL = re.compile(r"\d+\.\d+")
 
@@ -63,7 +65,10 @@ def run_page(page: str) -> dict:
 @pytest.mark.parametrize("page", RUNNABLE)
 def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
+    before = dict(methods.METHODS)
     run_page(page)
+    methods.METHODS.clear()
+    methods.METHODS.update(before)
 
 
 @pytest.mark.mm

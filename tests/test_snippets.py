@@ -154,3 +154,38 @@ def test_lines_for_ultralytics_train(page, tmp_path) -> None:
 def test_a_trainer_class_of_ones_own() -> None:
     (code,) = (block for block in blocks("ultralytics") if "class MyTrainer" in block)
     assert run(code)["MyTrainer"].method == WeightRescaling(interval=10)
+
+
+@pytest.mark.mm
+def test_the_mm_config_for_fine_tuning_is_one(tmp_path) -> None:
+    from mmengine.config import Config
+
+    from normreg_plugins.hosts.mmengine import build_regularizer
+
+    page = (DOCS / "fine_tuning.md").read_text()
+    code, pgd = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.py").write_text(code)
+    (tmp_path / "pgd.py").write_text(f"_base_ = './mine.py'\n{pgd}")
+    on_sphere = Config.fromfile(tmp_path / "pgd.py")
+    assert (on_sphere.load_from, on_sphere.optim_wrapper.regularizer.center) == (None, False)
+    assert on_sphere.model.init_cfg.checkpoint == Config.fromfile(tmp_path / "mine.py").load_from
+    config = Config.fromfile(tmp_path / "mine.py")
+    for loader in (config.train_dataloader, config.val_dataloader):
+        assert loader.dataset.type == "CocoDataset"
+        assert loader.dataset.data_root == "data/mini/detection/"
+        assert config.model.bbox_head.num_classes == len(loader.dataset.metainfo.classes)
+    assert config.val_evaluator.ann_file == "data/mini/detection/annotations/val.json"
+    assert build_regularizer(config.optim_wrapper.regularizer).radius == "initial"
+
+
+@pytest.mark.ultralytics
+def test_the_ultralytics_command_for_fine_tuning_is_one() -> None:
+    pytest.importorskip("ultralytics")
+    from normreg_plugins.cli.train_ultralytics import parse
+    from normreg_plugins.hosts.methods import take_method
+
+    page = (DOCS / "fine_tuning.md").read_text().replace("\\\n", " ")
+    (words,) = re.findall(r"normreg train-ultralytics (.*)$", page, re.MULTILINE)
+    settings = parse(words.split())
+    assert take_method(settings) == WeightRescaling(interval=10, radius="initial")
+    assert (settings["optimizer"], settings["lr0"], settings["model"]) == ("SGD", 0.01, "yolo11n.pt")
