@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from normreg_plugins import AdaptiveWeightShrink, WeightRescaling
+from normreg_plugins import WeightRescaling
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.crowd.data.preparation import records_in
 from normreg_plugins.evaluation.counting import load_counts
@@ -19,6 +18,10 @@ from normreg_plugins.hosts.methods import build_method
 from normreg_plugins.monitor import read_run
 
 DEEP = "[" * 100_000
+HUGE_PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d494844527fffffff7fffffff080000000031a254ba0000000a49444154789c636000000002000148afa471"
+)
+"""It claims to be 2^31 - 1 by 2^31 - 1 pixels."""
 
 
 def file_of(folder: Path, content: str | bytes, name: str = "file.json") -> Path:
@@ -27,20 +30,13 @@ def file_of(folder: Path, content: str | bytes, name: str = "file.json") -> Path
     return path
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("select", 0), ("select", 2.5), ("output_layers", None), ("select", [1])]
-)
+@pytest.mark.parametrize(("option", "value"), [("select", 0), ("output_layers", None), ("select", [1])])
 def test_names_that_are_none(option, value):
     with pytest.raises(NormRegError, match=f"{option}={re.escape(repr(value))}: must be names"):
         WeightRescaling(**{"select": "0", option: value} if option == "select" else {option: value})
-    with pytest.raises(NormRegError, match="select=0: must be names"):
-        AdaptiveWeightShrink(select=0)
-
-
-@pytest.mark.parametrize("name", [[], 3])
-def test_a_methods_name_that_is_none(name):
-    with pytest.raises(NormRegError, match="is unknown: use one of"):
-        build_method(name, {})
+    for name in ([], 3):
+        with pytest.raises(NormRegError, match="is unknown: use one of"):
+            build_method(name, {})
 
 
 @pytest.mark.parametrize("content", [DEEP, b"\xff\xfe", '{"a": 1'])
@@ -120,19 +116,7 @@ def test_lines_that_no_monitor_wrote(tmp_path, line):
         read_run(file_of(tmp_path, f"{line}\n", "log.jsonl"))
 
 
-def huge_png() -> bytes:
-    """One pixel that claims to be 2^31 - 1 by 2^31 - 1."""
-    import struct
-    import zlib
-
-    file = io.BytesIO()
-    Image.new("L", (1, 1)).save(file, "PNG")
-    png = file.getvalue()
-    header = b"IHDR" + struct.pack(">II", 2**31 - 1, 2**31 - 1) + png[24:29]
-    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
-
-
-@pytest.mark.parametrize("content", [b"", b"GIF89a", huge_png()])
+@pytest.mark.parametrize("content", [b"", b"GIF89a", HUGE_PNG])
 def test_masks_that_are_none(tmp_path, content):
     with pytest.raises(MaskError, match=r"mask\.png: cannot be read as a picture"):
         read_mask(file_of(tmp_path, content, "mask.png"))
