@@ -129,11 +129,3 @@ def test_convnext_says_why_nothing_is_found() -> None:
     pixels = torch.randn(2, 3, 32, 32)
     with pytest.raises(SelectionError, match=r"no weight to act on among 32 .*per_layer: its only reader"):
         attach(optimizer, net, WeightRescaling(), forward=lambda model: model(pixels))
-    named = WeightRescaling(interval=1, select="*.conv_dw")
-    handle = attach(optimizer, net, named, forward=lambda model: model(pixels))
-    for _ in range(2):
-        optimizer.zero_grad()
-        net(pixels).square().mean().backward()
-        optimizer.step()
-    norms = net.get_parameter(handle.targets[0]).detach().square().sum() / len(net.get_parameter(handle.targets[0]))
-    assert norms == pytest.approx(1, rel=1e-4)  # as a whole, because that is what its layer norm takes away

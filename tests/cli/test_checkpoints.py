@@ -139,7 +139,6 @@ def test_bad_input_is_named_and_writes_nothing(files: Files, run, tmp_path: Path
         assert match in done.stderr
 
     good = (files.config, files.checkpoint, files.out)
-    refused("convert", "no.py", *good[1:], "--to", "wn", match="there is no config no.py")
     refused("convert", files.config, "no.pth", files.out, "--to", "wn", match="no.pth: there is no such file")
     refused("convert", *good, "--to", "xx", match="invalid choice: 'xx'")
     refused("convert", *good, "--to", "wn", "--keep", "nose", match="keep='nose'")

@@ -172,14 +172,3 @@ def test_a_proof_shows_a_bar_and_what_is_faster(monkeypatch, capsys):
     proof = inspect_model.prove(net, lambda model: model(images), find_scale_invariant(net))
     assert len(proof.of("invariant")) == 1
     assert "proof (--no-prove leaves it out, a smaller --size is faster)" in capsys.readouterr().err
-
-
-def test_the_model_has_the_configs_preprocessor_and_no_augmentation_of_batches():
-    from mmengine.config import Config
-
-    augments = [{"type": "Mixup", "alpha": 0.8}]
-    top = {"mean": [1.0], "num_classes": 3, "batch_augments": augments}
-    model = {"type": "ImageClassifier", "train_cfg": {"augments": augments}, "pretrained": "torchvision://x"}
-    settings = inspect_model.model_settings(Config({"model": model, "data_preprocessor": top}))
-    assert settings.data_preprocessor == {"mean": [1.0], "num_classes": 3}
-    assert (settings.train_cfg, settings.pretrained) == ({}, None)

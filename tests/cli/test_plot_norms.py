@@ -10,19 +10,12 @@ def runs(tmp_path):
     folders = [tmp_path / name for name in ("wd", "wrs")]
     for folder in folders:
         folder.mkdir()
-        lines = []
-        for step in range(1, 6):
-            layers = {"name": ["a.weight", "b.weight"], "filter_norm": [step, 2 * step], "rotation_degrees": [0.1, 0.2]}
-            line = {
-                "step": step,
-                "rate_law": "eta_over_norm",
-                "norms/mean": step,
-                "loss": 1 / step,
-                "mIoU": step / 5,
-                "boat accuracy": 0.5,
-            }
-            lines.append(json.dumps({**line, "norms/eta_over_norm": 0.1 / step, "layers": layers}) + "\n")
-        (folder / "norms.jsonl").write_text("".join(lines))
+        with (folder / "norms.jsonl").open("w") as file:
+            for step in range(1, 6):
+                rates = {"rate_law": "eta_over_norm", "norms/mean": step, "norms/eta_over_norm": 0.1 / step}
+                layers = {"name": ["a", "b"], "filter_norm": [step, 2 * step], "rotation_degrees": [0.1, 0.2]}
+                scores = {"loss": 1 / step, "mIoU": step / 5, "boat accuracy": 0.5}
+                file.write(json.dumps({"step": step, **rates, **scores, "layers": layers}) + "\n")
     return folders
 
 
@@ -50,7 +43,6 @@ def test_heat_maps_alone(tool, runs, tmp_path):
         (("--out", "norms.jpg"), ".png or .svg"),
         (("--layers", "gradient_norm"), "not logged per layer"),
         (("--names", "one"), "need 2 names"),
-        ((".",), "no run"),
         (("--score", "mIoU", "mAP"), "no run has logged mAP"),
     ],
 )

@@ -113,18 +113,6 @@ def test_detection_trains_resumes_tests_and_scores(user, small, tmp_path):
     assert row["best_f1"]["f1"] == pytest.approx(score_in(tested, "detection/best_f1"), abs=6e-4)
 
 
-@pytest.mark.parametrize(
-    ("option", "says"),
-    [("type=WSR", "'WSR' is unknown (did you mean 'WRS'?)"), ("select=nowhere", "'nowhere' matches none of")],
-)
-def test_a_wrong_method_in_a_config_is_one_line_and_status_2(run_tool, small, tmp_path, option, says):
-    flags = ("--work-dir", tmp_path, "--cfg-options", f"optim_wrapper.regularizer.{option}")
-    done = run_tool("train.py", small("classification"), *flags)
-    assert done.returncode == 2
-    assert says in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
-
-
 DEMO = """
 model.backbone._delete_=True model.backbone.type=MobileNetV2 model.backbone.widen_factor=0.25
 model.backbone.out_indices=(2,4,6) model.neck.in_channels=[80,24,8] model.neck.out_channels=[16,16,16]

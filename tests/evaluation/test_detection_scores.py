@@ -52,22 +52,14 @@ def overlap(detection, thing):
 
 def counts(annotations, detections, threshold):
     """Hits, false alarms and objects, one detection at a time."""
-    hits = alarms = 0
-    taken = set()
+    hits, alarms, taken = 0, 0, set()
     for detection in sorted(detections, key=lambda d: -d["score"]):
-        best, chosen = threshold, None
-        crowded = False
-        for thing in annotations:
-            if thing["image_id"] != detection["image_id"] or thing["id"] in taken:
-                continue
-            if thing["iscrowd"]:
-                crowded |= overlap(detection, thing) >= threshold
-            elif overlap(detection, thing) >= best:
-                best, chosen = overlap(detection, thing), thing["id"]
-        if chosen is not None:
-            taken.add(chosen)
+        here = [a for a in annotations if a["image_id"] == detection["image_id"]]
+        near = [a for a in here if a["id"] not in taken and overlap(detection, a) >= threshold]
+        if objects := [a for a in near if not a["iscrowd"]]:
+            taken.add(max(objects, key=lambda a: overlap(detection, a))["id"])
             hits += 1
-        elif not crowded:
+        elif not near:
             alarms += 1
     return hits, alarms, sum(not a["iscrowd"] for a in annotations)
 
@@ -76,20 +68,14 @@ def slow_curves(annotations, detections, threshold):
     """At each confidence, drop what scores less and count everything anew."""
     rows = []
     for confidence in CONFIDENCES:
-        kept = [d for d in detections if d["score"] >= confidence]
         precisions, recalls, f1s = [], [], []
         for category in sorted({a["category_id"] for a in annotations if not a["iscrowd"]}):
             things = [a for a in annotations if a["category_id"] == category]
-            found = [d for d in kept if d["category_id"] == category]
-            hits, alarms, objects = counts(things, found, threshold)
-            recall = hits / objects
-            recalls.append(recall)
-            if hits + alarms:
-                precision = hits / (hits + alarms)
-                precisions.append(precision)
-                f1s.append(2 * precision * recall / (precision + recall) if hits else 0)
-            else:
-                f1s.append(0)
+            kept = [d for d in detections if d["score"] >= confidence and d["category_id"] == category]
+            hits, alarms, objects = counts(things, kept, threshold)
+            recalls.append(hits / objects)
+            f1s.append(2 * hits / (hits + alarms + objects))
+            precisions += [hits / (hits + alarms)] if hits + alarms else []
         rows.append([np.mean(values) if values else np.nan for values in (precisions, recalls, f1s)])
     return np.array(rows).T
 
