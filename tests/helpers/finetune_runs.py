@@ -142,8 +142,8 @@ def finetune(name: str, folder: Path, rank: int = 0, ranks: int = 1) -> dict[str
     return {"updates": handle.updates, "targets": len(handle.targets), "weights": weights}
 
 
-def finetune_all(rank: int, folder: Path, ranks: int) -> dict[str, Any]:
-    return {name: finetune(name, folder, rank, ranks) for name in NAMES}
+def finetune_all(rank: int, folder: Path, ranks: int, names: list[str]) -> list[dict[str, Any]]:
+    return [finetune(name, folder, rank, ranks) for name in names]
 
 
 @HOOKS.register_module()
