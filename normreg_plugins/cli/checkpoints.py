@@ -47,17 +47,13 @@ def parser(description: str) -> argparse.ArgumentParser:
     return options
 
 
-def convert_parser() -> argparse.ArgumentParser:
-    add = (options := parser(CONVERT)).add_argument
+def convert_main(argv: Sequence[str] | None = None) -> int:
+    add = (arguments := parser(CONVERT)).add_argument
     add("--to", required=True, choices=[*NORMALIZATIONS, "pgd"], help="the parametrization to convert to")
     add("--gain", action="store_true", help="not for pgd: with a learnable gain, which starts at the filter norms")
     add("--c", type=float, default=2.0, help="only for pgd: squared filter norm")
     add("--centre", action="store_true", help="only for pgd: subtract each filter's mean too")
-    return options
-
-
-def convert_main(argv: Sequence[str] | None = None) -> int:
-    args = convert_parser().parse_args(argv)
+    args = arguments.parse_args(argv)
     options = {"c": args.c, "centre": args.centre} if args.to == "pgd" else {"gain": args.gain}
     centred = args.centre if args.to == "pgd" else NORMALIZATIONS[args.to].centred
     change(args, args.to, partial(convert, to=args.to, **options), exact=not centred, **options)

@@ -27,10 +27,7 @@ def add_runs(options: argparse.ArgumentParser, predictions: str) -> None:
 def parse_scoring(
     options: argparse.ArgumentParser, argv: Sequence[str] | None, files: Sequence[str]
 ) -> argparse.Namespace:
-    """Parse `argv`. Ends here for wrong options, or if a file that would be written exists.
-
-    `args.runs` are the predictions by name.
-    """
+    """The arguments, and the predictions by name in `args.runs`. Ends here if options are wrong, or a file exists."""
     args = options.parse_args(argv)
     if "names" in args:
         args.names = args.names or [path.name for path in args.predictions]

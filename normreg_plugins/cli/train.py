@@ -23,6 +23,9 @@ from normreg_plugins.cli.plot_norms import draw_run
 from normreg_plugins.cli.preflight import total_batch
 from normreg_plugins.hosts.mmengine import NormRegMonitorHook
 
+LAST = "last_checkpoint"
+"""The file in which mm notes the name of the last checkpoint."""
+
 
 def parser() -> argparse.ArgumentParser:
     options = mm_runs.common_parser(__doc__)
@@ -61,7 +64,7 @@ def settle_resume(cfg: Config, args: argparse.Namespace) -> None:
     """Resume as the flag says, or after a restart; without a checkpoint, start a new run from `load_from`."""
     if saved_before_restart(cfg):
         args.resume = "auto"
-    if args.resume == "auto" and not last_checkpoint(cfg).is_file():
+    if args.resume == "auto" and not Path(cfg.work_dir, LAST).is_file():
         say(f"--resume: {cfg.work_dir} has no checkpoint, so this is a new run")
     elif args.resume is not None:
         if args.resume != "auto":
@@ -70,15 +73,10 @@ def settle_resume(cfg: Config, args: argparse.Namespace) -> None:
         cfg.load_from = None if args.resume == "auto" else args.resume
 
 
-def last_checkpoint(cfg: Config) -> Path:
-    """The file in which mm notes the name of the last checkpoint."""
-    return Path(cfg.work_dir, "last_checkpoint")
-
-
 def saved_before_restart(cfg: Config) -> bool:
     """Whether torchrun has restarted the ranks, and they had saved a checkpoint since tools/dist_run.sh was called."""
     restarts, launched = (os.environ.get(name, "0") for name in ("TORCHELASTIC_RESTART_COUNT", "NORMREG_LAUNCHED"))
-    last = last_checkpoint(cfg)
+    last = Path(cfg.work_dir, LAST)
     return int(restarts) > 0 and last.is_file() and last.stat().st_mtime >= float(launched)
 
 
