@@ -1,4 +1,4 @@
-"""How the tests run a command, and the drawn crowds that several of them start from."""
+"""How the tests run a command."""
 
 import re
 from importlib import import_module
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from helpers import processes
 
-from normreg_plugins.cli.data.make_mini_data import make_mini_set
 from normreg_plugins.cli.main import COMMANDS, load, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,11 +58,3 @@ def tool(capsys):
         return processes.Done(code, *capsys.readouterr())
 
     return run
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    """A small drawn crowd set in raw UCF-QNRF layout."""
-    folder = tmp_path_factory.mktemp("raw") / "crowd"
-    make_mini_set("crowd", folder, train=6, val=2, size=64)
-    return folder

@@ -4,15 +4,17 @@ import json
 
 import numpy as np
 import pytest
+from helpers.layouts import qnrf
 
 from normreg_plugins.evaluation import counting
 from normreg_plugins.evaluation.counting import save_counts, save_map
 
 
 @pytest.fixture
-def annotated(tool, raw, tmp_path):
+def annotated(tool, tmp_path):
     """A prepared set, and predictions for its test split: true counts plus 2, all in one cell."""
-    tool("data/prepare_qnrf.py", "--any-counts", raw, tmp_path / "data", "--val", 2, "--sides", 64, 128)
+    qnrf(tmp_path / "raw")
+    tool("data/prepare_qnrf.py", "--any-counts", tmp_path / "raw", tmp_path / "data", "--val", 2, "--sides", 64, 128)
     records = json.loads((tmp_path / "data/test.json").read_text())["images"]
     for record in records:
         density = np.zeros((-(-record["height"] // 8), -(-record["width"] // 8)), dtype=np.float32)

@@ -39,9 +39,6 @@ def test_dist_train_starts_one_rank_per_gpu_and_passes_the_flags_on():
     assert value(words, "--max_restarts") == "0"
     assert value(command("dist_train.sh", "c.py", 2, MAX_RESTARTS="3"), "--max_restarts") == "3"
     assert words[words.index(str(TOOLS / "train.py")) + 1 :] == ["a config.py", "--launcher", "pytorch", *flags]
-
-
-def test_dist_train_on_more_machines():
     words = command("dist_train.sh", "c.py", 8, NNODES="3", NODE_RANK="2", MASTER_ADDR="first", PORT="12345")
     options = ("--nnodes", "--node_rank", "--master_addr", "--master_port")
     assert [value(words, option) for option in options] == ["3", "2", "first", "12345"]
