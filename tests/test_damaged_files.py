@@ -94,26 +94,8 @@ def test_logs_that_are_none(tmp_path, content, words):
     path = file_of(tmp_path, content, "log.jsonl")
     with pytest.raises(DamagedFileError, match=rf"log\.jsonl.*{words}"):
         read_run(path)
-
-
-def test_a_last_line_that_is_cut_off_is_left_out(tmp_path):
-    path = file_of(tmp_path, '{"step": 1}\n\n{"step": 2', "log.jsonl")
-    assert list(read_lines(path)) == [{"step": 1}]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"step": "one"}',
-        '{"step": 1, "layers": [1]}',
-        '{"step": 1, "layers": {"name": ["a"], "norm": [1.0, 2.0]}}',
-        '{"step": 1, "layers": {"name": ["a"], "norm": ["one"]}}',
-        '{"step": 1, "layers": {"name": 3}}',
-    ],
-)
-def test_lines_that_no_monitor_wrote(tmp_path, line):
-    with pytest.raises(DamagedFileError, match=r"log\.jsonl: step .* is not as a monitor or mmengine writes it"):
-        read_run(file_of(tmp_path, f"{line}\n", "log.jsonl"))
+    cut_off = file_of(tmp_path, '{"step": 1}\n\n{"step": 2', "log.jsonl")  # its last line is left out
+    assert list(read_lines(cut_off)) == [{"step": 1}]
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", HUGE_PNG])
