@@ -117,8 +117,6 @@ def test_the_command_of_the_wheel(site: Path) -> None:
     command = [sys.executable, str(site / "bin" / "normreg")]
     listed = python(command[1], cwd=site.parent, env=installed)
     assert all(f"  {name} " in listed for name in ("train", "inspect", "eval-map", "eval-miou", "make-mini-data"))
-    wrong = subprocess.run([*command, "evalmap"], capture_output=True, text=True, env=installed, check=False)
-    assert (wrong.returncode, "did you mean eval-map" in wrong.stderr) == (2, True)
     assert "usage: normreg eval-mae" in python(command[1], "eval-mae", "--help", cwd=site.parent, env=installed)
 
 
@@ -153,6 +151,15 @@ def test_configs_of_the_wheel_are_bases_by_name(site: Path, tmp_path: Path) -> N
     assert second.split() == ["WRS", "False"]  # no class is looked for in a scope of ours, which has none
 
 
+SMALL_NET = """
+model = dict(
+    backbone=dict(_delete_=True, type="MobileNetV2", widen_factor=0.25, out_indices=(2, 4, 6)),
+    neck=dict(in_channels=[80, 24, 8], out_channels=[16, 16, 16]),
+    bbox_head=dict(in_channels=[16, 16, 16], out_channels=[16, 16, 16]),
+)
+"""
+
+
 @pytest.mark.mm
 @pytest.mark.slow
 def test_the_wheel_trains_a_mini_config_without_a_clone(site: Path, tmp_path: Path) -> None:
@@ -162,7 +169,7 @@ def test_the_wheel_trains_a_mini_config_without_a_clone(site: Path, tmp_path: Pa
     mim = site / "normreg_plugins" / ".mim"
     make_mini_set("detection", tmp_path / "data/mini/detection", train=8, val=2, size=64)
     options = ["--cfg-options", "train_cfg.max_epochs=1", "train_cfg.val_interval=9"]
-    (tmp_path / "mine.py").write_text('_base_ = "normreg_plugins::mini/yolov3_wrs.py"')
+    (tmp_path / "mine.py").write_text(f'_base_ = "normreg_plugins::mini/yolov3_wrs.py"\n{SMALL_NET}')
     python(mim / "tools/train.py", "mine.py", *options, cwd=tmp_path, env=installed)
     assert list((tmp_path / "work_dirs").rglob("*.pth"))
 

@@ -41,6 +41,11 @@ THIN_DETR = {
     "model.encoder.num_layers": 1,
     "model.decoder.num_layers": 1,
 }
+THIN_UNET = {
+    "model.backbone.base_channels": 8,
+    "model.decode_head.in_channels": 8,
+    "model.auxiliary_head.in_channels": 16,
+}
 MIXUP = {"model.train_cfg": {"augments": [{"type": "Mixup", "alpha": 0.8}]}}
 STOCK = [
     Stock("mmdet", "yolo/yolov3_mobilenetv2_8xb24-320-300e_coco"),
@@ -54,7 +59,7 @@ STOCK = [
     Stock("mmdet", "mask_rcnn/mask-rcnn_r50_fpn_1x_coco", 1, THIN_FPN),
     Stock("mmdet", "tood/tood_r50_fpn_1x_coco", 2, THIN_FPN),
     Stock("mmdet", "deformable_detr/deformable-detr_r50_16xb2-50e_coco", 1, THIN_DETR),
-    Stock("mmseg", "unet/unet-s5-d16_fcn_4xb4-40k_chase-db1-128x128"),
+    Stock("mmseg", "unet/unet-s5-d16_fcn_4xb4-40k_chase-db1-128x128", 1, THIN_UNET),
     Stock("mmseg", "deeplabv3plus/deeplabv3plus_r18-d8_4xb2-80k_cityscapes-512x1024"),
     Stock("mmseg", "pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024", 2),
     Stock("mmseg", "bisenetv2/bisenetv2_fcn_4xb4-160k_cityscapes-1024x1024", 2),
@@ -100,7 +105,8 @@ def prepared(case, folder):
     """The config with these classes, drawn pictures, two updates and no downloads."""
     stock = Path(import_module(case.scope).__file__).parent / ".mim" / "configs"
     cfg = Config.fromfile(stock / f"{case.config}.py")
-    set_everywhere(cfg.model, num_classes=case.classes, init_cfg=None, pretrained=None, size=(SIDE, SIDE), nms_pre=50)
+    few = {"nms_pre": 50, "num": 16}  # proposals, and those of them that heads are trained on
+    set_everywhere(cfg.model, num_classes=case.classes, init_cfg=None, pretrained=None, size=(SIDE, SIDE), **few)
     cfg.merge_from_dict(case.changes or {})
     file = folder / "stock.py"
     loader = {"batch_size": 2, "num_workers": 0, "sampler": {"type": "DefaultSampler", "shuffle": False}}
