@@ -118,7 +118,7 @@ model.backbone._delete_=True model.backbone.type=MobileNetV2 model.backbone.wide
 model.backbone.out_indices=(2,4,6) model.neck.in_channels=[80,24,8] model.neck.out_channels=[16,16,16]
 model.bbox_head.in_channels=[16,16,16] model.bbox_head.out_channels=[16,16,16]
 model.test_cfg.score_thr=0.0 model.test_cfg.conf_thr=0.0 train_cfg.max_epochs=1 train_cfg.val_interval=1
-train_dataloader.dataset.indices=40 default_hooks.monitor.interval=5
+train_dataloader.dataset.indices=40 train_dataloader.batch_size=4 default_hooks.monitor.interval=10
 """
 
 
