@@ -71,10 +71,15 @@ def test_unknown_names_and_options_are_refused_with_near_names(tool, words, told
         set_method(Config({}), WRS)
 
 
+SMALL = """
+small = dict(depth=18, base_channels=8, stem_channels=8, norm_cfg=dict(momentum=0.03))  # scale-bias layers have none
+model = dict(backbone=small, decode_head=dict(in_channels=64, channels=16))
+"""
+
+
 @pytest.mark.parametrize("method", ["AWS", "PGD"])
 def test_the_layers_a_method_is_made_for_are_named_as_options_that_work(tool, tmp_path, method):
-    momentum = "model = dict(backbone=dict(norm_cfg=dict(momentum=0.03)))"  # scale-bias layers have none
-    (tmp_path / "mine.py").write_text(f'_base_ = "{CONFIGS}/mini/deeplabv3_wd.py"\n{momentum}')
+    (tmp_path / "mine.py").write_text(f'_base_ = "{CONFIGS}/mini/deeplabv3_wd.py"\n{SMALL}')
     config = (tmp_path / "mine.py", "--no-prove", "--size", 32, "--method", method)
     first = tool("inspect_model.py", *config)
     (options,) = re.findall(r"For its own layers add --cfg-options (.*);", first.stderr)
