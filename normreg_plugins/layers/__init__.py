@@ -17,7 +17,6 @@ from normreg_plugins.layers.scale_bias import (
     MeanOnlyBatchNorm,
     ScaleBias,
     assign_linear_sigma,
-    weight_decay_groups,
     zero_scales_,
 )
 from normreg_plugins.layers.surgery import AlreadyConvertedError, ConversionError, relative_change
@@ -43,6 +42,5 @@ __all__ = [
     "normalize_weight",
     "normalized_class",
     "relative_change",
-    "weight_decay_groups",
     "zero_scales_",
 ]

@@ -114,16 +114,6 @@ def zero_scales_(model: nn.Module, names: Iterable[str]) -> list[str]:
     return list(zeroed)
 
 
-def weight_decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two parameter groups for any optimizer: gamma and beta of every ScaleBias, and the rest.
-
-    The paper applies weight decay to the weights, and none to gamma and beta (section 4.1.1).
-    """
-    exempt = dict.fromkeys(p for layer in _scale_biases(model).values() for p in layer.parameters())
-    rest = [p for p in model.parameters() if p not in exempt]
-    return [{"params": rest, "weight_decay": weight_decay}, {"params": [*exempt], "weight_decay": 0.0}]
-
-
 class MeanOnlyBatchNorm(nn.Module):
     """y = x - mean + beta, with the mean of the batch in training and a running mean in evaluation.
 
