@@ -117,10 +117,8 @@ def passes(net: Net) -> tuple[dict[str, Callable[[], Any]], list[nn.Parameter]]:
         for weight, update in zip(weights, perturbed, strict=True):
             projection(weight.detach(), weight.grad, update, delta=0.1, wd_ratio=0.1, eps=1e-8)
 
-    reports = {target.name: target.report for target in handles["WRS"]._targets}
-
     def first() -> None:
-        along_weights(handles["WRS"]._targets, reports, LayerInputs([]))
+        along_weights(handles["WRS"]._targets, LayerInputs([]))
 
     rivals = {LIMIT: lambda: torch._foreach_mul_(plain, 1.0), LOOP: loop_over_filters, PROJECTION: adamp}
     return {**rivals, **steps, FIRST: first}, weights

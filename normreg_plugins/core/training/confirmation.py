@@ -47,11 +47,10 @@ class Confirmation:
         self._open = [target for target in targets if target.report.kind in SCALE_BLIND]
         self._hidden = [] if traced or proven else list(self._open)
         """What no forward has shown yet."""
-        self._reports = {target.name: target.report for target in targets}
         self._without_gradient: set[Target] = set()
         self._updates = 0
         self._mismatch: StructureMismatchError | None = None
-        self.inputs = LayerInputs(list(self._reports.values()))
+        self.inputs = LayerInputs([target.report for target in targets])
         self.found: dict[Target, Along] = {}
         self.waits_for_forward = not traced
         """Whether the first forward has to be traced."""
@@ -67,11 +66,7 @@ class Confirmation:
             if id(target.weight) in held:
                 self._mismatch = StructureMismatchError(why)
                 raise self._mismatch
-        hidden, by_weight = [*unseen, *wrong], {id(report.layer.weight): report for report in traced}
-        self._hidden = [target for target in self._hidden if target in hidden]
-        for target in self._open:
-            if target not in hidden and id(target.weight) in by_weight:
-                self._reports[target.name] = by_weight[id(target.weight)]
+        self._hidden = [target for target in self._hidden if target in unseen or target in wrong]
         return wrong
 
     def before_update(self) -> bool:
@@ -90,7 +85,7 @@ class Confirmation:
         ready = [target for target in self._open if target.started and target.weight.grad is not None]
         ready = [target for target in ready if again or target not in self._without_gradient]
         if ready:
-            found = along_weights(ready, self._reports, self.inputs)
+            found = along_weights(ready, self.inputs)
             self._without_gradient.update(target for target in ready if target.name not in found)
             self._open = [target for target in self._open if target.name not in found]
             self._judge({target: found[target.name] for target in ready if target.name in found})

@@ -7,7 +7,7 @@ That is Lemma 3.1 of the WRS paper, <w, g> = 0, but for the eps of the norm laye
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -133,15 +133,13 @@ def _both(one: Seen, other: Seen) -> Seen:
 
 
 @torch.no_grad()
-def along_weights(
-    targets: Sequence[Target], reports: Mapping[str, WeightReport], inputs: LayerInputs
-) -> dict[str, Along]:
+def along_weights(targets: Sequence[Target], inputs: LayerInputs) -> dict[str, Along]:
     """What the gradient of each target has along its filters; none for a gradient that is zero or not finite.
 
     It waits for the GPU once.
     """
-    measured = [_shares(target, reports[target.name], inputs).to("cpu", torch.float64) for target in targets]
-    limits = [_limit(target, reports[target.name], inputs) for target in targets]
+    measured = [_shares(target, inputs).to("cpu", torch.float64) for target in targets]
+    limits = [_limit(target, inputs) for target in targets]
     return {
         target.name: Along(share, share / limit, rest / limit)
         for target, limit, (share, rest) in zip(targets, limits, torch.stack(measured).tolist() if measured else ())
@@ -149,8 +147,8 @@ def along_weights(
     }
 
 
-def _limit(target: Target, report: WeightReport, inputs: LayerInputs) -> float:
-    unknown = any(_pull(reader.norm, "weight") is None for reader in report.readers)
+def _limit(target: Target, inputs: LayerInputs) -> float:
+    unknown = any(_pull(reader.norm, "weight") is None for reader in target.report.readers)
     dtype = inputs.dtypes.get(id(target.layer.module), torch.bfloat16)  # unknown if it was compiled
     if target.report.weight_normalization is not None:
         return LIMITS[torch.bfloat16]  # it has an eps of its own
@@ -160,7 +158,7 @@ def _limit(target: Target, report: WeightReport, inputs: LayerInputs) -> float:
     return 10 * limit if unknown else limit  # the gradient of a filter that has settled says little about dL/dgamma
 
 
-def _shares(target: Target, report: WeightReport, inputs: LayerInputs) -> Tensor:
+def _shares(target: Target, inputs: LayerInputs) -> Tensor:
     """The share along the weight, and what of it no penalty explains; NaN for a zero gradient."""
     filters, weight, grad = target.filters, target.weight.detach(), target.weight.grad
     assert grad is not None
@@ -175,7 +173,7 @@ def _shares(target: Target, report: WeightReport, inputs: LayerInputs) -> Tensor
     along, norms, pulls, sums = full_tensors([each.flatten() for each in by_filter])
     pulls = norms * pulls
     rest, uncertain, size = along, torch.zeros_like(along), pulls
-    for reader in report.readers:
+    for reader in target.report.readers:
         by_norm = _through(reader, inputs, pulls, target.bias)
         rest, uncertain, size = rest - by_norm[0], uncertain + by_norm[1], size + by_norm[2]
     penalties = (norms.square(), norms, sums)  # what L2, ||w|| and L1 add to <w, g>

@@ -165,12 +165,9 @@ class _Proof:
         """The finest scaling of a layer under which the forward stays the same: by filter, in groups, or all alike."""
         if passed is not None and passed.kind not in SEVERAL_FILTERS:
             return passed
-        by_filter = [Scaling(Kind.INVARIANT, layer.channels)]
-        if frozen := _frozen(self._reports[layer.name]):
-            by_filter.append(Scaling(Kind.COMPENSATED, layer.channels, frozen))
-        for scaling in by_filter:
-            if self._stays({layer: scaling}):
-                return scaling
+        by_filter = Scaling(Kind.INVARIANT, layer.channels)
+        if self._stays({layer: by_filter}):
+            return by_filter
         alike = passed or Scaling(Kind.PER_LAYER, 1, bias=True)
         if passed is None and not self._stays({layer: alike}):
             return None
@@ -208,11 +205,8 @@ def _promised_by(report: WeightReport) -> Scaling | None:
     if kind in SEVERAL_FILTERS:
         runs = {reader.groups for reader in report.readers}
         kind, groups = (kind, runs.pop()) if kind is Kind.PER_GROUP and len(runs) == 1 else (Kind.PER_LAYER, 1)
-    return Scaling(kind, groups, _frozen(report), bias=any(reader.kind in SEVERAL_FILTERS for reader in report.readers))
-
-
-def _frozen(report: WeightReport) -> tuple[NormReader, ...]:
-    return tuple(reader for reader in report.readers if reader.kind is Kind.COMPENSATED)
+    frozen = tuple(reader for reader in report.readers if reader.kind is Kind.COMPENSATED)
+    return Scaling(kind, groups, frozen, bias=any(reader.kind in SEVERAL_FILTERS for reader in report.readers))
 
 
 def _tolerance(like: Tensor) -> float:
