@@ -23,6 +23,13 @@ def wrongly_promised() -> Net:
     return Net(lambda n, x: n.head(n.conv(n.bn(x).relu())).mean((1, 2, 3)), conv=conv(3, 3), bn=bn(3), head=conv(3))
 
 
+def hooked() -> Net:
+    """A forward hook changes what the layer returns."""
+    net = Net(lambda n, x: n.bn(n.conv(x)), conv=conv(), bn=bn())
+    net.conv.register_forward_hook(lambda *called: called[2].tanh())
+    return net
+
+
 def partly_hidden() -> Net:
     """Its second pair is apart in the order of registration."""
     return Net(
@@ -83,8 +90,9 @@ def test_an_optimizer_that_is_gone_before_the_first_forward_ends_leaves_no_trace
     assert not any(module._forward_hooks for module in model)
 
 
-def test_a_wrong_promise_names_the_weight_before_anything_is_updated() -> None:
-    net, optimizer, _ = attached(EVERY_UPDATE, net=wrongly_promised())
+@pytest.mark.parametrize("make", [wrongly_promised, hooked])
+def test_a_wrong_promise_names_the_weight_before_anything_is_updated(make) -> None:
+    net, optimizer, _ = attached(EVERY_UPDATE, net=make())
     before = copy.deepcopy(list(net.parameters()))
     with pytest.raises(StructureMismatchError, match=r"conv\.weight.*promised invariant.*shows free"):
         step(net, optimizer)
