@@ -232,7 +232,11 @@ def test_under_weight_decay_the_rotation_becomes_the_expected_one(make) -> None:
 
 
 def test_no_rotation_is_expected_where_a_method_sets_the_norm_or_nothing_decays() -> None:
-    for method, decay in ((SphereDescent(), 0.1), (WeightRescaling(), 0.1), (None, 0.0), (WeightDecay(), 0.1)):
+    elsewhere = WeightRescaling(select="3")  # it turns the decay of all but norm layers off
+    for method, decay in (
+        *((SphereDescent(), 0.1), (WeightRescaling(), 0.1), (elsewhere, 0.1)),
+        *((None, 0.0), (WeightDecay(), 0.1)),
+    ):
         net = tiny_net()
         optimizer = SGD(net.parameters(), lr=ETA, weight_decay=decay)
         monitor = Monitor(optimizer, net, every=1)
