@@ -32,9 +32,9 @@ from ultralytics.utils import YAML
 from normreg_plugins.cli.console import refuse
 from normreg_plugins.cli.plot_norms import draw_run
 from normreg_plugins.cli.preflight.check import trained_with_method
-from normreg_plugins.hosts.monitoring import EVERY
-from normreg_plugins.hosts.ultralytics import with_method, with_monitor
-from normreg_plugins.hosts.ultralytics.method_keys import keys_of, method_names, take_method
+from normreg_plugins.hosts.methods import key_names, options_of
+from normreg_plugins.hosts.ultralytics import take_method, with_method, with_monitor
+from normreg_plugins.monitor import EVERY
 
 WORK_DIR = Path("work_dirs/ultralytics")
 HELP = ("help", "-h", "--help")
@@ -72,7 +72,8 @@ def train(settings: dict[str, Any]) -> None:
 
 def our_keys() -> str:
     """What --help says of the keys that ultralytics does not have."""
-    lines = (f"  {name}: {', '.join(f'{name}.{option}' for option in keys_of(name))}" for name in method_names())
+    names = key_names().items()
+    lines = (f"  {key}: {', '.join(f'{key}.{option}' for option in options_of(name))}" for key, name in names)
     yours = "  imports: modules that register methods of your own, such as imports=my_method"
     return "\n".join(["Our keys (the name of a method alone takes its defaults):", *lines, yours])
 
@@ -90,10 +91,10 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         elif argument in MODES:
             if argument != "train":
                 refuse(f"{argument}: this command trains. Its checkpoints are ultralytics' own: use `yolo {argument}`")
-        elif argument in method_names() or isinstance(DEFAULT_CFG_DICT.get(argument), bool):
+        elif argument in key_names() or isinstance(DEFAULT_CFG_DICT.get(argument), bool):
             settings[argument] = True
         else:
-            refuse_key(argument, (*TASKS, *MODES, *method_names(), *DEFAULT_CFG_DICT))
+            refuse_key(argument, (*TASKS, *MODES, *key_names(), *DEFAULT_CFG_DICT))
     return {**_file(settings.pop("cfg", None)), **settings}
 
 
@@ -102,7 +103,7 @@ def check_keys(settings: dict[str, Any]) -> None:
     try:
         check_dict_alignment(DEFAULT_CFG_DICT, settings)  # it renames deprecated keys
     except SyntaxError:
-        known = (*DEFAULT_CFG_DICT, *method_names(), "monitor", "imports", "cfg")
+        known = (*DEFAULT_CFG_DICT, *key_names(), "monitor", "imports", "cfg")
         for key in settings.keys() - DEFAULT_CFG_DICT.keys():
             refuse_key(key, known)
 

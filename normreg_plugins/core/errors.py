@@ -35,7 +35,3 @@ class PluginLostWarning(UserWarning):
 
 class UnconfirmedWarning(UserWarning):
     """What was found by structure alone is incomplete or could not be confirmed."""
-
-
-class UntestedVersionWarning(UserWarning):
-    """A host has a version that the tests do not run with."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import MISSING, Field, asdict, fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from torch.optim import Optimizer
@@ -73,9 +73,6 @@ def build_method(name: str, options: Mapping[str, Any]) -> Method:
     for option in options:
         if option not in known:
             raise NormRegError(f"{name} has no option {option!r}{_near(option, known)}; it has {', '.join(known)}")
-    missing = [field.name for field in fields(METHODS[name]) if _is_required(field) and field.name not in options]
-    if missing:
-        raise NormRegError(f"{name} needs {', '.join(missing)}, which have no default")
     return METHODS[name](**options)
 
 
@@ -84,10 +81,6 @@ def _near(name: object, known: Iterable[str]) -> str:
     names = {each.lower(): each for each in known}
     near = difflib.get_close_matches(str(name).lower(), names, n=1)
     return f" (did you mean {names[near[0]]!r}?)" if near else ""
-
-
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
 
 
 def build_regularizer(config: Mapping[str, Any] | None) -> Method:
@@ -143,13 +136,13 @@ def guard_resume(optimizer: Optimizer, method: Method, new_run: str) -> None:
     optimizer.register_state_dict_post_hook(lambda _, state: state.update({STATE_KEY: dict(settings)}))
 
     def check(_: Optimizer, state: dict[str, Any]) -> None:
-        if problem := _difference(state, optimizer, settings):
+        if problem := _difference(state, settings):
             raise ResumeError(f"{problem}. Resume with the method it began with, or begin a new run: {new_run}")
 
     optimizer.register_load_state_dict_pre_hook(check)
 
 
-def _difference(state: Mapping[str, Any], optimizer: Optimizer, settings: Mapping[str, Any]) -> str | None:
+def _difference(state: Mapping[str, Any], settings: Mapping[str, Any]) -> str | None:
     """How a saved state differs from this run; None if it can be resumed."""
     saved = state.get(STATE_KEY)
     if saved is None and state["state"]:
@@ -158,17 +151,7 @@ def _difference(state: Mapping[str, Any], optimizer: Optimizer, settings: Mappin
     if changed := [key for key in settings if key in saved and _plain(saved[key]) != _plain(settings[key])]:
         theirs, ours = {key: saved[key] for key in changed}, {key: settings[key] for key in changed}
         return f"the checkpoint was trained with {theirs}, this run has {ours}"
-    sizes, now = _group_sizes(state["param_groups"]), _group_sizes(optimizer.param_groups)
-    if sizes != now:
-        return (
-            f"the checkpoint has parameter groups of {sizes} parameters, this run has groups of {now}: was freeze "
-            "changed, or the model?"
-        )
     return None
-
-
-def _group_sizes(groups: list[dict[str, Any]]) -> list[int]:
-    return [len(group["params"]) for group in groups]
 
 
 def _plain(value: Any) -> Any:

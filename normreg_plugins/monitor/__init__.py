@@ -3,16 +3,16 @@
 A plot needs matplotlib, which is imported when it is drawn.
 """
 
-from normreg_plugins.monitor.files import JsonLinesSink, Run, log_of, logs_of, read_run
-from normreg_plugins.monitor.monitor import Monitor
+from normreg_plugins.monitor.files import FILE, JsonLinesSink, Run, log_of, logs_of, read_run
+from normreg_plugins.monitor.monitor import EVERY, Monitor
 from normreg_plugins.monitor.plots import plot_layers, plot_runs
 from normreg_plugins.monitor.rate_at_start import RateAtStart, change_at_start, rate_at_start
 from normreg_plugins.monitor.report import Report, Row
-from normreg_plugins.monitor.warn import Log
 
 __all__ = [
+    "EVERY",
+    "FILE",
     "JsonLinesSink",
-    "Log",
     "Monitor",
     "RateAtStart",
     "Report",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ Line = dict[str, Any]
 Curve = tuple[list[float], list[float]]
 """Steps and values."""
 
+FILE = "norms.jsonl"
+"""The file in a run's folder with a monitor's reports, the loss and the scores. `normreg plot-norms` draws it."""
 MM_LOG = "vis_data/scalars.json"
-PATTERNS = ("norms.jsonl", "norms_*.jsonl", f"*/{MM_LOG}", MM_LOG)
+PATTERNS = (FILE, f"*/{MM_LOG}", MM_LOG)
 """Logs of a monitor and of mmengine in the folder of a run, the most informative first."""
 
 
@@ -64,7 +66,7 @@ class JsonLinesSink:
 
     def _drop_after(self, update: int) -> None:
         if self.path.exists():
-            lines = [line for line in _lines(self.path) if line["step"] <= update]
+            lines = [line for line in read_lines(self.path) if line.get("step", math.inf) <= update]
             write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in lines))
 
 
@@ -78,7 +80,7 @@ def _line_of(report: Report) -> Line:
         "rate_law": report.rate_law,
         **{key: _short(value) for key, value in report.scalars().items()},
         "layers": {"name": list(rows), **layers},
-        "norm_layers": {name: [_short(value) for value in drift] for name, drift in report.norm_layers.items()},
+        "variances": {name: _short(value) for name, value in report.variances.items()},
     }
 
 
@@ -107,23 +109,26 @@ def read_run(path: Path, name: str | None = None) -> Run:
     path = Path(path)
     if not path.is_file():
         raise NormRegError(f"{path}: no such file; expected JSON lines of a monitor or of mmengine")
-    lines = list(_lines(path))
+    lines = [line for line in read_lines(path) if "step" in line]
     if not lines:
         raise NormRegError(f"{path}: no line has a step")
+    try:
+        return _run_of(lines, name or path.stem)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DamagedFileError(f"{path} is not as a monitor or mmengine writes it: {error!r}") from error
+
+
+def _run_of(lines: list[Line], name: str) -> Run:
     with_layers = [line for line in lines if line.get("layers")]
     last = with_layers[-1]["layers"] if with_layers else {"name": []}
-    names, fields = last["name"], [key for key in last if key != "name"]
-    with_layers = [
-        line for line in with_layers if line["layers"]["name"] == names and line["layers"].keys() == last.keys()
-    ]
-    ends = _epoch_ends(lines)
+    with_layers = [line for line in with_layers if line["layers"]["name"] == last["name"]]
     return Run(
-        name or path.stem,
-        _curves(lines, lambda line: _update_of(line, ends)),
+        name,
+        _curves(lines),
         next((line["rate_law"] for line in lines if line.get("rate_law")), None),
         [line["step"] for line in with_layers],
-        names,
-        {field: [_floats(line["layers"][field]) for line in with_layers] for field in fields},
+        list(last["name"]),
+        {key: [_floats(line["layers"][key]) for line in with_layers] for key in last if key != "name"},
     )
 
 
@@ -138,67 +143,30 @@ def log_of(run: Path) -> Path:
 
 
 def logs_of(runs: Sequence[Path], names: Sequence[str] | None = None) -> dict[str, Path]:
-    """The log of each run, by the name of its folder, or by the shortest end of its path that tells the runs apart."""
+    """The log of each run, by the name of its folder, or by its path if several folders have one name."""
     logs = [log_of(run) for run in runs]
-    names = names or _short_names(runs)
+    folders = [run.resolve().name for run in runs]
+    names = names or (folders if len(set(folders)) == len(runs) else [str(run) for run in runs])
     if len(set(names)) != len(runs):
         raise NormRegError(f"names: {len(runs)} runs need as many different names, got {', '.join(names)}")
     return dict(zip(names, logs, strict=True))
 
 
-def _short_names(runs: Sequence[Path]) -> list[str]:
-    parts = [run.resolve().parts for run in runs]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(each[-length:]) for each in parts]
-        if len(set(names)) == len(runs):
-            break
-    return names
+def _curves(lines: list[Line]) -> dict[str, Curve]:
+    """The values of all lines by name and update. A later line replaces what it repeats.
 
-
-def _lines(path: Path) -> Iterator[Line]:
-    """The complete lines that have a step."""
-    for line in read_lines(path):
-        if "step" in line:
-            if not _is_finite(line["step"]) or not _fits(line.get("layers")):
-                raise DamagedFileError(f"{path}: step {line['step']!r} is not as a monitor or mmengine writes it")
-            yield line
-
-
-def _fits(layers: Any) -> bool:
-    """Whether it is the `layers` of a report: for each field a list with one entry per layer; or nothing."""
-    if not layers:
-        return True
-    if not isinstance(layers, dict) or not isinstance(layers.get("name"), list):
-        return False
-    if not all(isinstance(values, list) and len(values) == len(layers["name"]) for values in layers.values()):
-        return False
-    numbers = [value for field, values in layers.items() if field != "name" for value in values]
-    return all(value is None or _is_finite(value) for value in numbers)
-
-
-def _curves(lines: Iterable[Line], step_of: Callable[[Line], float]) -> dict[str, Curve]:
-    """The values of all lines by name and step. A later line replaces what it repeats."""
+    mmengine numbers training by iteration, but evaluations by epoch. These belong to the last iteration of the epoch.
+    """
+    ends = {line["epoch"]: line["step"] for line in lines if "epoch" in line and "iter" in line}
     points: dict[str, dict[float, float]] = defaultdict(dict)
     for line in lines:
-        step = step_of(line)
+        is_update = "iter" in line or PREFIX + "mean" in line
+        step: float = line["step"]
+        step = step if is_update else ends.get(step, step)
         for key, value in line.items():
             if _is_finite(value):
                 points[key][step] = value
     return {key: (sorted(found), [found[step] for step in sorted(found)]) for key, found in points.items()}
-
-
-def _update_of(line: Line, ends: dict[float, float]) -> float:
-    """mmengine numbers evaluations by epoch and training by iteration."""
-    step: float = line["step"]
-    return step if "iter" in line or PREFIX + "mean" in line else ends.get(step, step)
-
-
-def _epoch_ends(lines: list[Line]) -> dict[float, float]:
-    ends: dict[float, float] = {}
-    for line in lines:
-        if "epoch" in line and "iter" in line:
-            ends[line["epoch"]] = max(line["step"], ends.get(line["epoch"], 0))
-    return ends
 
 
 def _is_finite(value: Any) -> bool:

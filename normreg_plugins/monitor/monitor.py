@@ -13,17 +13,20 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from normreg_plugins.core import WeightDecay
-from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.core.model import has_running_statistics
+from normreg_plugins.core.options import is_count, require
 from normreg_plugins.core.training import closure_of, handle_of, is_nested, is_update, keep_step_hooks
-from normreg_plugins.monitor.measure import Change, NormLayer, RunningStatistics, Sums, sums_of
+from normreg_plugins.monitor.measure import Change, Numbers, numbers_of
 from normreg_plugins.monitor.optimizer_direction import applied_norm, equilibrium_angle, layer_norm, rate_law
-from normreg_plugins.monitor.report import Report, row_of, total
+from normreg_plugins.monitor.report import Report, row_of
 from normreg_plugins.monitor.warn import Log, Warnings
 from normreg_plugins.monitor.weights import MonitoredWeight, monitored_weights
 
 Sink = Callable[[Report], Any]
 
 logger = logging.getLogger("normreg_plugins")
+EVERY = 50
+"""The default number of updates between two reports."""
 
 
 class Monitor:
@@ -44,7 +47,8 @@ class Monitor:
     Args:
         every: updates between two reports.
         names: weights as in `named_parameters()`. Default: every weight of the optimizer whose scale the network cannot
-            see, and the weights that the attached method acts on.
+            see, and the weights that the attached method acts on. If there are none, as in a baseline without norm
+            layers: all weights of conv and linear layers.
         sinks: called with each `Report`.
         warn: called with a sentence, once for each kind, if filters are zero or broken, an entry comes near the end of
             half precision, or a layer turns ten times as fast as the median; and by `finish`. None for no warnings.
@@ -55,15 +59,14 @@ class Monitor:
         self,
         optimizer: Optimizer,
         model: nn.Module,
-        every: int = 50,
+        every: int = EVERY,
         names: Iterable[str] | None = None,
         *,
         sinks: Sequence[Sink] = (),
         warn: Log | None = logger.warning,
         updates: int = 0,
     ) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise NormRegError(f"every={every!r}: must be an integer number of updates, 1 or more")
+        require(is_count(every, 1), "every", every, "a whole number of updates, 1 or more")
         self.last: Report | None = None
         """The latest report."""
         self._optimizer = optimizer
@@ -71,7 +74,7 @@ class Monitor:
         self._warnings = None if warn is None else Warnings(warn)
         self._sinks: tuple[Sink, ...] = (*sinks, *([self._warnings] if self._warnings else []))
         self._weights = monitored_weights(optimizer, model, names)
-        self._statistics = RunningStatistics(model)
+        self._norms: dict[str, Any] = {n: m for n, m in model.named_modules() if has_running_statistics(m)}
         self._count = UpdateCount(optimizer, updates)
         self._copies: list[Tensor] = []
         keep_step_hooks(optimizer)
@@ -136,23 +139,25 @@ class Monitor:
             return
         groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
         controlled = _with_norms_set(optimizer)
-        sums = [self._sums(each, before, groups, controlled) for each, before in zip(self._weights, copies)]
-        sum_rows, norm_rows = _to_host([sums, self._statistics.measure()])
-        self._statistics.save()
-        layers = [Sums(*row) for row in sum_rows]
+        variances = [norm.running_var.max() for norm in self._norms.values()]
+        numbers = [self._numbers(each, before, groups, controlled) for each, before in zip(self._weights, copies)]
+        *rows, found = _to_host([*numbers, variances])
+        layers = [Numbers(*row) for row in rows]
         report = Report(
             self._count.made,
             self._count.since,
             rate_law(optimizer),
-            {each.name: row_of(row) for each, row in zip(self._weights, layers)},
-            row_of(total(layers)),
-            {name: NormLayer(*row) for name, row in zip(self._statistics.names, norm_rows)},
+            {each.name: row_of([layer]) for each, layer in zip(self._weights, layers)},
+            row_of(layers),
+            dict(zip(self._norms, torch.cat(found).tolist() if found else ())),
         )
         self.last = report
         for sink in self._sinks:
             sink(report)
 
-    def _sums(self, each: MonitoredWeight, before: Tensor, groups: dict[int, Any], controlled: Sequence[str]) -> Tensor:
+    def _numbers(
+        self, each: MonitoredWeight, before: Tensor, groups: dict[int, Any], controlled: Sequence[str]
+    ) -> Numbers:
         group, handle = groups.get(id(each.parameter), {}), handle_of(self._optimizer)
         if handle is not None and each.name in handle.undecayed:
             group = {**group, "weight_decay": 0.0}
@@ -160,10 +165,10 @@ class Monitor:
         norm = applied = None
         if gradient is not None:
             norm = layer_norm(gradient)
-            applied = applied_norm(group, each.state(self._optimizer), gradient, norm, before)
+            applied = applied_norm(group, each.state(self._optimizer), norm)
         expected = None if each.name in controlled else equilibrium_angle(self._optimizer, group)
         rate = group.get("lr", math.nan)
-        return sums_of(each.filters, Change(before, each.weight, norm, applied, rate, expected, each.standardized))
+        return numbers_of(each.filters, Change(before, each.weight, norm, applied, rate, expected, each.standardized))
 
 
 def _with_norms_set(optimizer: Optimizer) -> Sequence[str]:
@@ -209,10 +214,10 @@ class UpdateCount:
         return self._happens
 
 
-def _to_host(lists: list[list[Tensor]]) -> list[list[list[float]]]:
-    """The values of small tensors, in the same arrangement, by one transfer from the device."""
+def _to_host(lists: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+    """The tensors in the same arrangement, by one transfer from the device."""
     tensors = [tensor for each in lists for tensor in each]
     wide = torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
-    device = lists[0][0].device
-    values = iter(torch.cat([t.reshape(-1).to(device, wide) for t in tensors]).tolist())
-    return [[list(islice(values, tensor.numel())) for tensor in each] for each in lists]
+    flat = torch.cat([t.reshape(-1).to(lists[0][0].device, wide) for t in tensors]).cpu()
+    values = iter(flat.split([t.numel() for t in tensors]))
+    return [list(islice(values, len(each))) for each in lists]

@@ -51,48 +51,28 @@ def equilibrium_angle(optimizer: Optimizer, group: State) -> float | Tensor | No
     return (2 * group["lr"] * decay * ratio) ** 0.5 * (180 / math.pi)
 
 
-def applied_norm(group: State, state: State, gradient: Tensor, gradient_norm: Tensor, before: Tensor) -> Tensor:
+def applied_norm(group: State, state: State, gradient_norm: Tensor) -> Tensor:
     """The norm of a layer's gradient as the WRS paper measures it in Fig. 2a.
 
-    For Adam, AdamW and RMSprop that is what the update just made multiplied by the rate. AdamP's is read before its
-    projection. For every other optimizer it is the gradient itself.
+    For Adam and AdamW it is that of what the update just made multiplied by the rate, ||m_hat / (sqrt(v_hat) + eps)||
+    (eq. 9-11). AdamP's is read before its projection. For every other optimizer it is that of the gradient itself.
 
     Args:
         group: the weight's parameter group.
         state: the optimizer's state of the weight, after the update.
-        before: the weight before the update.
     """
-    if {"exp_avg", "exp_avg_sq", "step"} <= state.keys() and "betas" in group:
-        return _adam(group, state)
-    if "square_avg" in state and "alpha" in group:
-        return layer_norm(_rmsprop(group, state, gradient, before))
-    return gradient_norm
+    if not ({"exp_avg", "exp_avg_sq", "step"} <= state.keys() and "betas" in group):
+        return gradient_norm
+    beta1, beta2 = group["betas"]
+    step = state["step"].double() if torch.is_tensor(state["step"]) else state["step"]
+    first, second = 1 - beta1**step, (1 - beta2**step) ** 0.5
+    square = state["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
+    divisor = square.sqrt().add_(
+        group["eps"] * second
+    )  # both corrections are left for the end, which saves temporaries
+    return layer_norm(torch.div(state["exp_avg"], divisor, out=divisor)) * (second / first)  # eq. 11
 
 
 def layer_norm(values: Tensor) -> Tensor:
     """The norm of all entries together, in float32 at least."""
     return torch.linalg.vector_norm(values, dtype=at_least_float32(values.dtype))
-
-
-def _adam(group: State, state: State) -> Tensor:
-    """WRS paper, eq. 9-11: ||m_hat / (sqrt(v_hat) + eps)||.
-
-    Both bias corrections are taken out of the tensors, which leaves one temporary of the size of the weight.
-    """
-    beta1, beta2 = group["betas"]
-    step = state["step"].double() if torch.is_tensor(state["step"]) else state["step"]
-    first, second = 1 - beta1**step, (1 - beta2**step) ** 0.5
-    square = state["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
-    divisor = square.sqrt().add_(group["eps"] * second)
-    return layer_norm(torch.div(state["exp_avg"], divisor, out=divisor)) * (second / first)  # eq. 11
-
-
-def _rmsprop(group: State, state: State, gradient: Tensor, before: Tensor) -> Tensor:
-    """L2 paper, Section 5.2, with torch's options: weight decay, centring and momentum."""
-    if group.get("momentum"):
-        return state["momentum_buffer"]
-    square = state["square_avg"]
-    if group.get("centered"):
-        square = square - state["grad_avg"].square()
-    decayed = gradient + group.get("weight_decay", 0.0) * before
-    return decayed / (square.sqrt() + group["eps"])

@@ -23,22 +23,17 @@ class RateAtStart:
     """The norm that the method gives them."""
     factor: float
     """On the effective rate of a filter of the median norm."""
-    least_factor: float
-    """On that of the shortest filter, which slows down most."""
-    greatest_factor: float
+    factors: tuple[float, float]
+    """On that of the shortest filter, which slows down most, and of the longest."""
     rate: float
     """The learning rate of the optimizer: the highest of its groups, before any warm-up."""
 
-    @property
-    def rate_that_keeps(self) -> float:
-        """With this learning rate, a filter of the median norm has the effective rate that it had before."""
-        return self.rate / self.factor
-
     def __str__(self) -> str:
+        least, greatest = self.factors
         return (
             f"Median filter norm {self.filter_norm:.2g} -> {self.radius:.3g}: effective learning rate "
-            f"x{self.factor:.2g} (x{self.least_factor:.2g} to x{self.greatest_factor:.2g} per filter). "
-            f"Use lr={self.rate_that_keeps:.2g} instead of {self.rate:.2g} to keep it."
+            f"x{self.factor:.2g} (x{least:.2g} to x{greatest:.2g} per filter). "
+            f"Use lr={self.rate / self.factor:.2g} instead of {self.rate:.2g} to keep it."
         )
 
 
@@ -57,7 +52,7 @@ def rate_at_start(handle: Handle) -> RateAtStart | None:
     if f"{factor:.2g}" == "1":
         return None
     rate = max(float(group.get("initial_lr", group["lr"])) for group in handle.optimizer.param_groups)
-    return RateAtStart(median(norms), radius, factor, least, greatest, rate)
+    return RateAtStart(median(norms), radius, factor, (least, greatest), rate)
 
 
 def change_at_start(handle: Handle) -> str:

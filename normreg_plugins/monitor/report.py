@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from normreg_plugins.monitor.measure import NormLayer, Sums
+import torch
+
+from normreg_plugins.monitor.measure import Numbers
 from normreg_plugins.monitor.optimizer_direction import RateLaw
 
 PREFIX = "norms/"
@@ -67,8 +69,8 @@ class Report:
     """By the name of the weight."""
     overall: Row
     """All filters together, as if they were one layer."""
-    norm_layers: Mapping[str, NormLayer]
-    """By the name of the norm layer."""
+    variances: Mapping[str, float]
+    """The greatest running variance of each norm layer, by its name."""
 
     def scalars(self, prefix: str = PREFIX, layers: bool = False) -> dict[str, float]:
         """Named numbers for a logger. The names are the same in every report of a run.
@@ -77,7 +79,6 @@ class Report:
             layers: also those of every layer, as `{prefix}{weight}/{field of Row}`.
         """
         means = [row.filter_norm for row in self.layers.values()]
-        norm_layers = self.norm_layers.values()
         overall = {
             "min": self.overall.least_filter_norm,
             "mean": self.overall.filter_norm,
@@ -87,9 +88,7 @@ class Report:
             "zero_filters": float(self.overall.zero_filters),
             "broken_filters": float(self.overall.broken_filters),
             **{key: float(getattr(self.overall, key)) for key in OTHERS},
-            "mean_drift": _mean([each.mean_drift for each in norm_layers]),
-            "variance_drift": _mean([each.variance_drift for each in norm_layers]),
-            "greatest_variance": _first(max, [each.greatest_variance for each in norm_layers] or [math.nan]),
+            "greatest_variance": _first(max, list(self.variances.values()) or [math.nan]),
         }
         found = {f"{prefix}{key}": value for key, value in overall.items()}
         if layers:
@@ -98,48 +97,34 @@ class Report:
         return found
 
 
-def row_of(sums: Sums) -> Row:
-    return Row(
-        filters=int(sums.filters),
-        filter_norm=sums.norm / sums.filters,
-        least_filter_norm=sums.least,
-        greatest_filter_norm=sums.greatest,
-        greatest_entry=sums.greatest_entry,
-        zero_filters=int(sums.zero),
-        broken_filters=int(sums.broken),
-        gradient_norm=sums.gradient_norm,
-        effective_gradient_norm=_ratio(sums.applied_norm, sums.norm_before),
-        eta_over_norm=_ratio(sums.eta_over_norm, sums.sound),
-        eta_over_squared_norm=_ratio(sums.eta_over_squared_norm, sums.sound),
-        eta_over_std=_ratio(sums.eta_over_std, sums.standardized),
-        rotation_degrees=_ratio(sums.angle, sums.turned),
-        expected_rotation_degrees=_ratio(sums.expected_angle, sums.decayed),
-        update_ratio=_ratio(sums.update_ratio, sums.turned),
-        radial_share=_ratio(sums.radial_share, sums.moved),
+def row_of(layers: Sequence[Numbers]) -> Row:
+    """Of one layer, or of several as if they were one. Layers without a gradient do not count in the gradient norms."""
+    every = Numbers(*(torch.cat([number.flatten() for number in column]).double() for column in zip(*layers)))
+    has_gradient = ~every.gradient_norm.isnan()
+    gradient, applied, before = (
+        torch.linalg.vector_norm(each[has_gradient])
+        for each in (every.gradient_norm, every.applied_norm, every.norm_before)
     )
-
-
-def total(layers: Iterable[Sums]) -> Sums:
-    """The sums of all filters together. Layers without a gradient are left out of the gradient norms only."""
-    columns = dict(zip(Sums._fields, zip(*layers)))
-    together = {name: math.fsum(column) for name, column in columns.items()}
-    together["least"] = _first(min, columns["least"])
-    for name in ("greatest", "greatest_entry"):
-        together[name] = _first(max, columns[name])
-    for name in ("gradient_norm", "applied_norm", "norm_before"):
-        values = [v for v, g in zip(columns[name], columns["gradient_norm"]) if not math.isnan(g)]
-        together[name] = math.hypot(*values) if values else math.nan
-    return Sums(**together)
+    row = {
+        "filter_norm": every.norm.mean(),
+        "least_filter_norm": every.norm.min(),
+        "greatest_filter_norm": every.norm.max(),
+        "greatest_entry": every.greatest_entry.max(),
+        "gradient_norm": torch.where(has_gradient.any(), gradient, math.nan),
+        "effective_gradient_norm": applied / before,
+        "eta_over_norm": every.eta_over_norm.nanmean(),
+        "eta_over_squared_norm": every.eta_over_squared_norm.nanmean(),
+        "eta_over_std": every.eta_over_std.nanmean(),
+        "rotation_degrees": every.angle.nanmean(),
+        "expected_rotation_degrees": every.expected_angle.nanmean(),
+        "update_ratio": every.update_ratio.nanmean(),
+        "radial_share": every.radial_share.nanmean(),
+    }
+    values = torch.stack(list(row.values())).tolist()
+    zero, broken = torch.stack([every.zero.sum(), (~every.norm.isfinite()).sum()]).long().tolist()
+    return Row(filters=len(every.norm), zero_filters=zero, broken_filters=broken, **dict(zip(row, values)))
 
 
 def _first(which: Any, values: Any) -> float:
     """`min` or `max`, and NaN if there is one: Python's own depend on where it stands."""
     return math.nan if any(map(math.isnan, values)) else which(values)
-
-
-def _ratio(above: float, below: float) -> float:
-    return above / below if below else math.nan
-
-
-def _mean(values: list[float]) -> float:
-    return _ratio(math.fsum(values), len(values))

@@ -45,7 +45,7 @@ def broken_filters(report: Report) -> str | None:
 
 def near_overflow(report: Report) -> str | None:
     entries = {name: row.greatest_entry for name, row in report.layers.items()}
-    entries |= {f"{name}.running_var": norm.greatest_variance for name, norm in report.norm_layers.items()}
+    entries |= {f"{name}.running_var": variance for name, variance in report.variances.items()}
     name = max(entries, key=lambda name: _finite(entries[name]))
     if _finite(entries[name]) < NEAR_HALF:
         return None

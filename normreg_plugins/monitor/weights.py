@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from normreg_plugins.core import find_scale_invariant
 from normreg_plugins.core.errors import SelectionError
-from normreg_plugins.core.model import Filters, filters_of, layer_weight, local, scale_response
+from normreg_plugins.core.model import Filters, filters_of, layer_weight, layers_of, local, scale_response
 from normreg_plugins.core.training import handle_of
 
 
@@ -44,14 +44,14 @@ class MonitoredWeight:
 
 
 def monitored_weights(optimizer: Optimizer, model: nn.Module, names: Iterable[str] | None) -> list[MonitoredWeight]:
-    """The named weights. Default: the scale-invariant weights of this optimizer and the targets of its method."""
+    """The named weights of this optimizer, or those that `Monitor` chooses."""
     optimized = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if names is None:
-        names = [name for name in _default_names(optimizer, model) if id(model.get_parameter(name)) in optimized]
+        scalable = [each.name for each in layers_of(model) if each.not_scalable is None]
+        for choice in (_of_method_or_invariant(optimizer, model), scalable):
+            names = names or [name for name in choice if id(model.get_parameter(name)) in optimized]
         if not names:
-            raise SelectionError(
-                "no weight of this optimizer is scale invariant by the structure of the model: name weights with names="
-            )
+            raise SelectionError(f"this {type(optimizer).__name__} has no conv or linear weight of this model")
     modules = dict(model.named_modules())
     found = []
     for name in names:
@@ -65,7 +65,7 @@ def monitored_weights(optimizer: Optimizer, model: nn.Module, names: Iterable[st
     return [each for each in found if _has_full_filters(each)]
 
 
-def _default_names(optimizer: Optimizer, model: nn.Module) -> list[str]:
+def _of_method_or_invariant(optimizer: Optimizer, model: nn.Module) -> list[str]:
     handle = handle_of(optimizer)
     verdicts = find_scale_invariant(model) if handle is None else handle.verdicts
     targets = () if handle is None else handle.targets

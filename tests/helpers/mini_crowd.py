@@ -30,7 +30,8 @@ def mini_config(name: str, data: Path, work_dir: Path) -> Config:
     cfg.train_dataloader.batch_size = 2
     cfg.train_dataloader.dataset.pipeline[1].size = 32
     cfg.train_cfg.update(max_epochs=1, val_interval=1)
-    cfg.default_hooks.checkpoint = None  # 200 MB for each
+    cfg.model.backbone.width = 0.125
+    cfg.default_hooks.checkpoint = None
     cfg.visualizer.name = f"{name}-{work_dir}"
     cfg.work_dir = str(work_dir)
     return cfg

@@ -23,8 +23,6 @@ class History:
     updates: int = 0
     first: Tensor | float = 0.0
     second: Tensor | float = 0.0
-    mean: Tensor | float = 0.0
-    buffer: Tensor | float = 0.0
     greatest: Tensor | None = None
 
 
@@ -48,22 +46,6 @@ def adam(
         history.greatest = torch.maximum(history.greatest, history.second)
         second = history.greatest / (1 - beta2**history.updates)
         return first / (second**0.5 + eps)
-
-    return applied
-
-
-def rmsprop(
-    alpha: float = 0.99, eps: float = 1e-8, decay: float = 0.0, momentum: float = 0.0, centered: bool = False
-) -> Applied:
-    """L2 paper, Section 5.2, with torch's options."""
-
-    def applied(history: History, gradient: Tensor, before: Tensor) -> Tensor:
-        gradient = gradient + decay * before
-        history.second = alpha * history.second + (1 - alpha) * gradient**2
-        history.mean = alpha * history.mean + (1 - alpha) * gradient
-        square = history.second - history.mean**2 if centered else history.second
-        history.buffer = momentum * history.buffer + gradient / (square**0.5 + eps)
-        return history.buffer
 
     return applied
 

@@ -12,17 +12,30 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+SECONDS = 300
+"""Processes that take longer hang, and are killed."""
+
 
 def on_ranks(task: Callable[..., Any], *arguments: Any, ranks: int = 2) -> list[Any]:
-    """What `task(rank, *arguments)` returns on each rank. If one raises, so does this."""
+    """What `task(rank, *arguments)` returns on each rank. Raises if one raises, or if they hang."""
     with TemporaryDirectory() as folder:
-        mp.start_processes(_one_rank, (task, arguments, ranks, Path(folder)), ranks, start_method="fork")
+        started = (task, arguments, ranks, Path(folder))
+        context = mp.start_processes(_one_rank, started, ranks, join=False, start_method="fork")
+        end = monotonic() + SECONDS
+        try:
+            while not context.join(end - monotonic()):
+                if monotonic() > end:
+                    raise TimeoutError(f"{ranks} ranks did not finish within {SECONDS} s")
+        finally:
+            for process in context.processes:
+                process.kill()
         return [torch.load(Path(folder, str(rank)), weights_only=True) for rank in range(ranks)]
 
 
@@ -55,7 +68,7 @@ def command(task: Callable[[], int | None], cwd: Path, ranks: int = 1) -> Done:
             )
             processes[-1].start()
         for process in processes:
-            process.join(300)
+            process.join(SECONDS)
             process.kill()
         out, err = (Path(folder, f"0.{stream}").read_text() for stream in ("out", "err"))
         return Done(next((p.exitcode for p in processes if p.exitcode), 0), out, err)

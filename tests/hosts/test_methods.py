@@ -20,7 +20,6 @@ from normreg_plugins.hosts import methods
 from normreg_plugins.hosts.methods import (
     MethodKeyError,
     ResumeError,
-    build_method,
     build_regularizer,
     guard_resume,
     take_method,
@@ -41,11 +40,6 @@ class WithType(Method):
     type: str = ""
 
 
-@dataclass(frozen=True, repr=False)
-class NeedsSize(Method):
-    size: int
-
-
 @pytest.fixture(autouse=True)
 def _registry_as_it_was():
     before = dict(methods.METHODS)
@@ -58,7 +52,6 @@ def _registry_as_it_was():
     ("name", "method", "message"),
     [
         ("norm.cap", Mine, "name='norm.cap': must be a word"),
-        ("", Mine, "name='': must be a word"),
         (Mine, "Mine", "name=<class .*must be a word"),
         ("Mine", Mine(), r"method=Mine\(size=1.5\): must be a subclass of .*Method, not an object"),
         ("Mine", int, "method=<class 'int'>: must be a subclass"),
@@ -81,27 +74,13 @@ def test_a_class_that_is_defined_again_replaces_the_old_one() -> None:
     assert methods.METHODS["Mine"] is again
 
 
-def test_methods_that_cannot_be_built_are_refused() -> None:
-    register_method("NeedsSize", NeedsSize)
-    with pytest.raises(NormRegError, match="NeedsSize needs size, which have no default"):
-        build_method("NeedsSize", {})
-    with pytest.raises(NormRegError, match=r"'Other' is unknown.*import the module that registers it"):
-        build_method("Other", {})
-
-
 @pytest.mark.parametrize(
     ("settings", "method"),
     [
         ({"epochs": 1}, None),
-        ({"wrs": True}, WeightRescaling()),
         ({"wd": True}, WeightDecay()),
         ({"aws": None}, AdaptiveWeightShrink()),
-        ({"pgd": {"c": 1.5}, "pgd.center": False}, SphereDescent(c=1.5, center=False)),
         ({"wrs": {"interval": 7, "radius": 2.0}, "wrs.interval": 5}, WeightRescaling(interval=5, radius=2.0)),
-        (
-            {"wrs.select": "model.0.*", "wrs.decay_on": "norm_layers"},
-            WeightRescaling(select="model.0.*", decay_on="norm_layers"),
-        ),
     ],
 )
 def test_keys_describe_a_method(settings, method) -> None:
@@ -130,9 +109,9 @@ def test_keys_without_a_meaning_are_refused(settings, message) -> None:
 
 
 def saved_state(method):
-    """The state of an optimizer that made a step, by a run with this method."""
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
-    optimizer = SGD([{"params": net[0].parameters()}, {"params": net[1:].parameters()}], lr=0.1, momentum=0.9)
+    """An optimizer that made a step in a run with this method, and its state."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4))
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
     if method is not None:
         guard_resume(optimizer, method, "NEW RUN")
     net(torch.randn(2, 3, 8, 8)).sum().backward()
@@ -140,17 +119,18 @@ def saved_state(method):
     return optimizer, optimizer.state_dict()
 
 
+SELECTED = WeightRescaling(select=("conv*",), interval=4)
+
+
 @pytest.mark.parametrize(
     ("before", "now", "message"),
     [
         (WeightRescaling(), SphereDescent(), "with {'method': 'WeightRescaling'.*has {'method': 'SphereDescent'"),
         (
-            WeightRescaling(interval=4),
+            SELECTED,
             WeightRescaling(interval=5),
-            "with {'interval': 4}, this run has {'interval': 5}",
+            r"{'select': \('conv\*',\), 'interval': 4}.*{'select': None, 'inter.*5}",
         ),
-        (WeightRescaling(), WeightRescaling(select=("conv*",)), r"with {'select': None}.*{'select': \('conv\*',\)}"),
-        (WeightRescaling(), WeightRescaling(decay_on="all"), "with {'decay_on': '.*'}.*{'decay_on': 'all'}"),
         (WeightRescaling(), WeightRescaling(radius="initial"), r"with {'radius': 1\.0}.*{'radius': 'initial'}"),
         (None, WeightRescaling(), "was trained without a method, this run has WeightRescaling"),
     ],
@@ -163,24 +143,16 @@ def test_a_run_is_not_resumed_with_another_method_or_setting(before, now, messag
         saved_state(before)[0].load_state_dict(saved)
 
 
-def test_a_checkpoint_with_other_groups_is_refused() -> None:
-    _, saved = saved_state(WeightRescaling())
-    saved["param_groups"][1]["params"].pop()
-    with pytest.raises(
-        ResumeError, match=r"groups of \[1, 5\] parameters, this run has groups of \[1, 6\]: was freeze"
-    ):
-        saved_state(WeightRescaling())[0].load_state_dict(saved)
-
-
 @pytest.mark.parametrize(
     ("regularizer", "message"),
     [
-        ({"type": "WSR"}, "method 'WSR' is unknown .*use one of WD, WRS, AWS, PGD"),
-        ({"interval": 3}, "must be a dict with a type"),
+        (
+            {"type": "WSR"},
+            "method 'WSR' is unknown .*use one of WD, WRS, AWS, PGD.* or import the module",
+        ),
         ("WRS", "must be a dict with a type"),
         (None, "regularizer=None: must be a dict with a type"),
         ({"type": "PGD", "alpha": 0.1}, "PGD has no option 'alpha'.* it has select, c, center"),
-        ({"type": "AWS", "alpha": -0.1}, "alpha=-0.1: must be"),
     ],
 )
 def test_a_bad_regularizer_of_a_config_is_refused(regularizer, message) -> None:

@@ -10,7 +10,6 @@ from torch.optim import SGD, Adam
 
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.core.errors import NormRegError
-from normreg_plugins.files import DamagedFileError
 from normreg_plugins.monitor import JsonLinesSink, Monitor, log_of, logs_of, read_run
 
 
@@ -52,7 +51,7 @@ def test_every_line_is_strict_json(tmp_path) -> None:
     net, optimizer, _, _ = monitored(path)
     train(net, optimizer, 2)
     line = json.loads(path.read_text(), parse_constant=pytest.fail)
-    assert line["norms/mean_drift"] is None  # there is none at the first report
+    assert line["norms/expected_rotation_degrees"] is None  # there is none without weight decay
 
 
 def test_the_names_of_scalars_stay() -> None:
@@ -146,9 +145,6 @@ def test_the_newest_log_of_a_folder_is_taken(tmp_path):
     ours = write(tmp_path / "a" / "norms.jsonl", age=200)  # says more than the host's log
     assert log_of(tmp_path / "a") == ours
     assert log_of(ours) == ours
-
-
-def test_what_is_no_run_is_said(tmp_path):
     with pytest.raises(NormRegError, match=r"no run; it has none of norms\.jsonl"):
         log_of(tmp_path)
 
@@ -158,20 +154,7 @@ def test_names_tell_runs_apart(tmp_path):
         write(tmp_path / name / "norms.jsonl")
     one, two, three = (tmp_path / name for name in ("wd/seed0", "wrs/seed0", "wrs/seed1"))
     assert list(logs_of([two, three])) == ["seed0", "seed1"]
-    assert list(logs_of([one, two])) == ["wd/seed0", "wrs/seed0"]
+    assert list(logs_of([one, two])) == [str(one), str(two)]
     assert list(logs_of([one, two], ["a", "b"])) == ["a", "b"]
     with pytest.raises(NormRegError, match="different names, got a, a"):
         logs_of([one, two], ["a", "a"])
-
-
-def test_a_report_with_damaged_layers_is_left_out_or_refused_by_name(tmp_path):
-    file, right = tmp_path / "norms.jsonl", {"filter_norm": [0.5], "name": ["0.weight"]}
-
-    def write(*reports):
-        file.write_text("".join(json.dumps({"step": i, "layers": rows}) + "\n" for i, rows in enumerate(reports)))
-
-    write({"bilter_norm": [2.0], "name": ["0.weight"]}, right)
-    assert read_run(file).layers == {"filter_norm": [[0.5]]}
-    write({"filter_norm": [0.5], "name": 5}, right)
-    with pytest.raises(DamagedFileError, match="step 0 is not as a monitor"):
-        read_run(file)

@@ -9,7 +9,7 @@ from helpers import monitor_oracle as slow
 from helpers import oracle
 from helpers.training import INVARIANT, loss_on, same_state, tiny_net, train
 from torch import nn
-from torch.optim import SGD, Adam, AdamW, RMSprop
+from torch.optim import SGD, Adam, AdamW
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightDecay, WeightRescaling, attach
 from normreg_plugins.core.errors import NormRegError, SelectionError
@@ -27,12 +27,6 @@ NAMED = {
     "SGD": (partial(SGD, weight_decay=1e-2), slow.gradient_itself),
     "SGD momentum": (partial(SGD, momentum=0.9), slow.gradient_itself),
     "SGD nesterov": (partial(SGD, momentum=0.9, nesterov=True), slow.gradient_itself),
-    "RMSprop": (partial(RMSprop, weight_decay=1e-2), slow.rmsprop(decay=1e-2)),
-    "RMSprop momentum": (
-        partial(RMSprop, momentum=0.5, centered=True, eps=1e-3),
-        slow.rmsprop(momentum=0.5, centered=True, eps=1e-3),
-    ),
-    "RMSprop centered": (partial(RMSprop, centered=True, eps=1e-3), slow.rmsprop(centered=True, eps=1e-3)),
     "Adam": (partial(Adam, weight_decay=1e-2), slow.adam(decay=1e-2)),
     "Adam amsgrad": (partial(Adam, amsgrad=True, betas=(0.9, 0.5)), slow.adam(beta2=0.5, amsgrad=True)),
     "Adam foreach": (partial(Adam, foreach=True, betas=(0.8, 0.9)), slow.adam(0.8, 0.9)),
@@ -79,6 +73,7 @@ def batch_loss(net: nn.Module, index: int):
         (name, method, (torch.float64, torch.float32)[(i + j) % 2])
         for i, name in enumerate(NAMED)
         for j, method in enumerate(METHODS)
+        if name in ("SGD momentum", "Adam") or (i + j) % 4 == 0
     ],
     ids=str,
 )
@@ -91,7 +86,7 @@ def test_it_agrees_with_the_slow_reference(name: str, method: str, dtype: torch.
     assert monitor.names == MONITORED
     if METHODS[method] is not None:
         if method != "PGD":  # the others set weight decay to 0
-            applied = {"RMSprop": slow.rmsprop(), "Adam": slow.adam()}.get(name, applied)
+            applied = {"Adam": slow.adam()}.get(name, applied)
         attach(optimizer, net, METHODS[method])
     reference = slow.Reference(net, MONITORED, applied)
     if method == "PGD":
@@ -111,9 +106,8 @@ def test_it_agrees_with_the_slow_reference(name: str, method: str, dtype: torch.
     assert reports[-1].rate_law == ("eta_over_squared_norm" if sgd else "eta_over_norm")
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    "make", [partial(SGD, momentum=0.9, weight_decay=1e-3), Adam, AdamW], ids=["SGD", "Adam", "AdamW"]
+    ("make", "method"), [(AdamW, "none"), *((partial(SGD, momentum=0.9, weight_decay=1e-3), each) for each in METHODS)]
 )
 def test_training_is_the_same_bit_by_bit(make, method: str) -> None:
     trained = []
@@ -136,18 +130,16 @@ def test_training_is_the_same_bit_by_bit(make, method: str) -> None:
         )
 
 
-@pytest.mark.parametrize("monitor_first", [True, False])
-@pytest.mark.parametrize("method", [WeightRescaling(interval=3, radius=0.5), SphereDescent()])
-def test_it_sees_what_the_method_left_in_either_order(method, monitor_first: bool) -> None:
+def test_it_sees_what_the_method_left_in_either_order() -> None:
     net = tiny_net()
     optimizer = SGD(net.parameters(), lr=ETA)
-    monitor = Monitor(optimizer, net, every=3) if monitor_first else None
-    attach(optimizer, net, method)
-    monitor = monitor or Monitor(optimizer, net, every=3)
+    first = Monitor(optimizer, net, every=3)
+    attach(optimizer, net, WeightRescaling(interval=3, radius=0.5))
+    second = Monitor(optimizer, net, every=3)
     train(net, optimizer, 3)
-    radius = 0.5 if isinstance(method, WeightRescaling) else math.sqrt(2)
-    assert monitor.last.overall.least_filter_norm == pytest.approx(radius, rel=1e-6)
-    assert monitor.last.overall.greatest_filter_norm == pytest.approx(radius, rel=1e-6)
+    for monitor in (first, second):
+        assert monitor.last.overall.least_filter_norm == pytest.approx(0.5, rel=1e-6)
+        assert monitor.last.overall.greatest_filter_norm == pytest.approx(0.5, rel=1e-6)
 
 
 def test_it_sees_what_a_method_left_that_came_during_the_run() -> None:
@@ -206,12 +198,11 @@ def test_broken_filters_are_counted_and_the_others_measured() -> None:
     "make",
     [
         partial(SGD, lr=0.1, weight_decay=0.05),
-        partial(SGD, lr=0.02, weight_decay=0.05, momentum=0.8),
         partial(SGD, lr=0.02, weight_decay=0.05, momentum=0.8, nesterov=True),
         partial(SGD, lr=0.1, weight_decay=0.05, momentum=0.8, dampening=0.8),
         partial(AdamW, lr=0.02, weight_decay=0.2, betas=(0.8, 0.99)),
     ],
-    ids=["SGD", "momentum", "nesterov", "dampening", "AdamW"],
+    ids=["SGD", "nesterov", "dampening", "AdamW"],
 )
 def test_under_weight_decay_the_rotation_becomes_the_expected_one(make) -> None:
     """Random gradients of a scale-invariant loss: across each filter, and as 1 / ||w||."""
@@ -282,22 +273,12 @@ def test_a_weight_without_a_gradient_has_no_gradient_norm() -> None:
     assert monitor.last.overall.effective_gradient_norm == monitor.last.layers["3.weight"].effective_gradient_norm
 
 
-def test_drift_is_the_change_of_running_statistics_between_reports() -> None:
+def test_a_report_has_the_greatest_running_variance_of_each_norm_layer() -> None:
     net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=ETA)
-    monitor = Monitor(optimizer, net, every=2)
-    train(net, optimizer, 2)
-    first = monitor.last.norm_layers["1"]
-    assert math.isnan(first.mean_drift)
-    mean, var = net[1].running_mean.double(), net[1].running_var.double()
-    train(net, optimizer, 2, first=2)
-    drift = monitor.last.norm_layers["1"]
-    shift = (net[1].running_mean - mean).abs() / (var + net[1].eps).sqrt()
-    growth = ((net[1].running_var + net[1].eps) / (var + net[1].eps)).log().abs()
-    assert drift[:2] == pytest.approx((float(shift.mean()), float(growth.mean())), rel=1e-4)
-    greatest = [float(norm.running_var.max()) for norm in net if isinstance(norm, nn.BatchNorm2d)]
-    assert [each.greatest_variance for each in monitor.last.norm_layers.values()] == pytest.approx(greatest)
-    assert monitor.last.scalars()["norms/greatest_variance"] == pytest.approx(max(greatest))
+    last = _report_of(net)
+    greatest = {name: float(net.get_submodule(name).running_var.max()) for name in ("1", "4")}
+    assert last.variances == pytest.approx(greatest)
+    assert last.scalars()["norms/greatest_variance"] == pytest.approx(max(greatest.values()))
 
 
 def test_detached_it_leaves_a_plain_optimizer() -> None:
@@ -336,7 +317,8 @@ def test_what_it_cannot_do_it_says(settings, message: str) -> None:
         Monitor(SGD(net[:7].parameters(), lr=ETA), net, **settings)
 
 
-def test_a_model_without_norm_layers_has_to_name_weights() -> None:
+def test_without_norm_layers_it_measures_every_weight_and_with_no_layers_it_says_so() -> None:
     net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1))
-    with pytest.raises(SelectionError, match="names="):
-        Monitor(SGD(net.parameters(), lr=ETA), net)
+    assert Monitor(SGD(net.parameters(), lr=ETA), net).names == ("0.weight", "2.weight")
+    with pytest.raises(SelectionError, match="this SGD has no conv or linear weight of this model"):
+        Monitor(SGD(net.parameters(), lr=ETA), nn.ReLU())

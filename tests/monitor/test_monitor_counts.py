@@ -2,14 +2,13 @@
 
 import copy
 import math
-from functools import partial
 from importlib.util import find_spec
 
 import pytest
 import torch
 from helpers.optimizers import FUSED_ON_CPU
 from helpers.training import loss_on, tiny_net, train
-from torch.optim import SGD, AdamW, RMSprop
+from torch.optim import SGD, AdamW
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from normreg_plugins import WeightRescaling, attach
@@ -26,10 +25,9 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("make", [partial(SGD, momentum=0.9), partial(RMSprop, foreach=True)], ids=["SGD", "RMSprop"])
-def test_a_report_reads_no_single_values(make) -> None:
+def test_a_report_reads_no_single_values() -> None:
     net = tiny_net()
-    optimizer = make(net.parameters(), lr=ETA)
+    optimizer = SGD(net.parameters(), lr=ETA, momentum=0.9)
     monitor = Monitor(optimizer, net, every=2)
     for index in range(4):
         optimizer.zero_grad()
@@ -94,69 +92,44 @@ def test_a_closure_is_one_update() -> None:
     )
 
 
+def start(with_method: bool, updates: int = 0):
+    net, reports = tiny_net(), []
+    optimizer = SGD(net.parameters(), lr=ETA, momentum=0.9)
+    if with_method:
+        attach(optimizer, net, WeightRescaling(interval=2))
+    return net, optimizer, reports, Monitor(optimizer, net, every=3, sinks=[reports.append], updates=updates)
+
+
 @pytest.mark.parametrize("with_method", [True, False])
 def test_a_resumed_run_reports_as_the_unbroken_one(with_method: bool) -> None:
-    def start(updates: int = 0):
-        net = tiny_net()
-        optimizer = SGD(net.parameters(), lr=ETA, momentum=0.9)
-        reports = []
-        if with_method:
-            attach(optimizer, net, WeightRescaling(interval=2))
-        Monitor(optimizer, net, every=3, sinks=[reports.append], updates=updates)
-        return net, optimizer, reports
-
-    net, optimizer, unbroken = start()
+    net, optimizer, unbroken, _ = start(with_method)
     train(net, optimizer, 4)
     saved = copy.deepcopy({"net": net.state_dict(), "optimizer": optimizer.state_dict()})
     train(net, optimizer, 5, first=4)
-    net, optimizer, resumed = start(updates=0 if with_method else 4)
+    net, optimizer, resumed, _ = start(with_method, updates=0 if with_method else 4)
     net.load_state_dict(saved["net"])
     optimizer.load_state_dict(saved["optimizer"])
     train(net, optimizer, 5, first=4)
     assert [report.update for report in resumed] == [6, 9]
     assert {report.since for report in resumed} == {4}
-    assert [report.layers for report in resumed] == [report.layers for report in unbroken[1:]]
+    assert [repr(report.layers) for report in resumed] == [repr(report.layers) for report in unbroken[1:]]  # has NaN
 
 
 @pytest.mark.skipif(find_spec("torch.distributed.checkpoint.state_dict") is None, reason="torch >= 2.2")
-@pytest.mark.parametrize("with_method", [True, False])
-def test_a_distributed_checkpoint_carries_the_count_of_a_method_and_without_one_the_user_gives_it(with_method) -> None:
+def test_a_distributed_checkpoint_carries_the_count_of_a_method() -> None:
     """To have a state to load into, torch lets the new optimizer step with rate 0. That is no update."""
     from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-    def start(updates=0):
-        net, reports = tiny_net(), []
-        optimizer = SGD(net.parameters(), lr=ETA, momentum=0.9)
-        if with_method:
-            attach(optimizer, net, WeightRescaling(interval=2))
-        monitor = Monitor(optimizer, net, every=3, sinks=[reports.append], updates=updates)
-        return net, optimizer, reports, monitor
-
-    net, optimizer, *_ = start()
+    net, optimizer, *_ = start(with_method=True)
     train(net, optimizer, 4)
     saved = copy.deepcopy(get_state_dict(net, optimizer))
-    net, optimizer, resumed, monitor = start(updates=0 if with_method else 4)
+    net, optimizer, resumed, monitor = start(with_method=True)
     get_state_dict(net, optimizer)
-    assert monitor.updates == (0 if with_method else 4)
+    assert monitor.updates == 0
     set_state_dict(net, optimizer, model_state_dict=saved[0], optim_state_dict=saved[1])
     assert monitor.updates == 4
     train(net, optimizer, 5, first=4)
-    assert [report.update for report in resumed] == [6, 9]
-    assert {report.since for report in resumed} == {4}
-
-
-def test_a_checkpoint_from_before_the_monitor_counts_by_its_method() -> None:
-    net = tiny_net()
-    optimizer = SGD(net.parameters(), lr=ETA)
-    attach(optimizer, net, WeightRescaling(interval=2))
-    train(net, optimizer, 4)
-    saved = optimizer.state_dict()
-    optimizer = SGD(net.parameters(), lr=ETA)
-    attach(optimizer, net, WeightRescaling(interval=2))
-    monitor = Monitor(optimizer, net, every=5)
-    optimizer.load_state_dict(saved)
-    train(net, optimizer, 1)
-    assert monitor.last.update == 5
+    assert [(report.update, report.since) for report in resumed] == [(6, 4), (9, 4)]
 
 
 def test_it_saves_nothing_in_checkpoints() -> None:

@@ -4,7 +4,6 @@ import json
 import math
 
 import pytest
-from PIL import Image
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.monitor import plot_layers, plot_runs
@@ -25,25 +24,19 @@ def run_file(path, law="eta_over_squared_norm", layers=3):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_several_runs_with_their_layers(tmp_path, suffix):
+def test_several_runs_with_their_layers(tmp_path):
     runs = {
         "one": run_file(tmp_path / "a.jsonl"),
         "two": run_file(tmp_path / "b.jsonl", law="eta_over_norm", layers=30),
     }
-    picture = tmp_path / f"runs{suffix}"
+    picture = tmp_path / "runs.svg"
     plot_runs(runs, picture)
-    assert picture.stat().st_size < 250_000
-    first = picture.read_bytes()
+    text = picture.read_text()
+    assert len(text) < 250_000
     plot_runs(runs, picture)
-    assert picture.read_bytes() == first  # the same data give the same file
-    if suffix == ".svg":
-        text = first.decode()
-        for words in ("one", "two", "loss", "coco/bbox_mAP", "effective rate of SGD", "filter norm of each layer"):
-            assert words in text
-    else:
-        with Image.open(picture) as image:
-            assert image.width > 1000
+    assert picture.read_text() == text  # the same data give the same file
+    for words in ("one", "two", "loss", "coco/bbox_mAP", "effective rate of SGD", "filter norm of each layer"):
+        assert words in text
 
 
 def test_one_law_makes_one_rate_panel(tmp_path):

@@ -104,8 +104,6 @@ class NormRegCifarResNet(BaseModule):
         projection = width > 1
         if (depth - (4 if projection else 2)) % 6:
             raise NormRegError(f"depth={depth}: must be {'6 n + 4' if projection else '6 n + 2'} with width={width}")
-        if block not in BLOCKS:
-            raise NormRegError(f"block={block!r}: must be one of {', '.join(map(repr, BLOCKS))}")
         conv = partial(build_conv_layer, conv_cfg)
 
         def norm(filters: int) -> nn.Module:

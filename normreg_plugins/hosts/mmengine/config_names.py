@@ -6,7 +6,7 @@
 
     conv_cfg=dict(type="NormRegFoldedConv2d"), norm_cfg=dict(type="NormRegFoldedNorm")   # folded
 
-    optimizer=dict(type="NormRegAdamP", lr=1e-3)           # and NormRegSGDP, from timm: the WRS paper's baselines
+    optimizer=dict(type="NormRegAdamP", lr=1e-3)           # from timm: a baseline of the WRS paper
 
 `paramwise_cfg=dict(flat_decay_mult=0.)` removes the weight decay of gamma and beta.
 """
@@ -118,12 +118,5 @@ def adamp(params: Iterable, **options: Any) -> Optimizer:
     return AdamP(params, **options)
 
 
-def sgdp(params: Iterable, **options: Any) -> Optimizer:
-    from timm.optim import SGDP
-
-    return SGDP(params, **options)
-
-
 if find_spec("timm") is not None:
     OPTIMIZERS.register_module("NormRegAdamP", module=adamp)
-    OPTIMIZERS.register_module("NormRegSGDP", module=sgdp)

@@ -6,12 +6,9 @@ optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=d
 
 from __future__ import annotations
 
-from typing import Any
-
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
-from torch.optim import Optimizer
 
 from normreg_plugins.core.errors import AttachError
 from normreg_plugins.hosts.methods import build_regularizer
@@ -43,24 +40,5 @@ class NormRegOptimWrapperConstructor:
         wrapper = self._base(model)
         if isinstance(wrapper, OptimWrapperDict):
             raise AttachError(SEVERAL_OPTIMIZERS)
-        merge_groups(wrapper.optimizer)
         attach_to(wrapper, model, self._method)
         return wrapper
-
-
-def merge_groups(optimizer: Optimizer) -> None:
-    """Put all parameters with the same options into one parameter group.
-
-    With any `paramwise_cfg`, mmengine makes one group per parameter. Optimizers step through groups one by one, so many
-    groups are slow.
-    """
-    merged: list[dict[str, Any]] = []
-    for group in optimizer.param_groups:
-        options = {key: value for key, value in group.items() if key != "params"}
-        for other in merged:
-            if options == {key: value for key, value in other.items() if key != "params"}:
-                other["params"] = [*other["params"], *group["params"]]
-                break
-        else:
-            merged.append(group)
-    optimizer.param_groups[:] = merged

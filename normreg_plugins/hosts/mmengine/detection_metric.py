@@ -10,7 +10,6 @@ from typing import Any
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
-from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.evaluation.detection import category_ids, curves, detection_matches, load_annotations
 from normreg_plugins.evaluation.detection_files import from_mm
 
@@ -31,8 +30,6 @@ class NormRegPrecisionRecallMetric(BaseMetric):
 
     def __init__(self, ann_file: str, confidence: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0 <= confidence <= 1:
-            raise NormRegError(f"confidence={confidence!r}: must lie between 0 and 1")
         self._ann_file, self._confidence = Path(ann_file), confidence
         self._annotations: Any = None
 

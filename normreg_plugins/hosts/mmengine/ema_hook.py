@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from normreg_plugins.core import Kind
 from normreg_plugins.core.model import has_running_statistics, training_mode
-from normreg_plugins.core.options import is_count, require
 from normreg_plugins.core.training import match_norms_, measuring_statistics
 from normreg_plugins.hosts.mmengine.method_hook import handles_of
 
@@ -39,9 +38,6 @@ class NormRegEMAHook(EMAHook):
     """
 
     def __init__(self, *args: Any, statistics_interval: int = 10, **kwargs: Any) -> None:
-        require(
-            is_count(statistics_interval, 0), "statistics_interval", statistics_interval, "a whole number, 0 or more"
-        )
         super().__init__(*args, **kwargs)
         self._interval = statistics_interval
 

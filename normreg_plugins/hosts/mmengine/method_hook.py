@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub, MMLogger, print_log
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import HOOKS
@@ -22,8 +22,7 @@ from normreg_plugins.core.errors import AttachError
 from normreg_plugins.core.training import handle_of, refuse_unsound
 from normreg_plugins.hosts.methods import build_regularizer, guard_resume
 from normreg_plugins.hosts.mmengine.config import updates_per_epoch, uses_stock_ema
-from normreg_plugins.hosts.run_report import MM, log_to, summary, warn_of_untested, write_verdicts
-from normreg_plugins.monitor import change_at_start, rate_at_start
+from normreg_plugins.hosts.run_report import log_to, logger, report, warn_if_idle, write_verdicts
 
 SEVERAL_OPTIMIZERS = "a run with several optimizers: attach a method to each with normreg_plugins.attach, in a hook"
 
@@ -58,13 +57,20 @@ class NormRegHook(Hook):
 
 
 def attach_to(wrapper: OptimWrapper, model: nn.Module, method: Method) -> Handle:
-    refuse_unsound(wrapper.optimizer, model, method)  # a wrapped model shows whether it is sharded
+    optimizer, log = wrapper.optimizer, MMLogger.get_current_instance()
+    refuse_unsound(optimizer, model, method)  # a wrapped model shows whether it is sharded
+    log_to(log)
     per_epoch = updates_per_epoch(wrapper)
-    plain = bare(model)
-    log_to(_log)
-    handle = attach(wrapper.optimizer, plain, method, updates_per_epoch=per_epoch)
-    guard_resume(wrapper.optimizer, method, "load_from=CHECKPOINT and resume=False")
-    _report(handle)
+    handle = attach(optimizer, bare(model), method, updates_per_epoch=per_epoch)
+    guard_resume(optimizer, method, "load_from=CHECKPOINT and resume=False")
+    report(handle)
+    handle.on_first_forward(_warn_of_stock_average)  # the config can be read by then
+    optimizer.register_load_state_dict_post_hook(_warn_of_stock_average)  # in a run that is resumed
+    optimizer.register_step_post_hook(_warn_after_last_update)
+    if is_main_process():
+        for handler in log.handlers:
+            if isinstance(handler, logging.FileHandler):
+                write_verdicts(handle, Path(handler.baseFilename).parent)
     return handle
 
 
@@ -88,44 +94,15 @@ def bare(model: nn.Module) -> nn.Module:
     return cast("nn.Module", model.module) if is_model_wrapper(model) else model
 
 
-def _report(handle: Handle) -> None:
-    """Log what the method acts on, and write the verdict on every weight to a file beside the log."""
-    warn_of_untested(MM)
-    print_log(summary(handle), logger="current")
-    handle.on_first_forward(_log_rate)  # the weights are loaded by then
-    handle.on_first_forward(_warn_of_stock_average)  # the config can be read by then
-    handle.optimizer.register_load_state_dict_post_hook(_warn_of_stock_average)  # in a run that is resumed
-    handle.optimizer.register_step_post_hook(_warn_if_idle)
-    if is_main_process():
-        for log in MMLogger.get_current_instance().handlers:
-            if isinstance(log, logging.FileHandler):
-                write_verdicts(handle, Path(log.baseFilename).parent)
-
-
-def _log(message: str, level: int = logging.INFO) -> None:
-    print_log(f"normreg_plugins: {message}", logger="current", level=level)
-
-
-def _warn_if_idle(optimizer: Optimizer, *_: Any) -> None:
-    """After the last update of a run."""
+def _warn_after_last_update(optimizer: Optimizer, *_: Any) -> None:
     hub, handle = MessageHub.get_current_instance(), handle_of(optimizer)
-    last = hub.get_info("iter", -1) + 1 == hub.get_info("max_iters", 0)
-    if last and handle is not None and handle.never_acted:
-        _log(handle.never_acted, logging.WARNING)
-
-
-def _log_rate(handle: Handle) -> None:
-    if rate := rate_at_start(handle):
-        print_log(f"{handle.method!r}: {rate}", logger="current")
-    if change := change_at_start(handle):
-        print_log(change, logger="current")
+    if handle is not None and hub.get_info("iter", -1) + 1 == hub.get_info("max_iters", 0):
+        warn_if_idle(handle)
 
 
 def _warn_of_stock_average(_: object) -> None:
     if uses_stock_ema():
-        print_log(
+        logger.warning(
             "mmengine's EMAHook evaluates and saves averaged filters with running statistics that do not fit them. "
-            "Use type='NormRegEMAHook' instead in custom_hooks: it takes the same arguments and corrects that.",
-            logger="current",
-            level=logging.WARNING,
+            "Use type='NormRegEMAHook' instead in custom_hooks: it takes the same arguments and corrects that."
         )

@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 from normreg_plugins.core.errors import AttachError, NormRegError
 from normreg_plugins.core.options import is_count, require
 from normreg_plugins.hosts.mmengine.method_hook import bare, optimizers_of
-from normreg_plugins.hosts.monitoring import EVERY, FILE, start_monitor
-from normreg_plugins.monitor import JsonLinesSink, Monitor, Report
+from normreg_plugins.hosts.run_report import log_to
+from normreg_plugins.monitor import EVERY, FILE, JsonLinesSink, Monitor, Report
 
 LOSS = "train/loss"
 
@@ -35,8 +35,7 @@ class NormRegMonitorHook(Hook):
 
     Args:
         interval: updates between two reports; 0 for no monitor.
-        names: the weights to monitor. The default is those that a method acts on and those whose scale the network
-            cannot see, or all weights of conv and linear layers if there are none.
+        names: the weights to monitor; by default those that `Monitor` chooses.
     """
 
     priority = "BELOW_NORMAL"
@@ -57,9 +56,10 @@ class NormRegMonitorHook(Hook):
             return  # a runner that has trained and runs again, or one that only tests
         if len(optimizers) > 1:
             raise AttachError("the monitor takes one optimizer: default_hooks=dict(monitor=dict(interval=0))")
+        log_to(runner.logger)
         self._sink = JsonLinesSink(Path(runner.work_dir) / FILE) if is_main_process() else None
-        warn = runner.logger.warning if is_main_process() else None
-        self.monitor = start_monitor(optimizers[0], bare(runner.model), self._interval, self._names, self._sink, warn)
+        sinks = [] if self._sink is None else [self._sink]
+        self.monitor = Monitor(optimizers[0], bare(runner.model), self._interval, self._names, sinks=sinks)
 
     def before_train(self, runner: Runner) -> None:
         """After a checkpoint was loaded, which has no count if its run had no monitor."""

@@ -7,9 +7,8 @@ model.train(trainer=with_method(model, WeightRescaling(interval=10)), data="coco
 """
 
 from normreg_plugins.hosts.methods import ResumeError
-from normreg_plugins.hosts.ultralytics.method_keys import take_method
 from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, with_monitor
-from normreg_plugins.hosts.ultralytics.trainer import MethodTrainer, with_method
+from normreg_plugins.hosts.ultralytics.trainer import MethodTrainer, take_method, with_method
 
 __all__ = [
     "MethodTrainer",

@@ -10,17 +10,15 @@ from torch import nn
 from torch.optim import Optimizer
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils import LOGGER, RANK, colorstr
+from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.options import is_count, require
-from normreg_plugins.hosts.monitoring import EVERY, FILE, start_monitor
-from normreg_plugins.monitor import JsonLinesSink, Monitor
+from normreg_plugins.hosts.run_report import log_to
+from normreg_plugins.monitor import EVERY, FILE, JsonLinesSink, Monitor
 
 PREFIX = "norms/"
-TAG = colorstr("normreg:")
-"""In front of our lines in the log."""
 Metrics = dict[str, Any]
 
 
@@ -67,10 +65,11 @@ class MonitorTrainer(BaseTrainer):
         if self.monitor is not None:  # the optimizer is built again
             self.monitor.detach()
         if self.monitor_every and RANK in {-1, 0}:
+            log_to(LOGGER)
             updates_per_epoch = int(len(self.train_loader) / self.accumulate)
             every = max(1, min(self.monitor_every, updates_per_epoch))
             self._sink = JsonLinesSink(Path(self.save_dir) / FILE)
-            self.monitor = start_monitor(optimizer, unwrap_model(model), every, sink=self._sink, warn=_warn)
+            self.monitor = Monitor(optimizer, unwrap_model(model), every, sinks=[self._sink])
         return optimizer
 
     def resume_training(self, ckpt: Metrics | None) -> None:
@@ -91,10 +90,6 @@ class MonitorTrainer(BaseTrainer):
         self.metrics.update(ours)
         self._sink.write(self.monitor.updates, **_numbers(metrics), loss=_loss(metrics))
         super().save_metrics({**metrics, **_as_columns(ours, Path(self.csv))})
-
-
-def _warn(text: str) -> None:
-    LOGGER.warning(f"{TAG} {text}")
 
 
 def scalars_of(monitor: Monitor) -> dict[str, float]:

@@ -15,21 +15,29 @@ from typing import Any, ClassVar
 
 from torch import nn
 from torch.optim import Optimizer
+from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import autocast, unwrap_model
 
-from normreg_plugins.core import Handle, Method, attach
+from normreg_plugins.core import Method, attach
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.training import named_by
-from normreg_plugins.hosts.methods import guard_resume
-from normreg_plugins.hosts.monitoring import EVERY
-from normreg_plugins.hosts.run_report import log_to, summary, warn_of_untested, write_verdicts
+from normreg_plugins.hosts import methods
+from normreg_plugins.hosts.run_report import log_to, report, warn_if_idle, write_verdicts
 from normreg_plugins.hosts.ultralytics.ema_correction import AverageCorrection
-from normreg_plugins.hosts.ultralytics.monitor_trainer import TAG, MonitorTrainer, base_trainer, monitor_settings
+from normreg_plugins.hosts.ultralytics.monitor_trainer import MonitorTrainer, base_trainer, monitor_settings
 from normreg_plugins.hosts.ultralytics.parameter_groups import decay_
-from normreg_plugins.monitor import change_at_start, rate_at_start
+from normreg_plugins.monitor import EVERY
+
+
+def take_method(settings: dict[str, Any]) -> Method | None:
+    """Remove our keys from ultralytics' settings and return the method they describe, or None if there are none.
+
+    `wrs.interval=10` on a command line, `wrs: {interval: 10}` in YAML.
+    """
+    return methods.take_method(settings, DEFAULT_CFG_DICT)
 
 
 def with_method(
@@ -50,7 +58,6 @@ def with_method(
     layers or gammas gives them the weight decay of the weights. A decayed beta warms up as a weight, not as a bias
     (`warmup_bias_lr`).
     """
-    warn_of_untested(["ultralytics"])
     base = base_trainer(model)
     if not isinstance(method, Method):
         raise NormRegError(f"method={method!r}: must be a method object, such as WeightRescaling(interval=10)")
@@ -75,14 +82,14 @@ class MethodTrainer(BaseTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._correction = AverageCorrection()
-        self.add_callback("on_train_end", _warn_if_idle)
+        self.add_callback("on_train_end", lambda trainer: warn_if_idle(trainer.handle))
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> Optimizer:
         optimizer = super().build_optimizer(model, *args, **kwargs)
         plain = unwrap_model(model)
         if self.handle is not None:  # the optimizer is built again
             self.handle.detach()
-        log_to(lambda message: LOGGER.info(f"{TAG} {message}"))
+        log_to(LOGGER)
         decay_(optimizer, named_by(self.method.decay_on, plain))
         self.handle = attach(
             optimizer,
@@ -91,12 +98,10 @@ class MethodTrainer(BaseTrainer):
             forward=self._training_forward,
             updates_per_epoch=max(1.0, len(self.train_loader) / self.accumulate),
         )
-        guard_resume(optimizer, self.method, "model=CHECKPOINT and no resume")
-        if RANK in {-1, 0}:
-            LOGGER.info(f"{TAG} {summary(self.handle)}")
-            self.handle.on_first_forward(_log_rate)  # the weights are loaded by then
-            if not self.resume:  # a resume can still be refused, and must leave the folder as it is
-                write_verdicts(self.handle, Path(self.save_dir))
+        methods.guard_resume(optimizer, self.method, "model=CHECKPOINT and no resume")
+        report(self.handle)
+        if RANK in {-1, 0} and not self.resume:  # a resume can still be refused, and must leave the folder as it is
+            write_verdicts(self.handle, Path(self.save_dir))
         return optimizer
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -135,14 +140,3 @@ class MethodTrainer(BaseTrainer):
         """Run a forward as in evaluation on a training batch."""
         with autocast(self.amp, device=self.device.type):
             model(super().preprocess_batch(batch)["img"])
-
-
-def _warn_if_idle(trainer: Any) -> None:
-    if idle := trainer.handle.never_acted:
-        LOGGER.warning(f"{TAG} {idle}")
-
-
-def _log_rate(handle: Handle) -> None:
-    for note in (rate_at_start(handle), change_at_start(handle)):
-        if note:
-            LOGGER.info(f"{TAG} {note}")

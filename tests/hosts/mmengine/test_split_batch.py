@@ -136,14 +136,21 @@ def set_noise(model: nn.Module, sigma: float) -> None:
             layer.sigma = sigma
 
 
-def shared(rank: int, task: str, method: str, ranks: int) -> list[dict[str, Tensor]]:
+TWO = [(task, method) for task in ("yolov3", "csrnet") for method in ("wrs", "pgd")]
+FOUR = [("deeplabv3 variant", "wrs"), ("yolov3", "aws")]
+
+
+def shared(rank: int, cases: list[tuple[str, str]], ranks: int) -> list[list[dict[str, Tensor]]]:
     """The weights after three updates and at the end. In between, each rank draws noise of its own."""
-    updates = updates_of(task, method, rank, ranks)
-    model = next(islice(updates, COMPARED - 1, None))
-    early = weights(model)
-    set_noise(model, 0.2)
-    (model,) = deque(updates, maxlen=1)
-    return [early, weights(model)]
+    found = []
+    for task, method in cases:
+        updates = updates_of(task, method, rank, ranks)
+        model = next(islice(updates, COMPARED - 1, None))
+        early = weights(model)
+        set_noise(model, 0.2)
+        (model,) = deque(updates, maxlen=1)
+        found.append([early, weights(model)])
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -158,19 +165,11 @@ def _narrow_and_double(monkeypatch):
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize(
-    ("task", "method", "ranks"),
-    [
-        (task, method, 4 if (task, method) in (("yolov3", "aws"), ("csrnet", "wrs")) else 2)
-        for task in ("yolov3", "csrnet")
-        for method in ("wd", "wrs", "aws", "pgd")
-    ]
-    + [("deeplabv3 variant", "wrs", ranks) for ranks in (2, 4)],
-)
-def test_the_updates_are_those_of_one_rank_and_ranks_stay_equal_to_the_bit(task, method, ranks):
-    (early, last), *others = on_ranks(shared, task, method, ranks, ranks=ranks)
-    unsplit = weights(next(islice(updates_of(task, method), COMPARED - 1, None)))
-    for name, weight in early.items():
-        torch.testing.assert_close(weight, unsplit[name], rtol=1e-9, atol=1e-12, msg=lambda m, n=name: f"{n}: {m}")
-    assert any(not torch.equal(last[name], early[name]) for name in last)
-    assert all(torch.equal(other[name], weight) for _, other in others for name, weight in last.items())
+@pytest.mark.parametrize(("ranks", "cases"), [(2, TWO), (4, FOUR)], ids=["2 ranks", "4 ranks"])
+def test_the_updates_are_those_of_one_rank_and_ranks_stay_equal_to_the_bit(ranks, cases):
+    for case, (early, last), *others in zip(cases, *on_ranks(shared, cases, ranks, ranks=ranks), strict=True):
+        unsplit = weights(next(islice(updates_of(*case), COMPARED - 1, None)))
+        for name, weight in early.items():
+            torch.testing.assert_close(weight, unsplit[name], rtol=1e-9, atol=1e-12, msg=lambda m, n=name: f"{n}: {m}")
+        assert any(not torch.equal(last[name], early[name]) for name in last), case
+        assert all(torch.equal(other[name], weight) for _, other in others for name, weight in last.items()), case

@@ -86,6 +86,8 @@ def test_what_is_saved_without_being_evaluated_is_correct_too(tmp_path):
 def test_frozen_norms_keep_the_statistics_of_the_trained_model(tmp_path):
     """They are a part of the function, and follow the filters there."""
     trainer = train(tmp_path, EVERY_UPDATE, SlowAverage, freeze=[0, 1], **MOVING)
+    assert "frozen" in trainer.handle.left_alone["model.1.conv.weight"]
+    assert trainer.handle.targets[0] == "model.2.conv.weight"
     measured, live = trainer.evaluated[MOVING["epochs"] - 1], trainer.model.state_dict()
     same = {name for name, value in measured.items() if "running_mean" in name and torch.equal(value, live[name])}
     assert same == {"model.0.bn.running_mean", "model.1.bn.running_mean"}

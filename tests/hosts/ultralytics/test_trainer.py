@@ -10,9 +10,8 @@ pytest.importorskip("ultralytics")
 from helpers.tiny_yolo import OFFLINE, filter_norms, make_set, tiny_net, train
 from ultralytics import YOLO
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import LOGGER
 
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, WeightRescaling
+from normreg_plugins import AdaptiveWeightShrink, WeightRescaling
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.hosts.ultralytics import MethodTrainer, with_method
 from normreg_plugins.monitor import read_run
@@ -45,15 +44,13 @@ def test_two_lines_on_a_stock_model_hold_the_norms_and_tell(tmp_path):
     assert seen[0]["norms/mean"] == pytest.approx(1)  # where loggers such as TensorBoard read
 
 
-def test_a_method_that_never_acts_is_the_stock_trainer_bit_for_bit(tmp_path, monkeypatch):
+def test_a_method_that_never_acts_is_the_stock_trainer_bit_for_bit(tmp_path, caplog):
     """Looking at the training forward takes nothing from loaders, mosaics or any random stream."""
     idle = WeightRescaling(begin=10**6, decay_on="all")
     settings = {"close_mosaic": 0, "multi_scale": 0.5, "cls_pw": 1.0}
     stock = train(tmp_path / "stock", **settings)
-    warned = []
-    monkeypatch.setattr(LOGGER, "warning", warned.append)
     ours = train(tmp_path / "ours", idle, **settings)
-    assert "never acted: 4 updates were made, and the first in which it acts is 1000010" in " ".join(warned)
+    assert "never acted: 4 updates were made, and the first in which it acts is 1000010" in caplog.text
     theirs = stock.model.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.model.state_dict().items())
     assert [row["train/box_loss"] for row in rows_of(ours)] == [row["train/box_loss"] for row in rows_of(stock)]
@@ -75,52 +72,12 @@ class SlowRescaling(DetectionTrainer):
                             one /= one.norm()
 
 
-class SlowShrink(DetectionTrainer):
-    """AWS paper, eq. 20, before their own step, one filter at a time."""
-
-    def optimizer_step(self):
-        rates = {id(p): group["lr"] for group in self.optimizer.param_groups for p in group["params"]}
-        for name, weight in self.model.named_parameters():
-            if name.endswith(".conv.weight") and "dfl" not in name:
-                with torch.no_grad():
-                    for one in weight:
-                        one *= 1 - rates[id(weight)] * one.norm()
-        super().optimizer_step()
-
-
-PAIRS = [(WeightRescaling(interval=3), SlowRescaling), (AdaptiveWeightShrink(alpha=1.0), SlowShrink)]
-
-
-@pytest.mark.parametrize(("optimizer", "atol"), [("SGD", 1e-5), ("MuSGD", 1e-4)])  # Muon rounds to bfloat16
-@pytest.mark.parametrize(("method", "slow"), PAIRS, ids=["WRS", "AWS"])
-def test_it_is_the_papers_algorithm_in_their_loop(tmp_path, method, slow, optimizer, atol):
-    settings = {"optimizer": optimizer, "weight_decay": 0.0, "warmup_epochs": 0}
-    ours = train(tmp_path / "ours", method, **settings).model.state_dict()
-    theirs = train(tmp_path / "slow", base=slow, **settings)
-    assert type(theirs.optimizer).__name__ == optimizer
+def test_it_is_the_papers_algorithm_in_their_loop(tmp_path):
+    settings = {"weight_decay": 0.0, "warmup_epochs": 0}
+    ours = train(tmp_path / "ours", WeightRescaling(interval=3), **settings).model.state_dict()
+    theirs = train(tmp_path / "slow", base=SlowRescaling, **settings)
     for name, value in theirs.model.named_parameters():
-        assert torch.allclose(ours[name], value, atol=atol), name
-
-
-@pytest.mark.parametrize(("per", "optimizer"), [("layer", "SGD"), ("filter", "MuSGD")])
-def test_under_hyperball_the_rate_is_the_angle(tmp_path, per, optimizer):
-    """No update turns further, whatever the optimizer; without a gradient none turns at all."""
-    seen, rates = [], []
-
-    def look(trainer):
-        seen.append({name: trainer.model.get_parameter(name).detach().clone() for name in trainer.handle.targets})
-        by_weight = {id(p): group["lr"] for group in trainer.optimizer.param_groups for p in group["params"]}
-        rates.append({name: by_weight[id(trainer.model.get_parameter(name))] for name in trainer.handle.targets})
-
-    callbacks = {"on_train_start": look, "on_train_batch_end": look}
-    train(tmp_path, Hyperball(per=per), callbacks=callbacks, optimizer=optimizer, warmup_epochs=0)
-    for before, after, rate in zip(seen, seen[1:], rates[1:], strict=False):
-        sines = {}
-        for name, old in before.items():
-            one, other = (w.flatten(1) if per == "filter" else w.flatten()[None] for w in (old, after[name]))
-            assert torch.allclose(one.norm(dim=1), other.norm(dim=1), rtol=1e-5)
-            sines[name] = float(((other - one).norm(dim=1) / one.norm(dim=1)).max()) / rate[name]
-        assert max(sines.values()) == pytest.approx(1, abs=0.02)
+        assert torch.allclose(ours[name], value, atol=1e-5), name
 
 
 def test_a_list_of_sets_is_a_run_for_each(tmp_path):
@@ -182,22 +139,6 @@ def test_a_phase_in_epochs(tmp_path):
     )
     held = [row["norms/min"] == pytest.approx(1, abs=1e-4) == row["norms/max"] for row in rows]
     assert held == [False, True, False]
-
-
-def test_frozen_layers_stay_as_they_are(tmp_path):
-    start = {}
-    trainer = train(
-        tmp_path,
-        EVERY_UPDATE,
-        callbacks={"on_train_start": lambda t: start.update({n: p.clone() for n, p in t.model.named_parameters()})},
-        freeze=[0, 1],
-    )
-    verdicts = {verdict.name: verdict for verdict in trainer.handle.verdicts}
-    for name in ("model.0.conv.weight", "model.1.conv.weight"):
-        assert verdicts[name].kind == "compensated"  # their norms run on frozen statistics
-        assert "frozen" in trainer.handle.left_alone[name]
-        assert torch.equal(trainer.model.get_parameter(name), start[name])
-    assert verdicts["model.2.conv.weight"].kind == "invariant"
 
 
 class Own(MethodTrainer, DetectionTrainer):

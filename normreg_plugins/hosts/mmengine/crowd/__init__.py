@@ -1,29 +1,7 @@
 """Crowd counting in mmengine. Importing this room registers its parts in mmengine's registries."""
 
-from normreg_plugins.hosts.mmengine.crowd.crowd_data import (
-    UCFQNRF,
-    CrowdDataset,
-    CrowdFlip,
-    CrowdLoad,
-    CrowdPack,
-    CrowdRandomCrop,
-    CrowdSample,
-    ShanghaiTech,
-)
+from normreg_plugins.hosts.mmengine.crowd.crowd_data import CrowdRandomCrop, CrowdSample
 from normreg_plugins.hosts.mmengine.crowd.crowd_drawing import CrowdVisualizationHook
-from normreg_plugins.hosts.mmengine.crowd.crowd_model import CountMetric, CrowdCounter, build_csrnet
+from normreg_plugins.hosts.mmengine.crowd.crowd_model import CrowdCounter, build_csrnet
 
-__all__ = [
-    "UCFQNRF",
-    "CountMetric",
-    "CrowdCounter",
-    "CrowdDataset",
-    "CrowdFlip",
-    "CrowdLoad",
-    "CrowdPack",
-    "CrowdRandomCrop",
-    "CrowdSample",
-    "CrowdVisualizationHook",
-    "ShanghaiTech",
-    "build_csrnet",
-]
+__all__ = ["CrowdCounter", "CrowdRandomCrop", "CrowdSample", "CrowdVisualizationHook", "build_csrnet"]

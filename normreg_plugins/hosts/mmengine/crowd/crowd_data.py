@@ -41,37 +41,32 @@ class CrowdDataset(BaseDataset):
         kwargs: those of mmengine's BaseDataset.
     """
 
-    prepare: ClassVar[str] = "python tools/data/prepare_qnrf.py RAW"
+    prepare: ClassVar[str]
 
     def load_data_list(self) -> list[dict[str, Any]]:
         index = Path(self.ann_file)
         if not index.is_file():
             state = "its preparation did not finish" if index.with_suffix("").is_dir() else "the file is missing"
             raise FileNotFoundError(f"{index}: {state}; run {self.prepare} {index.parent}")
-        records = records_in(index)
-        data = [self._item(index.parent, record) for record in records]
-        self._refuse_missing(data, index)
-        return data
-
-    def _item(self, root: Path, record: dict[str, Any]) -> dict[str, Any]:
-        picture = root / record["picture"]
-        return {
-            "name": record["name"],
-            "img_path": str(picture),
-            "people_path": str(picture.with_suffix(".npy")),
-            "shorter_side": min(record["width"], record["height"]),
-            "count": record["count"],
-        }
-
-    def _refuse_missing(self, data: list[dict[str, Any]], index: Path) -> None:
+        data = [_item(index.parent, record) for record in records_in(index)]
         paths = (item[key] for item in data for key in ("img_path", "people_path"))
         if missing := [path for path in paths if not Path(path).is_file()]:
             raise FileNotFoundError(
                 f"{index} lists {len(missing)} files that are missing, e.g. {missing[0]}; remove "
                 f"{index.parent} and run {self.prepare} {index.parent}"
             )
-        if not data:
-            raise ValueError(f"{index} lists no images")
+        return data
+
+
+def _item(root: Path, record: dict[str, Any]) -> dict[str, Any]:
+    picture = root / record["picture"]
+    return {
+        "name": record["name"],
+        "img_path": str(picture),
+        "people_path": str(picture.with_suffix(".npy")),
+        "shorter_side": min(record["width"], record["height"]),
+        "count": record["count"],
+    }
 
 
 @DATASETS.register_module()
@@ -126,10 +121,6 @@ class CrowdRandomCrop:
         least_visible: float = 0.3,
         partial: bool = True,
     ) -> None:
-        if size < 8:
-            raise ValueError(f"a crop must be at least 8 pixels, got {size}")
-        if not 0 < head[0] <= head[1]:
-            raise ValueError(f"bounds of a head must be 0 < least <= most, got {head}")
         self.size = size
         self.head = head
         self.head_scale = head_scale
@@ -155,8 +146,6 @@ class CrowdFlip:
     """Mirror left and right with probability `prob`."""
 
     def __init__(self, prob: float = 0.5) -> None:
-        if not 0 <= prob <= 1:
-            raise ValueError(f"prob must be from 0 to 1, got {prob}")
         self.prob = prob
 
     def __call__(self, results: Results) -> Results:

@@ -38,8 +38,6 @@ class CrowdVisualizationHook(Hook):
         wait_time: float = 0.0,
         test_out_dir: str | None = None,
     ) -> None:
-        if interval < 1:
-            raise ValueError(f"interval must be at least 1, got {interval}")
         self.draw, self.interval, self.show, self.wait_time = draw, interval, show, wait_time
         self.test_out_dir = test_out_dir
 

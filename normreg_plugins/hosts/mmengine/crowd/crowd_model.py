@@ -70,23 +70,14 @@ class CrowdCounter(BaseModel):
         """The map [B, 1, H, W] ('tensor'), the losses ('loss'), or the samples with their maps ('predict')."""
         if mode == "tensor":
             return self.backbone(inputs)
-        if data_samples is None:
-            raise ValueError(f"mode {mode!r} needs data_samples")
-        if mode == "loss":
-            return self.losses(inputs, data_samples)
-        if mode == "predict":
-            return self.predict(inputs, data_samples)
-        raise ValueError(f"mode {mode!r} is none of 'tensor', 'loss', 'predict'")
+        samples = data_samples or []
+        return self.losses(inputs, samples) if mode == "loss" else self.predict(inputs, samples)
 
     def losses(self, images: Tensor, samples: list[CrowdSample]) -> dict[str, Tensor]:
         density = self.backbone(images)
         targets = [sample.targets for sample in samples]
-        loss = self.density_loss(
-            density,
-            [sample.points for sample in samples],
-            targets,
-            [sample.shorter_side for sample in samples],
-        )
+        points, sides = zip(*((sample.points, sample.shorter_side) for sample in samples))
+        loss = self.density_loss(density, points, targets, sides)
         counts = torch.stack([target.sum() for target in targets])
         errors = density.detach().sum((1, 2, 3)) - counts.to(density)
         return {"loss": loss, "mae": errors.abs().mean()}

@@ -54,10 +54,6 @@ def test_half_prepared_and_lost_files_are_named(prepared, tmp_path):
     shutil.rmtree(copy)
     with pytest.raises(FileNotFoundError, match=r"missing; run python tools/data/prepare_shanghaitech\.py"):
         DATASETS.build({**build, "type": "ShanghaiTech"})
-    copy.mkdir()
-    (copy / "train.json").write_text('{"images": [], "left_out": []}')
-    with pytest.raises(ValueError, match="no images"):
-        DATASETS.build(build)
 
 
 def grid_of_people(width, height, step=10):
@@ -100,16 +96,3 @@ def test_a_padded_crop_shows_the_picture_and_the_mean_colour():
     edge = out["people"][:, 0] == 20.5  # a head of 8 px that the picture's own edge cuts
     assert edge.any()
     assert (out["targets"][edge] < 0.9).all()
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"type": "CrowdRandomCrop", "size": 4}, "8 pixels"),
-        ({"type": "CrowdRandomCrop", "head": (9, 4)}, "9, 4"),
-        ({"type": "CrowdFlip", "prob": 2}, "from 0 to 1"),
-    ],
-)
-def test_bad_settings_are_refused(config, message):
-    with pytest.raises(ValueError, match=message):
-        Compose([config])

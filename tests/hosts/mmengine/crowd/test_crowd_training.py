@@ -20,8 +20,8 @@ from normreg_plugins.hosts.mmengine.crowd.crowd_drawing import drawing_of
 pytestmark = pytest.mark.mm
 
 
-@pytest.mark.parametrize("name", ["csrnet_wd", "csrnet_wrs", "csrnet_wrs_ic", "csrnet_aws", "csrnet_pgd"])
-def test_every_mini_config_trains_and_validates(name, prepared, tmp_path):
+@pytest.mark.parametrize("name", ["csrnet_wrs_ic", "csrnet_pgd"])
+def test_mini_configs_train_and_validates(name, prepared, tmp_path):
     runner = Runner.from_cfg(mini_config(name, prepared, tmp_path / name))
     before = runner.model.backbone.output.weight.clone()
     runner.train()
