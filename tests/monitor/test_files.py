@@ -31,6 +31,8 @@ def test_what_is_written_is_read_back(tmp_path) -> None:
     sink.write(1, loss=2.5, score=math.nan)
     train(net, optimizer, 4)
     sink.write(4, loss=1.5)
+    for line in path.read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)  # no NaN, which JSON does not have
     run = read_run(path, "mine")
     assert run.name == "mine"
     assert run.rate_law == "eta_over_squared_norm"
@@ -44,14 +46,6 @@ def test_what_is_written_is_read_back(tmp_path) -> None:
             assert key not in run.curves
         else:
             assert run.curves[key][1][-1] == pytest.approx(value, rel=1e-6)
-
-
-def test_every_line_is_strict_json(tmp_path) -> None:
-    path = tmp_path / "run.jsonl"
-    net, optimizer, _, _ = monitored(path)
-    train(net, optimizer, 2)
-    line = json.loads(path.read_text(), parse_constant=pytest.fail)
-    assert line["norms/expected_rotation_degrees"] is None  # there is none without weight decay
 
 
 def test_the_names_of_scalars_stay() -> None:

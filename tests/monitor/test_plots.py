@@ -12,7 +12,7 @@ from normreg_plugins.plots import thinned
 
 def run_file(path, law="eta_over_squared_norm", layers=3):
     lines = []
-    for step in range(10, 310, 10):
+    for step in range(30, 330, 30):
         norm = 1 + step / 100
         names = [f"{i}.weight" for i in range(layers)]
         line = {"step": step, "rate_law": law, "loss": 1 / step, "coco/bbox_mAP": step / 300}
@@ -27,7 +27,7 @@ def run_file(path, law="eta_over_squared_norm", layers=3):
 def test_several_runs_with_their_layers(tmp_path):
     runs = {
         "one": run_file(tmp_path / "a.jsonl"),
-        "two": run_file(tmp_path / "b.jsonl", law="eta_over_norm", layers=30),
+        "two": run_file(tmp_path / "b.jsonl", law="eta_over_norm", layers=12),
     }
     picture = tmp_path / "runs.svg"
     plot_runs(runs, picture)

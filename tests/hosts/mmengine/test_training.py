@@ -122,12 +122,12 @@ def test_a_stage_that_is_unfrozen_is_taken_and_the_log_says_so(tmp_path, way):
     assert "acts on 2 (1 more when they are unfrozen) of 4" in log
     assert "takes conv1.weight from update" in log
     assert "parameter group 0 was split" in log
+    assert "never acted" not in log
 
 
-@pytest.mark.parametrize(("interval", "way"), [(1000, "constructor"), (2, "hook")])
-def test_a_method_that_never_acts_says_so_at_the_end(tmp_path, way, interval):
-    train(tmp_path, {"type": "WRS", "interval": interval}, way)
-    assert ("never acted" in log_of(tmp_path)) == (interval == 1000)
+def test_a_method_that_never_acts_says_so_at_the_end(tmp_path):
+    train(tmp_path, {"type": "WRS", "interval": 1000})
+    assert "never acted" in log_of(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="this torch cannot compile a watched step")
@@ -167,8 +167,6 @@ def test_phases_in_epochs_are_refused_where_iterations_count(tmp_path):
     loop = {"by_epoch": False, "max_iters": 7}
     with pytest.raises(AttachError, match=r"only counts iterations \(7\): give begin and end in updates"):
         train(tmp_path, PHASE, train_cfg=loop)
-    runner = train(tmp_path, {**WRS, "begin": 2, "end": 6}, train_cfg=loop)
-    assert updates(runner) == 7
 
 
 def test_compiling_something_does_not_take_the_method_off(tmp_path):
