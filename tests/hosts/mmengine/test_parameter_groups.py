@@ -41,7 +41,7 @@ def options_of(runner):
     }
 
 
-@pytest.mark.parametrize(("name", "way"), zip(PARAMWISE, ["hook", "constructor"]))
+@pytest.mark.parametrize(("name", "way"), list(zip(PARAMWISE, ["hook", "constructor"])))
 def test_every_paramwise_option_stays_but_the_targets_decay(tmp_path, name, way):
     changes = {"optim_wrapper.paramwise_cfg": PARAMWISE[name], "train_cfg.max_epochs": 1}
     plain = train(tmp_path / "plain", **changes)

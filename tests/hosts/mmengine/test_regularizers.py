@@ -17,7 +17,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("name", "way"), zip(BAD, ["constructor", "hook"] * 2))
+@pytest.mark.parametrize(("name", "way"), list(zip(BAD, ["constructor", "hook"] * 2)))
 def test_a_bad_config_is_refused(tmp_path, name, way):
     regularizer, model, message = BAD[name]
     with pytest.raises(NormRegError, match=message):

@@ -53,7 +53,7 @@ def assert_same_ends(one, other):
         assert torch.equal(state["momentum_buffer"], theirs["state"][key]["momentum_buffer"])
 
 
-@pytest.mark.parametrize(("name", "way"), zip(METHODS, ["constructor", "hook"] * 2))
+@pytest.mark.parametrize(("name", "way"), list(zip(METHODS, ["constructor", "hook"] * 2)))
 def test_at_any_iteration_and_by_the_other_way(tmp_path, name, way):
     other = "hook" if way == "constructor" else "constructor"
     train(tmp_path / "whole", METHODS[name], way, **BY_ITERATION)
@@ -126,7 +126,7 @@ def pretrained(tmp_path):
     return tmp_path / "pretrained.pth", state
 
 
-@pytest.mark.parametrize(("name", "way"), zip(INITIAL_NORMS, ["constructor", "hook"]))
+@pytest.mark.parametrize(("name", "way"), list(zip(INITIAL_NORMS, ["constructor", "hook"])))
 def test_the_norms_of_loaded_weights_stay_and_a_resume_is_exact(tmp_path, pretrained, name, way):
     path, loaded = pretrained
     whole = train(tmp_path / "whole", INITIAL_NORMS[name], way, load_from=str(path), **BY_ITERATION)
