@@ -10,6 +10,7 @@ from torch.optim import SGD, Adam
 
 from normreg_plugins import WeightRescaling, attach
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.files import DamagedFileError
 from normreg_plugins.monitor import JsonLinesSink, Monitor, log_of, logs_of, read_run
 
 
@@ -123,6 +124,13 @@ def test_a_file_that_is_no_run_is_named(tmp_path, text) -> None:
         path.write_text(text)
     with pytest.raises(NormRegError, match=r"other\.jsonl"):
         read_run(path)
+
+
+@pytest.mark.parametrize("layers", [[1], {"norm": [1.0]}, {"name": ["a"], "norm": ["one"]}, {"name": 3}])
+def test_lines_that_no_monitor_wrote(tmp_path, layers) -> None:
+    (tmp_path / "log.jsonl").write_text(json.dumps({"step": 1, "layers": layers}) + "\n")
+    with pytest.raises(DamagedFileError, match=r"log\.jsonl is not as a monitor or mmengine writes it"):
+        read_run(tmp_path / "log.jsonl")
 
 
 def write(path, age=0):
