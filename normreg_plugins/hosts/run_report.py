@@ -15,7 +15,7 @@ logger = logging.getLogger("normreg_plugins")
 
 
 def log_to(host: logging.Logger) -> None:
-    """Let a host's log have what the package logs: warnings of the monitor, a group that was split."""
+    """Let a host's log have what the package logs: warnings of the monitor, weights that were unfrozen."""
     logger.setLevel(logging.INFO)
     logger.handlers = list(host.handlers)
 
