@@ -1,1 +1,1 @@
-"""What the methods cost."""
+"""What the package costs: a pass, a training step, the layers, the losses."""

@@ -1,6 +1,4 @@
-"""What the methods cost, measured side by side: `python -m research.benchmarks.passes`.
-
-One pass of each method over all weights of a large net, in units of (a), multiplying the same bytes once in place.
+"""One pass of each method over all weights of a large net, in units of (a), multiplying the same bytes once in place.
 
 Beside them a loop over filters and the projection of AdamP (timm). Then each one's share of a training step, and that
 of a monitor that reports every 50 updates. "memory" is the most that one pass allocates, divided by the weights' own.
@@ -10,8 +8,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +32,6 @@ from normreg_plugins import (
     attach,
     find_scale_invariant,
 )
-from normreg_plugins.cli.console import wide_console
 from normreg_plugins.core.training.gradients import LayerInputs, along_weights
 from normreg_plugins.monitor import Monitor
 from research.benchmarks.timing import Times, at_least, interleaved, peak_memory, ratios, spread
@@ -153,6 +149,15 @@ def shares(times: Times) -> dict[str, float]:
     return found
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    names = ["yolov3"] * bool(find_spec("mmdet")) + torchvision.models.list_models(torchvision.models)
+    add("--model", default="yolov3" if find_spec("mmdet") else "resnet101", choices=names, metavar="NAME")
+    add("--batch", type=at_least(2), default=8)
+    add("--size", type=at_least(32), default=160, help="side of the images")
+    add("--device", default="cpu")
+
+
 def tables(args: argparse.Namespace) -> Iterator[str | Table]:
     net = build(args.model, args.batch, args.size, args.device)
     net.forward_backward()
@@ -169,27 +174,3 @@ def tables(args: argparse.Namespace) -> Iterator[str | Table]:
     for name, share in shares(times).items():
         shown.add_row(name, f"{100 * share:.2f} %")
     yield shown
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--threads", type=at_least(1), default=1, help="(default: %(default)s)")
-    add("--rounds", type=at_least(2), default=ROUNDS, help="(default: %(default)s)")
-    names = ["yolov3"] * bool(find_spec("mmdet")) + torchvision.models.list_models(torchvision.models)
-    add("--model", default="yolov3" if find_spec("mmdet") else "resnet101", choices=names, metavar="NAME")
-    add("--batch", type=at_least(2), default=8)
-    add("--size", type=at_least(32), default=160, help="side of the images")
-    add("--device", default="cpu")
-    args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    console = wide_console()
-    console.print(f"torch {torch.__version__.split('+')[0]}, {args.threads} threads")
-    for table in tables(args):
-        console.print(table)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,11 +1,14 @@
 """The benchmarks run on small sizes, and their tables say what was measured."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from research.benchmarks import passes, timing
+from research.benchmarks import bayesian_loss, layers, passes, step, timing
 
-PASSES = ["--model", "resnet18", "--size", "32", "--batch", "2", "--rounds", "2"]
+ROOT = Path(__file__).resolve().parents[2]
+PASSES = ["passes", "--model", "resnet18", "--size", "32", "--batch", "2", "--rounds", "2"]
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +43,7 @@ def test_memory_is_the_most_that_a_call_held() -> None:
 
 
 def test_passes_prints_ratios_and_shares(capsys) -> None:
-    assert passes.main(PASSES) == 0
+    assert step.main(PASSES) == 0
     printed = capsys.readouterr().out
     assert "resnet18 on cpu: 20 weights, 11.2 M entries" in printed
     rows = rows_of(printed)
@@ -79,7 +82,40 @@ def test_shares_are_parts_of_the_step_they_belong_to() -> None:
     assert found["monitor, a report every 50 updates"] == 1 / 13
 
 
-@pytest.mark.parametrize("arguments", [["--rounds", "1"], ["--threads", "0"]])
+def test_layers_prints_a_row_for_each(capsys) -> None:
+    assert step.main(["layers", "--widths", "8", "--rounds", "2"]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert set(rows) == set(layers.RIVALS)
+    assert rows[layers.TIMM][1:] == rows[layers.TORCH][1:] == ["1.00"] * 3
+
+
+def test_the_bayesian_losses_compared_are_equal(capsys) -> None:
+    assert step.main(["bayesian_loss", "--points", "60", "--rounds", "2", "--background", "margin"]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert set(rows) == set(bayesian_loss.LAYOUTS)
+    assert all(float(row[3]) > 1 and float(row[-1]) < 1e-4 for row in rows.values())
+
+
+@pytest.mark.parametrize("arguments", [["layers", "--widths", "1"], ["passes", "--rounds", "1"], ["speed"]])
 def test_what_cannot_be_measured_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        passes.main(arguments)
+        step.main(arguments)
+
+
+@pytest.mark.mm
+@pytest.mark.slow
+def test_training_compares_configs_with_the_first(tmp_path, monkeypatch, capsys) -> None:
+    """The mini CSRNet under weight decay and under WRS, on a few drawn crowds."""
+    from normreg_plugins.cli.data import make_mini_data, prepare_qnrf
+
+    monkeypatch.chdir(tmp_path)
+    make_mini_data.main(["crowd", "--train", "8", "--val", "2", "--out", "raw"])
+    prepare_qnrf.main(["--any-counts", "raw", "data", "--sides", "96", "128", "--val", "2"])
+    for method in ("wd", "wrs"):
+        base = ROOT / "configs" / "mini" / f"csrnet_{method}.py"
+        data = "train_dataloader = dict(batch_size=2, dataset=dict(data_root='data'))\n"
+        Path(f"{method}.py").write_text(f"_base_ = {str(base)!r}\n{data}")
+    assert step.main(["training", "wd.py", "wrs.py", "--rounds", "2"]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert rows["wd"][0] == "1.00"
+    assert float(rows["wrs"][0]) > 0
