@@ -6,7 +6,8 @@
   --y count/RMSE --smooth 0.9                                   WRS paper, Fig. 7.3
   --y loss                                                      constrained paper, Fig. 2a
 
-A folder is a cell of a comparison, or a run of `normreg train`. --layers takes parts of names, a line for each layer.
+A folder is a cell of a comparison, or a run of `normreg train`. --layers takes parts of names from a dot on, such as
+0.weight, which is not 10.weight; each layer has a line.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def curves_of(run: Run, quantity: str, layers: Sequence[str]) -> dict[str, Curve
         if quantity not in run.curves:
             raise NormRegError(f"{run.name} logged no {quantity}, only {', '.join(sorted(run.curves))}")
         return {"": run.curves[quantity]}
-    places = [place for place, name in enumerate(run.layer_names) if any(part in name for part in layers)]
+    places = [place for place, name in enumerate(run.layer_names) if any(f".{part}" in f".{name}" for part in layers)]
     if not places or quantity not in run.layers:
         raise NormRegError(f"{run.name}: no {quantity} of {', '.join(layers)}, only of {', '.join(run.layer_names)}")
     return {run.layer_names[at]: (run.layer_steps, [row[at] for row in run.layers[quantity]]) for at in places}

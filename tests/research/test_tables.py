@@ -10,6 +10,7 @@ import torch
 from matplotlib.image import imread
 from torch import nn
 
+from normreg_plugins.monitor.files import read_run
 from research.cifar import fast_auto_augment as policies
 from research.cifar.training import training_of
 from research.compare.cells import Cell, settings_of
@@ -231,6 +232,9 @@ def test_curves_are_drawn_from_cells_and_smoothed(cifar, tmp_path):
     for method in ("WD 0.005", "WRS tau 10"):
         train_cell(comparison, Cell(method, "", None, 0), tmp_path / method)
     folders = [str(tmp_path / method) for method in ("WD 0.005", "WRS tau 10")]
+    run = read_run(tmp_path / "WD 0.005" / "norms.jsonl")
+    assert [*curves.curves_of(run, "filter_norm", ["0.weight"])] == ["0.weight"]
+    assert "10.weight" in run.layer_names
     for y in (["effective_gradient_norm", "--layers", "3.weight"], ["accuracy"], ["loss", "--smooth", "0.9"]):
         assert curves.main([*folders, "--out", str(tmp_path / "c.png"), "--y", *y]) == 0
         assert imread(tmp_path / "c.png").std() > 0
