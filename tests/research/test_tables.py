@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
@@ -13,7 +14,7 @@ from torch import nn
 from normreg_plugins.monitor.files import read_run
 from research.cifar import fast_auto_augment as policies
 from research.cifar.training import training_of
-from research.compare.cells import Cell, settings_of
+from research.compare.cells import Cell, save_result, settings_of
 from research.compare.description import ComparisonError, described, read_comparison
 from research.compare.train_cell import config_of, train_cell
 from research.tables import curves
@@ -195,11 +196,13 @@ def tiny_images(tmp_path, monkeypatch):
     """Eight pictures of two classes, as prepare-tinyimagenet leaves them."""
     from PIL import Image
 
+    noise = np.random.default_rng(0)
     for split in ("train", "val"):
         folder = tmp_path / "data" / "tinyimagenet" / split
         folder.mkdir(parents=True)
         for number in range(8):
-            Image.new("RGB", (64, 64), (200 * (number % 2), 90, 30)).save(folder / f"{number}.jpg")
+            pixels = noise.integers(100 * (number % 2), 156 + 100 * (number % 2), (64, 64, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.jpg")
         lines = [f"{number}.jpg {number % 2}" for number in range(8)]
         folder.with_suffix(".txt").write_text("\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
@@ -212,17 +215,21 @@ def test_a_cell_is_trained_in_mmpretrain_and_a_stopped_one_goes_on():
     """BWN's matrix norms and filters that begin twice as large come from hooks; a checkpoint of each epoch stays."""
     comparison = replace(read_comparison("wrs_figure_6b"), columns={"": {"data": "tinyimagenet"}})
     small = {"backbone": {"base_channels": 8, "stem_channels": 8}, "head": {"in_channels": 64}}
-    base = {**comparison.base, **small, "epochs": 1, "batch": 4, "checkpoints": 1, "initial_scale": 2.0}
-    cell, folder = Cell("BWN", "", None, 0), Path("cell")
+    base = {**comparison.base, **small, "epochs": 1, "batch": 4, "checkpoints": 1, "initial_scale": 2.0, "rate": 1e-4}
+    cell = Cell("BWN", "", None, 0)
+    folder = Path(cell.folder)
     first = train_cell(replace(comparison, base=base), cell, folder)
     assert {"accuracy", "top5", "first_norm"} <= set(first.test)
-    again = train_cell(replace(comparison, base={**base, "epochs": 2}), cell, folder)
+    longer = replace(comparison, base={**base, "epochs": 2})
+    again = train_cell(longer, cell, folder)
     assert "resumed epoch: 1" in "".join(path.read_text() for path in folder.glob("*/*.log"))
     saved = torch.load(folder / "epoch_2.pth", map_location="cpu", weights_only=False)["state_dict"]
     gains = [value for key, value in saved.items() if key.endswith("gain")]
     assert len(gains) == 20
     assert all(gain.numel() == 1 and gain != 1 for gain in gains)
-    assert again.seconds > 0
+    save_result(longer, Path(), cell, again)
+    assert weights.main(["shapes", str(folder), "--images", "4", "--out", "shapes.png"]) == 0
+    assert imread("shapes.png").std() > 0
 
 
 def test_curves_are_drawn_from_cells_and_smoothed(cifar, tmp_path):
@@ -241,8 +248,6 @@ def test_curves_are_drawn_from_cells_and_smoothed(cifar, tmp_path):
 
 
 def test_norms_shapes_and_histograms_are_drawn_from_checkpoints(tmp_path):
-    from research.compare.cells import save_result
-
     comparison = read_comparison("wrs_figure_3", small=True)
     few = {"data": "digits", "net": "cnn3", "pictures": 40, "batch": 20, "epochs": 2, "validated": 20, "tested": 20}
     comparison = replace(comparison, base={**comparison.base, **few, "augment": False, "checkpoints": 2})

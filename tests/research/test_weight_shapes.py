@@ -65,3 +65,5 @@ def test_patches_covariance_and_projection_are_the_dense_ones(kind: str) -> None
 def test_a_layer_without_an_input_space_is_named() -> None:
     with pytest.raises(NormRegError, match=r"0\.weight: input space needs"):
         weight_shapes(nn.Sequential(nn.Conv2d(2, 2, 3, groups=2)), ["0.weight"], torch.zeros(1, 2, 4, 4))
+    with pytest.raises(NormRegError, match=r"0\.weight: its inputs are all alike"):
+        weight_shapes(nn.Sequential(nn.Conv2d(2, 2, 3)), ["0.weight"], torch.zeros(1, 2, 4, 4))

@@ -40,7 +40,10 @@ def weight_shapes(model: nn.Module, names: Sequence[str], images: Tensor) -> lis
     found = []
     for name, layer in layers.items():
         filters = layer.weight.detach().flatten(1).double()
-        found.append(WeightShape(name, shape_of(filters), shape_of(filters @ basis(covariances[name]))))
+        space = basis(covariances[name])
+        if not space.numel():
+            raise NormRegError(f"{name}: its inputs are all alike, or NaN")
+        found.append(WeightShape(name, shape_of(filters), shape_of(filters @ space)))
     return found
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import gennorm
 from torch import Tensor, nn
 
 from normreg_plugins.core.errors import NormRegError
+from normreg_plugins.files import load_checkpoint
 from normreg_plugins.plots import new_figure, save, style
 from research.compare.cells import read_settings
 from research.nets import conv_weights, filter_norms
@@ -53,7 +53,7 @@ def checkpoints_of(folder: Path) -> dict[int, Path]:
 
 
 def load(model: nn.Module, path: Path) -> nn.Module:
-    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+    model.load_state_dict(load_checkpoint(path)["state_dict"])
     return model
 
 
