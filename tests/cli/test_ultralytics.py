@@ -65,17 +65,3 @@ def test_help_lists_our_keys(tool):
     shown = tool("yolo/train_ultralytics.py", "--help").stdout
     for key in ("wrs.interval", "aws.alpha", "pgd.c", "wrs.decay_on", "https://docs.ultralytics.com/usage/cfg"):
         assert key in shown
-
-
-def test_the_yolo_set_is_the_coco_set_in_another_layout(tmp_path):
-    for kind in ("yolo", "detection"):
-        make_mini_set(kind, tmp_path / kind, train=3, val=2, size=64, seed=5)
-    for split in ("train", "val"):
-        text = (tmp_path / "detection" / "annotations" / f"{split}.json").read_text()
-        assert (tmp_path / "yolo" / "annotations" / f"{split}.json").read_text() == text
-        for path in (tmp_path / "detection" / split).iterdir():
-            assert (tmp_path / "yolo" / "images" / split / path.name).read_bytes() == path.read_bytes()
-            labels = (tmp_path / "yolo" / "labels" / split / path.name).with_suffix(".txt")
-            image = next(each["id"] for each in json.loads(text)["images"] if each["file_name"] == path.name)
-            boxes = [each for each in json.loads(text)["annotations"] if each["image_id"] == image]
-            assert labels.read_text().count("\n") == len(boxes) > 0

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 from sklearn.datasets import load_digits
 
-from normreg_plugins.cli.data.drawn_shapes import SHAPES, draw_scene, label_map
+from normreg_plugins.cli.data.drawn_shapes import draw_scene, label_map
 from normreg_plugins.cli.data.make_mini_data import KINDS, make_mini_set
 from normreg_plugins.cli.main import main
 from normreg_plugins.evaluation.segmentation import IGNORED
@@ -70,19 +70,6 @@ def test_boxes_are_those_of_the_masks_and_shapes_do_not_touch():
             assert (columns.max() + 1, rows.max() + 1) == (x + width, y + height)
             taken += thing.mask
         assert taken.max() == 1
-
-
-def test_the_set_is_what_pycocotools_reads(tmp_path):
-    pytest.importorskip("pycocotools")
-    from pycocotools.coco import COCO
-
-    make_mini_set("detection", tmp_path, train=30, val=5, size=64)
-    coco = COCO(str(tmp_path / "annotations" / "train.json"))
-    assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == list(SHAPES)
-    for image in coco.loadImgs(coco.getImgIds()):
-        with Image.open(tmp_path / "train" / image["file_name"]) as picture:
-            assert picture.size == (image["width"], image["height"]) == (64, 64)
-        assert coco.getAnnIds(imgIds=image["id"])
 
 
 def test_shapes_have_their_class_and_a_border_of_one_pixel_that_is_ignored():

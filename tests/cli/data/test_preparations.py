@@ -25,21 +25,13 @@ VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
 
 @dataclass(frozen=True)
 class Case:
-    """A command, on a drawn set in the layout of the real one.
+    """A command, on a drawn set in the layout of the real one."""
 
-    Args:
-        draw: makes the raw set in `raw`.
-        official: what the message says of the official counts.
-        source: where a message says that the set comes from.
-        arguments: paths are relative to the folder of the test.
-        mark: the file that appears last.
-    """
-
-    draw: Callable[[Path], object]
-    official: str
-    source: str
+    draw: Callable[[Path], object]  # makes the raw set in `raw`
+    official: str  # what the message says of the official counts
+    source: str  # where a message says that the set comes from
     arguments: tuple[object, ...] = ("raw", "out")
-    mark: str = f"out/{NOTE}"
+    mark: str = f"out/{NOTE}"  # the file that appears last
 
 
 def crowd(draw: Callable[[Path], object], official: str, source: str) -> Case:

@@ -8,11 +8,9 @@ from PIL import Image
 
 from normreg_plugins.crowd.data.images import (
     LONGEST_SIDE,
-    ORIENTATION,
     UnreadableImageError,
     bounded_size,
     read_rgb,
-    stored_rotated,
     visible_share,
 )
 
@@ -33,16 +31,6 @@ def test_eight_bit_modes(tmp_path, mode):
 def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, suffix):
     Image.fromarray(RAMP.astype(np.uint16) * 257).save(tmp_path / f"deep.{suffix}")
     np.testing.assert_array_equal(read_rgb(tmp_path / f"deep.{suffix}")[..., 0], RAMP)
-
-
-def test_exif_orientation_only_when_asked(tmp_path):
-    exif = Image.Exif()
-    exif[ORIENTATION] = 6  # turn by 90 degrees to see it upright
-    Image.fromarray(RAMP).convert("RGB").save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    assert stored_rotated(tmp_path / "turned.jpg")
-    assert read_rgb(tmp_path / "turned.jpg").shape == (3, 4, 3)
-    upright = read_rgb(tmp_path / "turned.jpg", upright=True)
-    np.testing.assert_allclose(upright[..., 0], np.rot90(RAMP, -1), atol=12)
 
 
 def test_unreadable_pictures_are_named(tmp_path):
