@@ -1,4 +1,4 @@
-# mmdet's own YOLOv3 on MobileNetV2 from ImageNet weights, fine-tuned on 120 pictures of raccoons in 260 updates.
+# mmdet's own YOLOv3 on MobileNetV2 from ImageNet weights, fine-tuned on 120 pictures of raccoons in 100 updates.
 # Data: normreg prepare-bccd RACCOON data/raccoon --any-counts (RACCOON of github.com/datitran/raccoon_dataset, VOC
 # layout). Weights: python -m research.prepare_mobilenetv2 mobilenet_v2-b0353104.pth data/weights/mobilenet_v2_mm.pth
 _base_ = "mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py"
@@ -6,18 +6,18 @@ _base_ = "mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py"
 data_root = "data/raccoon/"
 metainfo = dict(classes=("raccoon",))
 pretrained = "data/weights/mobilenet_v2_mm.pth"
-input_size = (256, 256)
+input_size = (160, 160)
 
 custom_imports = dict(imports=["normreg_plugins"])
 optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="WD"))
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=30),
-    dict(type="CosineAnnealingLR", T_max=260, by_epoch=False, begin=0, end=260),
+    dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=10),
+    dict(type="CosineAnnealingLR", T_max=100, by_epoch=False, begin=0, end=100),
 ]
-train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=260, val_interval=65)
+train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=100, val_interval=100)
 default_hooks = dict(
-    logger=dict(interval=65),
-    checkpoint=dict(by_epoch=False, interval=260, save_best="coco/bbox_mAP_50", rule="greater", max_keep_ckpts=1),
+    logger=dict(interval=50),
+    checkpoint=dict(by_epoch=False, interval=100, save_best="coco/bbox_mAP_50", rule="greater", max_keep_ckpts=1),
 )
 log_processor = dict(by_epoch=False)
 

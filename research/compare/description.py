@@ -40,6 +40,8 @@ class Comparison:
     columns: Mapping[str, Settings] = field(default_factory=lambda: {"": {}})
     config: str = ""
     """Of 'mm': the path of a method's config, with {method} where its name stands."""
+    bfloat16: bool = False
+    """Of 'mm': train and test in mixed precision on the CPU, where CSRNet takes half the time."""
     rate: str = ""
     """Which setting is chosen on validation. Empty: nothing is chosen."""
     rates: Sequence[float] = ()

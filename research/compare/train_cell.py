@@ -87,6 +87,11 @@ def config_of(comparison: Comparison, method: str, column: str = "") -> Path:
     return ROOT / settings.get("config", comparison.config).format(method=method)
 
 
+def mixed_precision(enabled: bool) -> torch.autocast:
+    """bfloat16 on the CPU, where mm has no AMP. A cache would use the weights of the first update all the time."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=enabled, cache_enabled=False)
+
+
 def _train_mm(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
     """Train the config of a method, and test the checkpoint with the best validation score."""
     from normreg_plugins.cli.mm_runs import build_runner, check_or_refuse, read_config  # not every kind has mm
@@ -98,16 +103,18 @@ def _train_mm(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
         "default_hooks.checkpoint.interval": -1,  # only the best one is needed
         "default_hooks.checkpoint.save_last": False,
         "default_hooks.checkpoint.save_optimizer": False,
+        **({"val_cfg.fp16": True, "test_cfg.fp16": True} if comparison.bfloat16 else {}),  # bfloat16 on a CPU
         **settings,
     }
     config = config_of(comparison, cell.method, cell.column)
     cfg = read_config(config, overrides, folder)
     check_or_refuse(cfg, str(config), ("train", "val", "test"))
     runner = build_runner(cfg)
-    runner.train()
-    runner.load_checkpoint(runner.message_hub.get_info("best_ckpt"))
-    validation = float(runner.message_hub.get_info("best_score"))
-    return validation, {name: float(score) for name, score in runner.test().items()}, {}
+    with mixed_precision(comparison.bfloat16):
+        runner.train()
+        runner.load_checkpoint(runner.message_hub.get_info("best_ckpt"))
+        test = runner.test()
+    return float(runner.message_hub.get_info("best_score")), {name: float(score) for name, score in test.items()}, {}
 
 
 def _train_mmpretrain(comparison: Comparison, cell: Cell, folder: Path) -> Measured:

@@ -96,3 +96,40 @@ def test_it_trains_validates_and_tests(tmp_path, net, method):
     if method == "wrs":
         norms = runner.model.backbone.layer1[0].conv1.weight.flatten(1).norm(dim=1)
         assert torch.allclose(norms, torch.ones_like(norms), atol=1e-5)
+
+
+FINE_TUNED = {
+    "raccoon": "prepare-bccd",
+    "bccd_finetune": "prepare-bccd",
+    "camvid_finetune": "prepare-camvid",
+    "coco_voc20": "choose.txt",
+    "shanghaitech": "prepare-shanghaitech",
+}
+"""Comparisons, and what their config names to prepare the data with."""
+
+
+@pytest.mark.parametrize("name", FINE_TUNED)
+def test_fine_tuning_begins_with_weights_and_gives_each_method_its_layers(name, tmp_path):
+    from mmengine.registry import MODELS, init_default_scope
+
+    from normreg_plugins.cli.mm_runs import read_config
+    from normreg_plugins.layers import ScaleBias, WSConv2d
+    from research.compare.cells import Cell, settings_of
+    from research.compare.description import read_comparison
+    from research.compare.train_cell import config_of
+
+    comparison = read_comparison(name)
+    assert FINE_TUNED[name] in config_of(comparison, "wd").read_text()
+    for method in ("wd", "aws", "pgd"):
+        cfg = read_config(config_of(comparison, method), settings_of(comparison, Cell(method, "", 1e-3, 0)), tmp_path)
+        init_default_scope(cfg.default_scope)
+        with torch.device("meta"):
+            model = MODELS.build(cfg.model)
+        init = cfg.model.get("init_cfg") or cfg.model.backbone.init_cfg
+        assert init.checkpoint.startswith("data/weights/")
+        assert init.type == ("Pretrained" if method == "wd" and name != "shanghaitech" else "NormRegPretrained")
+        standardized = [isinstance(each, WSConv2d) for each in model.modules() if isinstance(each, torch.nn.Conv2d)]
+        assert sum(standardized) >= (len(standardized) - 4 if method == "aws" else 0)
+        assert any(standardized) == (method == "aws")
+        norms = [each for each in model.modules() if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)]
+        assert (not norms) == any(isinstance(each, ScaleBias) for each in model.modules()) == (method == "pgd")

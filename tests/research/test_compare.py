@@ -9,17 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from helpers.layer_cases import fill_norms_
 from matplotlib.image import imread
 
+from normreg_plugins.crowd.network import CSRNet
 from research.cifar.training import training_of
 from research.compare.__main__ import main
 from research.compare.cells import Cell, Result, chosen_rate, read_result, results_so_far, save_result, settings_of
 from research.compare.cells import wanted_cells as wanted
 from research.compare.description import Comparison, ComparisonError, described, read_comparison
 from research.compare.figures import _grids, draw
+from research.compare.fine_tuning import rows
+from research.compare.function_kept import changes, loaded_runner, pretrained_part
 from research.compare.page import markdown
 from research.compare.scores import against_baseline, paired, scores_of
-from research.compare.train_cell import config_of, part_of, train_cell, work
+from research.compare.train_cell import config_of, mixed_precision, part_of, train_cell, work
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = Comparison(
@@ -233,20 +238,49 @@ def test_two_processes_train_a_table_and_a_third_command_writes_its_page(tmp_pat
     assert "weight_decay=None, not 0.1" in capsys.readouterr().err
 
 
-@pytest.mark.mm
-@pytest.mark.slow
-def test_an_mm_config_is_trained_and_tested(tmp_path, monkeypatch):
-    """One crowd counter, trained and tested, but shortly."""
+def test_mixed_precision_uses_the_weights_of_each_update():
+    layer, ones = torch.nn.Linear(2, 2), torch.ones(1, 2)
+    with mixed_precision(True):
+        assert layer(ones).dtype == torch.bfloat16
+        layer.weight.data.fill_(3.0)
+        layer.bias.data.zero_()
+        assert layer(ones).tolist() == [[6.0, 6.0]]
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    """One crowd counter, trained shortly from a pretrained one, in the six rows of fine-tuning."""
     from normreg_plugins.cli.data import make_mini_data, prepare_crowds
 
-    raw, data = str(tmp_path / "raw"), str(tmp_path / "data")
+    raw, data = (str(tmp_path_factory.mktemp("crowd") / name) for name in ("raw", "data"))
     make_mini_data.main(["crowd", "--train", "6", "--val", "2", "--out", raw])
     prepare_crowds.qnrf(["--any-counts", raw, data, "--sides", "96", "128", "--val", "2"])
-    monkeypatch.chdir(tmp_path)
-    crowd = Comparison("crowd", "t", "mm", {"wrs": {}}, {"MAE": "count/MAE"}, config="configs/mini/csrnet_{method}.py")
-    roots = {f"{split}_dataloader.dataset.data_root": data for split in ("train", "val", "test")}
-    short = {**roots, "train_cfg.max_epochs": 1, "train_cfg.val_interval": 1}
-    found = train_cell(replace(crowd, base=short), Cell("wrs", "", None, 3), tmp_path / "wrs_3")
+    weights = fill_norms_(CSRNet(width=0.25)).state_dict()
+    torch.save({f"backbone.{name}": tensor for name, tensor in weights.items()}, Path(data) / "pretrained.pth")
+    sets = [f"{split}_dataloader.dataset" for split in ("train", "val", "test")]
+    base = {f"{each}.data_root": data for each in sets} | {f"{each}.type": "UCFQNRF" for each in sets}
+    base |= {"model.backbone.width": 0.25, "model.init_cfg.checkpoint": f"{data}/pretrained.pth"}
+    methods = rows(("backbone",), alpha=1.0, init="model.init_cfg")
+    scores, config = {"MAE": "count/MAE"}, "configs/small/csrnet_vgg16bn_wd_shanghaitech.py"
+    rate = {"rate": "optim_wrapper.optimizer.lr", "rates": (1e-3,)}
+    return Comparison("crowd", "t", "mm", methods, scores, base, config=config, bfloat16=True, **rate)
+
+
+@pytest.mark.mm
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["wrs", "pgd"])
+def test_an_mm_config_is_trained_and_tested(crowd, tmp_path, method):
+    found = train_cell(crowd, Cell(method, "", 1e-3, 3), tmp_path / "cell")
     assert found.validation > 0
-    assert {"count/MAE", "count/RMSE"} <= set(found.test)
+    assert {"count/MAE", "count/RMSE", "count/NAE"} <= set(found.test)
     assert "mmengine" in " ".join(found.stack)
+
+
+@pytest.mark.mm
+@pytest.mark.slow
+def test_centring_changes_the_pretrained_network_and_the_other_methods_do_not(crowd, tmp_path):
+    plain = pretrained_part(loaded_runner(crowd, "wd", tmp_path / "plain").model)
+    found = {method: changes(crowd, method, plain, tmp_path) for method in crowd.methods}
+    assert min(found.pop("aws")) > 0.01
+    assert all(max(each) < 1e-4 for each in found.values())
+    assert found["wrs"][1] > 0, "it has acted"

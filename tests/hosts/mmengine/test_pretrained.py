@@ -24,8 +24,8 @@ SCALE_BIAS = {"norm_cfg": {"type": "NormRegScaleBias"}}
 WN = {"conv_cfg": {"type": "NormRegWNConv2d"}}
 YOLO = {
     "type": "YOLOV3",
-    "backbone": {"type": "ResNet", "depth": 18, "base_channels": 8, "out_indices": (1, 2, 3)},
-    "neck": {"type": "YOLOV3Neck", "num_scales": 3, "in_channels": [64, 32, 16], "out_channels": [16, 16, 16]},
+    "backbone": {"type": "MobileNetV2", "widen_factor": 0.25, "out_indices": (2, 4, 6)},
+    "neck": {"type": "YOLOV3Neck", "num_scales": 3, "in_channels": [80, 24, 8], "out_channels": [16, 16, 16]},
     "bbox_head": {"type": "YOLOV3Head", "num_classes": 3, "in_channels": [16, 16, 16], "out_channels": [16, 16, 16]},
 }
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).double()
