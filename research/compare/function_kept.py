@@ -39,7 +39,8 @@ def loaded_runner(comparison: Comparison, method: str, folder: Path) -> Runner:
 
 def pretrained_part(model: nn.Module) -> nn.Module:
     """The backbone. CSRNet's is a pretrained front and a new back."""
-    return getattr(model.backbone, "front", model.backbone)
+    backbone = model.get_submodule("backbone")
+    return getattr(backbone, "front", backbone)
 
 
 def changes(comparison: Comparison, method: str, plain: nn.Module, folder: Path) -> tuple[float, float]:
