@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 
 class Kind(str, Enum):
@@ -40,7 +39,7 @@ class Verdict:
 
 
 class Verdicts(tuple[Verdict, ...]):
-    """A sequence of verdicts that prints as a table (`rich.print` draws it in colour)."""
+    """A sequence of verdicts that prints as a table."""
 
     __slots__ = ()
 
@@ -65,17 +64,6 @@ class Verdicts(tuple[Verdict, ...]):
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         lines = ("  ".join([*(c.ljust(w) for c, w in zip(row, widths)), row[3]]).rstrip() for row in rows)
         return "\n".join([*lines, self.summary()])
-
-    def __rich__(self) -> Any:
-        from rich.table import Column, Table
-
-        colours = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
-        names = [Column(header, overflow="fold") for header in ("weight", "norm layers", "reason")]
-        table = Table(names[0], "verdict", *names[1:], title=self.summary())
-        for verdict in self:
-            name, kind, norms, reason = _row(verdict)
-            table.add_row(name, kind, norms, reason, style=colours.get(kind, "yellow"))
-        return table
 
 
 def _row(verdict: Verdict) -> tuple[str, str, str, str]:
