@@ -83,7 +83,8 @@ def test_finding_looks_inside_a_compiled_model() -> None:
 
 @pytest.mark.filterwarnings("ignore::normreg_plugins.core.errors.UnconfirmedWarning")
 def test_attaching_and_acting_recompile_nothing() -> None:
-    net = tiny_net()
+    gc.collect()  # the hooks of other tests' handles, which are global, go now
+    see_batch(net := tiny_net())
     compiled = torch.compile(net, backend="aot_eager")
     optimizer = SGD(net.parameters(), lr=0.1)
     train(compiled, optimizer, 2)
