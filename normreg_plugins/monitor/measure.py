@@ -48,13 +48,17 @@ class Numbers(NamedTuple):
     eta_over_squared_norm: Tensor
     eta_over_std: Tensor
     """In weight-standardized layers."""
-    angle: Tensor
-    """Between before and after, in degrees."""
-    expected_angle: Tensor
+    rotation_degrees: Tensor
+    """Between before and after."""
+    expected_rotation_degrees: Tensor
     update_ratio: Tensor
     """||dw|| / ||w||, with w from before the update."""
     radial_share: Tensor
     """<dw, w> / (||dw|| ||w||): above 0 where the update lengthens the filter."""
+
+
+MEANS = Numbers._fields[6:]
+"""Those of filters whose mean a report has under the same name."""
 
 
 @torch.no_grad()
@@ -77,8 +81,8 @@ def numbers_of(filters: Filters, change: Change) -> Numbers:
         eta_over_norm=torch.where(sound, change.rate / norms, missing),
         eta_over_squared_norm=torch.where(sound, change.rate / norms.square(), missing),
         eta_over_std=torch.where(_is_sound(stds), change.rate / stds, missing),
-        angle=torch.where(turned, angle, missing),
-        expected_angle=missing if change.expected_angle is None else torch.zeros_like(norms) + change.expected_angle,
+        rotation_degrees=torch.where(turned, angle, missing),
+        expected_rotation_degrees=missing if change.expected_angle is None else 0 * norms + change.expected_angle,
         update_ratio=torch.where(turned, update_ratio, missing),
         radial_share=torch.where(moved, radial_share, missing),
     )

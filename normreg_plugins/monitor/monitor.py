@@ -215,9 +215,9 @@ class UpdateCount:
 
 
 def _to_host(lists: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
-    """The tensors in the same arrangement, by one transfer from the device."""
+    """The tensors in the same arrangement, each as a row of float64, by one transfer from the device."""
     tensors = [tensor for each in lists for tensor in each]
     wide = torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
-    flat = torch.cat([t.reshape(-1).to(lists[0][0].device, wide) for t in tensors]).cpu()
+    flat = torch.cat([t.reshape(-1).to(lists[0][0].device, wide) for t in tensors]).cpu().double()
     values = iter(flat.split([t.numel() for t in tensors]))
     return [list(islice(values, len(each))) for each in lists]

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from normreg_plugins.monitor.measure import Numbers
+from normreg_plugins.monitor.measure import MEANS, Numbers
 from normreg_plugins.monitor.optimizer_direction import RateLaw
 
 PREFIX = "norms/"
@@ -99,30 +99,24 @@ class Report:
 
 def row_of(layers: Sequence[Numbers]) -> Row:
     """Of one layer, or of several as if they were one. Layers without a gradient do not count in the gradient norms."""
-    every = Numbers(*(torch.cat([number.flatten() for number in column]).double() for column in zip(*layers)))
-    has_gradient = ~every.gradient_norm.isnan()
+    every = layers[0] if len(layers) == 1 else Numbers(*map(torch.cat, zip(*layers)))
+    norms, has_gradient = every.norm, ~every.gradient_norm.isnan()
     gradient, applied, before = (
         torch.linalg.vector_norm(each[has_gradient])
         for each in (every.gradient_norm, every.applied_norm, every.norm_before)
     )
     row = {
-        "filter_norm": every.norm.mean(),
-        "least_filter_norm": every.norm.min(),
-        "greatest_filter_norm": every.norm.max(),
+        "filter_norm": norms.mean(),
+        "least_filter_norm": norms.min(),
+        "greatest_filter_norm": norms.max(),
         "greatest_entry": every.greatest_entry.max(),
         "gradient_norm": torch.where(has_gradient.any(), gradient, math.nan),
         "effective_gradient_norm": applied / before,
-        "eta_over_norm": every.eta_over_norm.nanmean(),
-        "eta_over_squared_norm": every.eta_over_squared_norm.nanmean(),
-        "eta_over_std": every.eta_over_std.nanmean(),
-        "rotation_degrees": every.angle.nanmean(),
-        "expected_rotation_degrees": every.expected_angle.nanmean(),
-        "update_ratio": every.update_ratio.nanmean(),
-        "radial_share": every.radial_share.nanmean(),
+        **dict(zip(MEANS, torch.stack([getattr(every, name) for name in MEANS]).nanmean(1))),
     }
-    values = torch.stack(list(row.values())).tolist()
-    zero, broken = torch.stack([every.zero.sum(), (~every.norm.isfinite()).sum()]).long().tolist()
-    return Row(filters=len(every.norm), zero_filters=zero, broken_filters=broken, **dict(zip(row, values)))
+    counts = (every.zero.sum(), norms.numel() - norms.isfinite().sum())
+    *values, zero, broken = torch.stack([*row.values(), *counts]).tolist()
+    return Row(filters=len(norms), zero_filters=int(zero), broken_filters=int(broken), **dict(zip(row, values)))
 
 
 def _first(which: Any, values: Any) -> float:
