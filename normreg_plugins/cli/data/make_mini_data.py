@@ -58,7 +58,7 @@ KINDS = {
     "detection": Kind(draw_coco, train=400, val=100, size=160),
     "segmentation": Kind(draw_voc, train=160, val=40, size=96),
     "yolo": Kind(draw_yolo, train=400, val=100, size=160),
-    "crowd": Kind(draw_crowds, train=120, val=24, size=128),  # prepare_qnrf takes a validation set out of Train
+    "crowd": Kind(draw_crowds, train=120, val=24, size=128),  # prepare-qnrf takes a validation set out of Train
     "classification": Kind(draw_digits, train=400, val=1397, size=16, least_size=8),
 }
 
