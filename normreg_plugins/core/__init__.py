@@ -9,19 +9,3 @@ from normreg_plugins.core.methods import (
 )
 from normreg_plugins.core.training import Handle, attach, correct_average_
 from normreg_plugins.core.verdicts import Kind, Verdict, Verdicts, find_scale_invariant, prove_scale_invariant
-
-__all__ = [
-    "AdaptiveWeightShrink",
-    "Handle",
-    "Kind",
-    "Method",
-    "SphereDescent",
-    "Verdict",
-    "Verdicts",
-    "WeightDecay",
-    "WeightRescaling",
-    "attach",
-    "correct_average_",
-    "find_scale_invariant",
-    "prove_scale_invariant",
-]
