@@ -14,5 +14,6 @@ bfloat16 = True
 scores = {"MAE": "count/MAE", "RMSE ('MSE')": "count/RMSE", "NAE": "count/NAE"}
 rate = "optim_wrapper.optimizer.lr"
 rates = (1e-4, 3e-4, 1e-3)
+rates_of = {"wd": (3e-4, 1e-3, 3e-3)}  # best at the edge of the others' rates
 higher_is_better = False
 digits = 2
