@@ -1,10 +1,11 @@
 # mmseg's own DeepLabv3 on MobileNetV2 from ImageNet weights, fine-tuned on CamVid in 120 updates; its head has 128
-# channels instead of 512. Data: normreg prepare-camvid RAW data/camvid. Weights: as in yolov3_mobilenetv2_wd_raccoon.py
+# channels instead of 512. Data: normreg prepare-camvid RAW data/camvid. Weights:
+# python -m research.prepare_mobilenetv2 mobilenet_v2-b0353104.pth mmseg data/weights/mobilenet_v2_mmseg.pth
 _base_ = "mmseg::mobilenet_v2/mobilenet-v2-d8_deeplabv3_4xb2-80k_cityscapes-512x1024.py"
 
 data_root = "data/camvid"
 classes = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
-pretrained = "data/weights/mobilenet_v2_mm.pth"
+pretrained = "data/weights/mobilenet_v2_mmseg.pth"
 input_size = (128, 96)
 
 custom_imports = dict(imports=["normreg_plugins"])

@@ -1,6 +1,6 @@
 # mmdet's own YOLOv3 on MobileNetV2 from ImageNet weights, fine-tuned on 120 pictures of raccoons in 100 updates.
 # Data: normreg prepare-bccd RACCOON data/raccoon --any-counts (RACCOON of github.com/datitran/raccoon_dataset, VOC
-# layout). Weights: python -m research.prepare_mobilenetv2 mobilenet_v2-b0353104.pth data/weights/mobilenet_v2_mm.pth
+# layout). Weights: python -m research.prepare_mobilenetv2 mobilenet_v2-b0353104.pth mmdet data/weights/mobilenet_v2_mm.pth
 _base_ = "mmdet::yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py"
 
 data_root = "data/raccoon/"

@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers import config_keys
 from helpers import layouts as drawn
+from helpers.layer_cases import fill_norms_
 
 from normreg_plugins.cli.main import main
 from normreg_plugins.cli.preflight.check import PreflightError, check
@@ -133,3 +134,22 @@ def test_fine_tuning_begins_with_weights_and_gives_each_method_its_layers(name, 
         assert any(standardized) == (method == "aws")
         norms = [each for each in model.modules() if isinstance(each, torch.nn.modules.batchnorm._BatchNorm)]
         assert (not norms) == any(isinstance(each, ScaleBias) for each in model.modules()) == (method == "pgd")
+
+
+@pytest.mark.parametrize("host", ["mmdet", "mmseg"])
+def test_torchvisions_mobilenet_becomes_that_of_the_host(host, tmp_path):
+    from mmengine.registry import MODELS, DefaultScope
+
+    from research.prepare_mobilenetv2 import main
+
+    published = fill_norms_(pytest.importorskip("torchvision.models").mobilenet_v2(weights=None)).eval()
+    torch.save(published.state_dict(), tmp_path / "raw.pth")
+    main([str(tmp_path / "raw.pth"), host, str(tmp_path / "out.pth")])
+    init = {"type": "Pretrained", "checkpoint": str(tmp_path / "out.pth")}
+    with DefaultScope.overwrite_default_scope(host):
+        backbone = MODELS.build({"type": "MobileNetV2", "out_indices": (6,), "init_cfg": init})
+        backbone.init_weights()
+    backbone.eval()  # mm's returns None
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(images)[-1], published.features[:18](images))
