@@ -147,7 +147,7 @@ def test_torchvisions_mobilenet_becomes_that_of_the_host(host, tmp_path):
     main([str(tmp_path / "raw.pth"), host, str(tmp_path / "out.pth")])
     init = {"type": "Pretrained", "checkpoint": str(tmp_path / "out.pth")}
     with DefaultScope.overwrite_default_scope(host):
-        backbone = MODELS.build({"type": "MobileNetV2", "out_indices": (6,), "init_cfg": init})
+        backbone = MODELS.build({"type": "MobileNetV2", "out_indices": (5, 6), "init_cfg": init})
         backbone.init_weights()
     backbone.eval()  # mm's returns None
     images = torch.randn(2, 3, 32, 32)
