@@ -100,7 +100,7 @@ def test_the_function_is_kept_when_weights_are_loaded_and_when_the_method_first_
     assert BY_INITIALIZER not in log
 
 
-@pytest.mark.parametrize(("task", "case"), zip(BASELINES, CHANGED))
+@pytest.mark.parametrize(("task", "case"), [*zip(BASELINES, CHANGED)])
 def test_a_change_of_the_function_is_in_the_log(folder, published, task, case):
     method, options, said = CHANGED[case]
     loaded, acted, log = probe(folder, published, task, method, options)

@@ -20,7 +20,7 @@ LR = 0.05
 STEPPING = [
     (("layer", "filter")[i % 2], name, dtype)
     for i, name in enumerate(OPTIMIZERS)
-    for dtype in {torch.float32, [*EXACT][i // 2 % len(EXACT)]}
+    for dtype in dict.fromkeys((torch.float32, [*EXACT][i // 2 % len(EXACT)]))
     if can_step(name, dtype)
 ]
 
