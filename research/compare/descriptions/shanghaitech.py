@@ -14,6 +14,10 @@ bfloat16 = True
 scores = {"MAE": "count/MAE", "RMSE ('MSE')": "count/RMSE", "NAE": "count/NAE"}
 rate = "optim_wrapper.optimizer.lr"
 rates = (1e-4, 3e-4, 1e-3)
-rates_of = {"wd": (3e-4, 1e-3, 3e-3)}  # best at the edge of the others' rates
+rates_of = {  # best at the edge of the others' rates
+    "wd": (3e-4, 1e-3, 3e-3),
+    "aws": (3e-5, 1e-4, 3e-4),
+    "pgd": (3e-5, 1e-4, 3e-4),
+}
 higher_is_better = False
 digits = 2
