@@ -12,12 +12,17 @@ from normreg_plugins.monitor import change_at_start, rate_at_start
 VERDICTS_FILE = "verdicts.txt"
 
 logger = logging.getLogger("normreg_plugins")
+_handlers_of_host: list[logging.Handler] = []
 
 
 def log_to(host: logging.Logger) -> None:
     """Let a host's log have what the package logs: warnings of the monitor, weights that were unfrozen."""
     logger.setLevel(logging.INFO)
-    logger.handlers = list(host.handlers)
+    for handler in _handlers_of_host:  # of the run before
+        logger.removeHandler(handler)
+    _handlers_of_host[:] = [handler for handler in host.handlers if handler not in logger.handlers]
+    for handler in _handlers_of_host:
+        logger.addHandler(handler)
 
 
 def report(handle: Handle) -> None:

@@ -54,7 +54,8 @@ def test_each_kind_is_said_once_with_layer_number_and_remedy(kind: str) -> None:
     assert re.search(r"at update 5|in update 5", said[0])
 
 
-def test_the_default_is_the_log(caplog) -> None:
+def test_the_default_is_the_log(caplog, monkeypatch) -> None:
+    monkeypatch.setattr(logging.getLogger("normreg_plugins"), "handlers", [])  # of a host in another test
     net = three_convs()
     optimizer = SGD(net.parameters(), lr=0.01)
     Monitor(optimizer, net, every=1)

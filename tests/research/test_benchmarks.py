@@ -106,11 +106,11 @@ def test_what_cannot_be_measured_is_refused(arguments: list[str]) -> None:
 @pytest.mark.slow
 def test_training_compares_configs_with_the_first(tmp_path, monkeypatch, capsys) -> None:
     """The mini CSRNet under weight decay and under WRS, on a few drawn crowds."""
-    from normreg_plugins.cli.data import make_mini_data, prepare_qnrf
+    from normreg_plugins.cli.data import make_mini_data, prepare_crowds
 
     monkeypatch.chdir(tmp_path)
     make_mini_data.main(["crowd", "--train", "8", "--val", "2", "--out", "raw"])
-    prepare_qnrf.main(["--any-counts", "raw", "data", "--sides", "96", "128", "--val", "2"])
+    prepare_crowds.qnrf(["--any-counts", "raw", "data", "--sides", "96", "128", "--val", "2"])
     for method in ("wd", "wrs"):
         base = ROOT / "configs" / "mini" / f"csrnet_{method}.py"
         data = "train_dataloader = dict(batch_size=2, dataset=dict(data_root='data'))\n"
