@@ -31,7 +31,7 @@ check: .venv-check/.ready ## lint, and test core, layers and monitor with torch 
 	@$(MAKE) --no-print-directory lint LINT_BIN=$(CHECK_BIN)
 	OMP_NUM_THREADS=1 $(CHECK_BIN)/python $(PYTEST) -m 'not slow' tests/core tests/layers tests/monitor $(ARGS)
 
-demo: env ## train YOLOv3 on drawn images with weight decay and with WRS, and compare: about 5 minutes on two cores
+demo: env ## train YOLOv3 on drawn images with weight decay and with WRS, and compare: about 7 minutes on two cores
 	$(BIN)/python examples/demo.py $(ARGS)
 
 demo-digits: env ## compare strengths of weight decay and of WRS on scikit-learn's digits, in about a minute
