@@ -1,6 +1,4 @@
-# ResNet-110 on CIFAR-100 with batch norm and weight decay: the baseline, in the protocol of the constrained paper
-# (section 4.1.1): 200 epochs on a cosine in batches of 128. The paper gives rate and decay for its own method only;
-# these are the usual ones.
+# ResNet-110 on CIFAR-100 with batch norm and weight decay: the baseline, in the protocol of the constrained paper.
 _base_ = [
     "../_base_/models/resnet110.py",
     "../_base_/datasets/cifar100_crop_flip.py",
@@ -9,13 +7,6 @@ _base_ = [
 ]
 
 custom_imports = dict(imports=["normreg_plugins"])
-optim_wrapper = dict(
-    type="OptimWrapper",
-    constructor="NormRegOptimWrapperConstructor",
-    regularizer=dict(type="WD"),  # on kernels and gammas, as in the paper
-    optimizer=dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=5e-4),
-)
-# All numbers assume this many images per update and per iteration. On several GPUs: docs/multi_gpu.md
-auto_scale_lr = dict(enable=False, base_batch_size=128, written_for=128)
+optim_wrapper = dict(constructor="NormRegOptimWrapperConstructor", regularizer=dict(type="WD"))  # on kernels and gammas
 # Images of mean 0 and deviation 1: without norm layers, as with PGD, the net depends on their scale.
 model = dict(data_preprocessor=dict(mean=[129.3, 124.1, 112.4], std=[68.2, 65.4, 70.4]), head=dict(num_classes=100))

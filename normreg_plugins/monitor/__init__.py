@@ -1,4 +1,4 @@
-"""What training does to weights: filter norms, effective rates, rotation, drift of running statistics, and plots.
+"""What training does to weights: filter norms, effective rates, rotation, warnings and plots.
 
 A plot needs matplotlib, which is imported when it is drawn.
 """

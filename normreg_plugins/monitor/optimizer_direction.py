@@ -67,9 +67,7 @@ def applied_norm(group: State, state: State, gradient_norm: Tensor) -> Tensor:
     step = state["step"].double() if torch.is_tensor(state["step"]) else state["step"]
     first, second = 1 - beta1**step, (1 - beta2**step) ** 0.5
     square = state["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
-    divisor = square.sqrt().add_(
-        group["eps"] * second
-    )  # both corrections are left for the end, which saves temporaries
+    divisor = square.sqrt().add_(group["eps"] * second)  # the corrections come last, which saves temporaries
     return layer_norm(torch.div(state["exp_avg"], divisor, out=divisor)) * (second / first)  # eq. 11
 
 

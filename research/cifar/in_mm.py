@@ -36,6 +36,7 @@ NORMS: dict[str, Options] = {
 CROP, FLIP = {"type": "RandomCrop"}, {"type": "RandomFlip", "prob": 0.5, "direction": "horizontal"}
 LAST_SCALES = {"resnet110": "*.bn2", "wrn28_10": "*.bn2", "resnet18": "*.layer*.bn2", "resnet50": "*.layer*.bn3"}
 """The last scale-bias layers of residual branches."""
+IMPORTS = ["normreg_plugins", "research.cifar.in_mm"]
 FILTERS = ("conv", "downsample.0", "shortcut.0")
 """Parts of the names of all convolutions."""
 
@@ -60,9 +61,6 @@ def options_of(run: Settings) -> Options:
 @cache
 def _baseline(path: Path) -> Config:
     return Config.fromfile(path)
-
-
-IMPORTS = ["normreg_plugins", "research.cifar.in_mm"]
 
 
 def _optimizer(run: Settings) -> Options:

@@ -1,6 +1,6 @@
 # CIFAR-10 with "mirroring and random cropping" in batches of 128, the standard augmentation of the constrained paper
-# (section 4.1.1). Four pixels of padding are what the papers it follows have; it gives no number. For its other
-# augmentation, Fast AutoAugment, mmpretrain has no policies.
+# (section 4.1.1). Four pixels of padding are what the papers it follows have; it gives no number. Its other
+# augmentation, Fast AutoAugment, is a setting of research/cifar/in_mm.py.
 _base_ = "./cifar10.py"
 
 train_dataloader = dict(

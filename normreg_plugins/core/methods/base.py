@@ -59,10 +59,6 @@ class Method:
     """Whether that decay acts beside the step, as in AdamW, whatever the optimizer."""
     decay_in_phase = False
     """Whether that decay is off outside of the phase."""
-    state_keys = cast("tuple[str, ...]", ())
-    """What `start` puts in `target.state` of every weight. A resumed state that lacks it is refused."""
-    filter_norm = cast("float | None", None)
-    """The norm that it gives every filter; None if that is not one number. Logs say what it does to the rate."""
 
     def __post_init__(self) -> None:
         if self.select is not None and not isinstance(self.select, str):
@@ -70,6 +66,16 @@ class Method:
             require(bool(self.select), "select", self.select, "at least one name, or None for the method's own choice")
         check_phase(self.begin, self.end, self.unit)
         require(self.decay_on in get_args(DecayOn), "decay_on", self.decay_on, f"one of {get_args(DecayOn)}")
+
+    @property
+    def state_keys(self) -> tuple[str, ...]:
+        """What `start` puts in `target.state` of every weight. A resumed state that lacks it is refused."""
+        return ()
+
+    @property
+    def filter_norm(self) -> float | None:
+        """The norm that it gives every filter; None if that is not one number. Logs say what it does to the rate."""
+        return None
 
     @property
     def keeps_directions(self) -> bool:

@@ -66,7 +66,7 @@ class SphereDescent(Method):
         require(is_positive(self.c), "c", self.c, "a finite number above 0")
 
     @property
-    def filter_norm(self) -> float | None:  # type: ignore[override]
+    def filter_norm(self) -> float | None:
         return math.sqrt(self.c) if self.sphere else None
 
     @property

@@ -68,11 +68,11 @@ class WeightRescaling(Method):
         require(self.per in ("filter", "position"), "per", self.per, "'filter' or 'position'")
 
     @property
-    def state_keys(self) -> tuple[str, ...]:  # type: ignore[override]
+    def state_keys(self) -> tuple[str, ...]:
         return ("radius",) if self.radius == "initial" else ()
 
     @property
-    def filter_norm(self) -> float | None:  # type: ignore[override]
+    def filter_norm(self) -> float | None:
         return None if self.radius == "initial" or self.per == "position" else float(self.radius)
 
     @property

@@ -168,7 +168,7 @@ class DecayInStep:
         group.update(entries)
 
     def after_step(self) -> None:
-        """The groups as they were."""
+        """Restores the groups."""
         while self._before:
             group, entries = self._before.pop()
             group.update(entries)

@@ -35,7 +35,7 @@ def weight_shapes(model: nn.Module, names: Sequence[str], images: Tensor) -> lis
     Args:
         images: training data. The model, in evaluation mode, gets one image at a time.
     """
-    layers = {name: _convolution(model, name) for name in names}
+    layers = {name: convolution(model, name) for name in names}
     covariances = input_covariances(model.eval(), layers, images)
     found = []
     for name, layer in layers.items():
@@ -47,7 +47,7 @@ def weight_shapes(model: nn.Module, names: Sequence[str], images: Tensor) -> lis
     return found
 
 
-def _convolution(model: nn.Module, name: str) -> nn.Conv2d:
+def convolution(model: nn.Module, name: str) -> nn.Conv2d:
     layer = model.get_submodule(name.rpartition(".")[0])
     if not isinstance(layer, nn.Conv2d) or layer.groups != 1 or layer.padding_mode != "zeros":
         raise NormRegError(f"{name}: input space needs an nn.Conv2d without groups and with zero padding")

@@ -26,7 +26,7 @@ from normreg_plugins.files import load_checkpoint
 from normreg_plugins.plots import new_figure, save, style
 from research.compare.cells import read_settings
 from research.nets import conv_weights, filter_norms
-from research.tables.wrs.weight_shapes import basis, input_covariances, shape_of, weight_shapes
+from research.tables.wrs.weight_shapes import basis, convolution, input_covariances, shape_of, weight_shapes
 
 Axes = Any
 
@@ -97,8 +97,7 @@ def draw_histograms(axes: Axes, folder: Path, layer: int, images: int) -> None:
     model, pictures = model_of(folder, images)
     model = load(model, [*checkpoints_of(folder).values()][-1]).eval()
     name = conv_names(model)[layer - 1]
-    module = model.get_submodule(name.removesuffix(".weight"))
-    covariance = input_covariances(model, {name: module}, pictures)[name]  # type: ignore[dict-item]
+    covariance = input_covariances(model, {name: convolution(model, name)}, pictures)[name]
     values = (conv_weights(model)[layer - 1].detach().flatten(1).double() @ basis(covariance)).flatten()
     beta = shape_of(values)
     scale = (beta * values.abs().pow(beta).mean()).pow(1 / beta).item()

@@ -46,8 +46,7 @@ class CrowdDataset(BaseDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         index = Path(self.ann_file)
         if not index.is_file():
-            state = "its preparation did not finish" if index.with_suffix("").is_dir() else "the file is missing"
-            raise FileNotFoundError(f"{index}: {state}; run {self.prepare} {index.parent}")
+            raise FileNotFoundError(f"{index} is missing; run {self.prepare} {index.parent}")
         data = [_item(index.parent, record) for record in records_in(index)]
         paths = (item[key] for item in data for key in ("img_path", "people_path"))
         if missing := [path for path in paths if not Path(path).is_file()]:
