@@ -19,15 +19,15 @@ TASKS = {"yolov3": "Object Detection", "deeplabv3": "Semantic Segmentation", "cs
 
 
 def results() -> dict[str, str]:
-    """What was measured, by the path of the config: the last table of configs/README.md."""
-    table = (ROOT / "configs" / "README.md").read_text(encoding="utf-8").split("| `small/` |")[-1]
+    """What was measured, by the path of the config: the last two tables of configs/README.md."""
+    others, _, table = (ROOT / "configs" / "README.md").read_text(encoding="utf-8").rpartition("| `small/` |")
     methods = [name.strip() for name in table.partition("\n")[0].strip(" |").split("|")]
+    found = re.findall(r"`(\w+)\.py` \| ([^|]+) \| (\S+) (\S+) \|", others)
+    for net, suffix, data, metric, scores in re.findall(r"`(\w+)_\*_(\w+)\.py`, (\S+) (\S+) \| (.*) \|", table):
+        found += [(f"{net}_{m}_{suffix}", data, metric, s.strip()) for m, s in zip(methods, scores.split("|"))]
     return {
-        f"configs/small/{net}_{method}_{suffix}.py": RESULT.format(
-            task=TASKS[net], data=data, metric=metric, score=score.strip()
-        )
-        for net, suffix, data, metric, scores in re.findall(r"`(\w+)_\*_(\w+)\.py`, (\S+) (\S+) \| (.*) \|", table)
-        for method, score in zip(methods, scores.split("|"))
+        f"configs/small/{name}.py": RESULT.format(task=TASKS[name.split("_")[0]], data=data, metric=metric, score=score)
+        for name, data, metric, score in found
     }
 
 

@@ -61,7 +61,11 @@ def test_wheel_holds_the_package_with_configs_and_tools_and_nothing_else(site: P
     index = (mim / "configs" / "metafile.yml").read_text()
     folders = {path.parent.name for path in (mim / "configs").rglob("*.py")}
     assert "small/yolov3_wrs_bccd.py\n    Results:\n      - Task: Object Detection\n        Dataset: BCCD\n" in index
-    assert index.count("Results:") == 18
+    assert "small/csrnet_vgg16bn_wd_shanghaitech.py\n    Results:\n      - Task: Crowd Counting\n" in index
+    page = (ROOT / "configs/README.md").read_text()
+    assert index.count("Results:") == 18 + len(
+        re.findall(r"^\| `\w+\.py` \| [^|]+ \| \S+ [\d.]+ \|$", page, re.MULTILINE)
+    )
     named = set(re.findall(r"Config: configs/(?:(\w+)/)?", index))
     assert named - {""} == {name for name in folders if name in ("mini", "small", "classification", "finetune")}
 

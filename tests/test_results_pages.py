@@ -46,3 +46,13 @@ def test_the_scores_beside_the_configs_are_those_of_the_pages(name):
     ((_, page),) = [text.split(f"<!-- tables of {name} -->") for text in PAGES.values() if f" of {name} -->" in text]
     for method, score in zip(methods, scores, strict=True):
         assert f"\n| {method} | {score}±" in page.split("<!-- end of")[0]
+
+
+def test_the_scores_from_public_weights_are_those_of_the_pages():
+    rows = re.findall(
+        r"^\| `(\w+)\.py` \| [^|]+ \| \S+ ([\d.]+) \|$", (ROOT / "configs/README.md").read_text(), re.MULTILINE
+    )
+    contents = {table: read_content(table) for table in TABLES}
+    found = {Path(content[0].config).stem: markdown(*content) for content in contents.values() if content[0].config}
+    assert len(rows) >= 2
+    assert [name for name, score in rows if f"\n| wd | {score}±" not in found[name]] == []

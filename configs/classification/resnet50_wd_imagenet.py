@@ -1,6 +1,6 @@
 # ResNet-50 on ImageNet with weight decay: the baseline of the AWS paper (experimental setting, Table 3). SGD from
 # 0.1, decay 1e-4 on everything but biases, 100 epochs, 256 images per update. The paper has 32 images on each of 8
-# GPUs, each with its own batch statistics; docs/multi_gpu.md says how to get the same.
+# GPUs, each with its own batch statistics: --cfg-options train_dataloader.batch_size=32 auto_scale_lr.written_for=0
 _base_ = [
     "../_base_/models/resnet50_imagenet.py",
     "../_base_/datasets/imagenet.py",

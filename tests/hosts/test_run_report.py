@@ -16,3 +16,5 @@ def test_a_new_run_replaces_the_handlers_of_the_last_and_leaves_those_of_the_use
         log_to(host)
         log_to(host)  # from a second hook of the same run
         assert ours.handlers == [users, handler]
+    log_to(logging.Logger("a host without handlers"))
+    assert ours.handlers == [users]

@@ -18,6 +18,7 @@ from research.compare.cells import Cell, save_result, settings_of
 from research.compare.description import ComparisonError, described, read_comparison
 from research.compare.train_cell import config_of, train_cell
 from research.tables import curves
+from research.tables.settings import PUBLISHED, WRS, pgd
 from research.tables.wrs import weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,12 +174,15 @@ def test_adam_the_decay_of_filters_and_a_phase_in_mm():
 
 @pytest.mark.mmpretrain
 @pytest.mark.parametrize("block", ["plain", "preactivated"])
-def test_pgd_takes_all_convolutions_of_both_wide_nets(block):
+def test_pgd_and_wrs_take_all_convolutions_of_both_wide_nets(block):
     from normreg_plugins.core.training import handle_of
 
-    words = {"method": {"type": "PGD"}, "convert": "pgd", "sigma": 1.0, "noise": "linear", "block": block}
-    cfg, model, optimizer = built_in_mm(**WIDE, **words, **({"select": "backbone.*"} if block != "plain" else {}))
-    assert len(handle_of(optimizer).targets) == sum(isinstance(m, nn.Conv2d) for m in model.modules())
+    words = {**WIDE, "block": block} | (PUBLISHED if block != "plain" else {})
+    cfg, model, optimizer = built_in_mm(**words, **pgd(), sigma=1.0, noise="linear")
+    convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
+    assert len(handle_of(optimizer).targets) == convolutions
+    _, _, by_wrs = built_in_mm(**words, **WRS)
+    assert len(handle_of(by_wrs).targets) == convolutions + 1  # Algorithm 1: the output layer too
     hooks = [hook["type"] for hook in cfg.custom_hooks]
     assert hooks == ["NormRegLinearNoiseHook", *(["NormRegZeroScaleHook"] if block == "plain" else [])]
 

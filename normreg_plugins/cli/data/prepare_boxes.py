@@ -165,7 +165,7 @@ that has a label. There are 118,287 other images, and 117,263 of them have one.
 It reads, in --root:
   train2014/ val2014/                                  the images, unpacked
   annotations/instances_{train,val}2014.json           the official annotations
-  5k.txt                                               the list, one file name per line
+  5k.txt                                               the list, one file name per line; any copy of darknet's 5k.part
 and writes annotations/instances_trainvalno5k.json and annotations/instances_5k.json beside them. Every image must be
 there; the images are not opened.
 """
