@@ -27,7 +27,7 @@ LINT_BIN := $(if $(wildcard .venv/.ready),$(BIN),$(CHECK_BIN))
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
-check: .venv-check/.ready ## lint, and test core, layers and monitor with torch only: a minute and a half, without hosts
+check: .venv-check/.ready ## lint, and test core, layers and monitor with torch only: a minute, without hosts
 	@$(MAKE) --no-print-directory lint LINT_BIN=$(CHECK_BIN)
 	OMP_NUM_THREADS=1 $(CHECK_BIN)/python $(PYTEST) -m 'not slow' tests/core tests/layers tests/monitor $(ARGS)
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import normreg_plugins
-from normreg_plugins import AdaptiveWeightShrink, Hyperball, SphereDescent, WeightRescaling
+from normreg_plugins import AdaptiveWeightShrink, CorrectedDecay, Hyperball, SphereDescent, WeightRescaling
 from normreg_plugins.cli.main import COMMANDS
 from normreg_plugins.core.training import handle_of
 from normreg_plugins.hosts import methods
@@ -21,9 +21,18 @@ from normreg_plugins.hosts import methods
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for path in (*ROOT.glob("*.md"), ROOT / "configs/README.md", *(ROOT / "docs").rglob("*.md"))
+    for path in (
+        *ROOT.glob("*.md"),
+        *(p for room in ("configs", "docs", "research") for p in (ROOT / room).rglob("*.md")),
+    )
 )
-CARDS = {"wrs": WeightRescaling, "aws": AdaptiveWeightShrink, "pgd": SphereDescent, "hyperball": Hyperball}
+CARDS = {
+    "wrs": WeightRescaling,
+    "aws": AdaptiveWeightShrink,
+    "pgd": SphereDescent,
+    "hyperball": Hyperball,
+    "corrected_decay": CorrectedDecay,
+}
 DOCS = ("verdicts", "fine_tuning", "own_method", *(f"methods/{name}" for name in CARDS))
 RUNNABLE = ("README.md", *(f"docs/{name}.md" for name in DOCS))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -112,6 +121,15 @@ def test_commands_name_what_there_is(page) -> None:
             assert command in COMMANDS, f"{page}: normreg {command}"
         for option in re.findall(r"\s(--[a-z][\w-]*)", line) if re.search(r"tools/|normreg [a-z]", line) else ():
             assert f'"{option}"' in sources or f"[{option}" in sources, f"{page}: {option}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, "examples/normreg_in_five_minutes.ipynb"])
+def test_extras_that_a_page_installs_are_there(page) -> None:
+    extras = text_of("pyproject.toml").split("[project.optional-dependencies]")[1].split("\n[")[0]
+    named = re.findall(r"pip install .*?\[([\w,-]+)\]", text_of(page))
+    assert {extra for each in named for extra in each.split(",")} <= {
+        *re.findall(r"^([a-z-]+) = ", extras, re.MULTILINE)
+    }
 
 
 @pytest.mark.parametrize("page", PAGES)
