@@ -2,8 +2,8 @@
 # SGD with momentum from 0.01 on a cosine, weight decay 5e-4, batch 8, mAP@0.5.
 #
 # mmdet sums the loss of YOLOv3 over the 8 images of a GPU, so the rate is 0.01 / 8 and the decay 8 * 5e-4. Gradients
-# are clipped at 35, mmdet's value, in nearly every update, so this rate is a starting point: try others, for each
-# method. With accumulation of 8 batches: --cfg-options optim_wrapper.accumulative_counts=8
+# are clipped at 35, mmdet's value (in our short runs in every update), so this rate is a starting point: try others,
+# for each method. With accumulation of 8 batches: --cfg-options optim_wrapper.accumulative_counts=8
 # auto_scale_lr.base_batch_size=64. See docs/protocols.md
 _base_ = [
     "_base_/models/yolov3_d53.py",

@@ -53,6 +53,7 @@ CSRNET = {
 }
 PROTOCOLS = {
     **{f"yolov3_{method}": YOLOV3 for method in ("wd", "wrs", "wrs_ic", "aws", "pgd", "adamp")},
+    **{f"yolov3_{method}_noclip": YOLOV3 | {"optim_wrapper.clip_grad": None} for method in ("wd", "wrs")},
     **{f"deeplabv3_{method}": VOC for method in ("wd", "wrs", "wrs_ic", "aws", "pgd")},
     **{f"deeplabv3_{method}_cityscapes": CITYSCAPES for method in ("wd", "wrs")},
     **{f"csrnet_{method}": CSRNET for method in ("wd", "wrs", "wrs_ic", "aws", "pgd")},
