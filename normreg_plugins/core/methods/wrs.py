@@ -37,7 +37,7 @@ class WeightRescaling(Method):
         radius: r; 1 in the paper. 'initial' restores the norm that each filter has when training begins, so that a
             learning rate that was tuned with weight decay carries over.
         per: 'filter', or 'position' for WRS(IC): each kernel position over the input channels gets the norm `radius`.
-            That changes directions, and so the function (Section VI-A, Table II).
+            That changes directions, and so the function (Section VI-B, Table II).
         output_layers: names or patterns of layers to rescale although no norm layer follows (Algorithm 1, lines 15-17).
         begin, end: the phase in which it acts, in `unit`s since the first update; `end=None` means to the end.
         unit: 'update' or 'epoch'.
