@@ -17,7 +17,7 @@ seeds = (0,)
 small = dict(  # an alpha with the paper's product of strength, rate and updates
     kind="cifar",
     base={**_s.CIFAR, **_s.SGDM, "weight_decay": 1e-3},
-    columns={"cnn9": {}, "resnet20": {"net": "resnet20"}},
+    columns={"cnn9, CIFAR-10": {}, "resnet20, digits": {**_s.DIGITS, "net": "resnet20"}},
     methods={**methods, "WS + AWS": _s.aws(2.5)},
     seeds=(0, 1, 2),
 )

@@ -23,7 +23,7 @@ selection_seeds = (0, 1, 2)
 _few = tuple(methods)[2:]
 small = dict(
     kind="cifar",
-    base={**_s.DIGITS, **_s.WD, "net": "cnn4", "norm_decay": False, "schedule": "drops", "epochs": 80},
+    base={**_s.DIGITS, **_s.WD, "net": "cnn4", "norm_decay": False, "schedule": "drops", "epochs": 50},
     methods={name: methods[name] for name in _few},
     every_rate=dict.fromkeys(columns, _few),
 )

@@ -27,7 +27,7 @@ small = dict(
     base={"rate": 0.05, "weight_decay": 1e-3},
     columns={
         "CIFAR-10, CNN": {**_s.CIFAR, "with_pgd": {"sigma": 0.1}},
-        "CIFAR-10, ResNet-20": {**_s.CIFAR, "net": "resnet20", "with_pgd": {"noise": "linear", "sigma": 0.2, "rate": 0.01}},
+        "digits, ResNet-20": {**_s.DIGITS, "net": "resnet20", "with_pgd": {"noise": "linear", "sigma": 0.2, "rate": 0.01}},
         "digits, CNN": {**_s.DIGITS, "net": "cnn9"},
     },
 )

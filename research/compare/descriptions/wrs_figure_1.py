@@ -18,6 +18,6 @@ methods |= {f"WRS {name}": {**_s.WRS, "phase": phase} for name, phase in _s.PHAS
 scores = {"accuracy %": "accuracy"}
 small = dict(  # long enough to overfit
     kind="cifar",
-    base={**_s.CIFAR, **_s.SGDM, "schedule": "drops", "pictures": 1_000, "epochs": 60, "batch": 50, "looks": 30},
+    base={**_s.CIFAR, **_s.SGDM, "schedule": "drops", "pictures": 1_000, "epochs": 60, "batch": 50, "looks": 15},
     columns={"": {}},
 )

@@ -27,6 +27,6 @@ sweeps = {
 }
 small = dict(
     kind="cifar",
-    base={**_s.CIFAR, "weight_decay": 5e-4, "looks": 30},
+    base={**_s.CIFAR, "weight_decay": 5e-4, "looks": 15},
     columns={"AdamW": {**_s.ADAMW, "rate": 0.01}, "SGDM": _s.SGDM},
 )

@@ -13,4 +13,4 @@ methods = {
     "BWN": {**_s.WD, "convert": "bwn", "norm": "mean_only"},
 }
 scores = {"accuracy %": "accuracy"}
-small = dict(kind="cifar", base={**_s.CIFAR, **_s.SGDM, "looks": 30})
+small = dict(kind="cifar", base={**_s.CIFAR, **_s.SGDM, "looks": 15})

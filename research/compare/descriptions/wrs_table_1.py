@@ -23,8 +23,11 @@ small = dict(
     base={},
     columns={
         f"{net}, {data}, {name}": {**pictures, "net": net, **optimizer}
-        for net in ("cnn9", "resnet20")
-        for data, pictures in (("CIFAR-10", _s.CIFAR), ("digits", _s.DIGITS))
+        for data, pictures, nets in (
+            ("CIFAR-10", _s.CIFAR, ("cnn4", "cnn9")),
+            ("digits", _s.DIGITS, ("cnn9", "resnet20")),
+        )
+        for net in nets
         for name, optimizer in _OPTIMIZERS.items()
     },
 )
