@@ -1,4 +1,4 @@
-"""The nets of the CIFAR-10 comparisons: the CIFAR ResNets of He et al. (2016), and plain CNNs as small as wanted."""
+"""The nets of the comparisons: the CIFAR ResNets of He et al. (2016), plain CNNs as small as wanted, an MLP, DGCNN."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from normreg_plugins.hosts.mmengine.cifar_resnet import NormRegCifarResNet
 from normreg_plugins.layers import MeanOnlyBatchNorm
+from research.cifar.clouds import SOLIDS
+from research.cifar.dgcnn import DGCNN
 from research.nets import CLASSES, Norm, conv_weights, plain_cnn
 
 GROUPS = 16
@@ -75,6 +77,14 @@ def cnn3(width: int, norm: Norm) -> nn.Sequential:
     return plain_cnn((2 * width, 4 * width, 8 * width), 3, nn.Conv2d, nn.MaxPool2d, norm)
 
 
+def mlp(width: int, norm: Norm) -> nn.Sequential:
+    """Three hidden layers on pictures of 8 x 8 pixels: linear layers, written as 1 x 1 convolutions."""
+    layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(8), nn.PixelUnshuffle(8)]
+    for channels, count in ((3 * 64, 16 * width), (16 * width, 16 * width), (16 * width, 16 * width)):
+        layers += [nn.Conv2d(channels, count, 1, bias=False), norm(count), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * width, CLASSES))
+
+
 NETS: dict[str, Callable[..., Any]] = {
     "resnet20": partial(resnet, depth=20),
     "resnet56": partial(resnet, depth=56),
@@ -82,5 +92,8 @@ NETS: dict[str, Callable[..., Any]] = {
     "cnn4": cnn4,
     "cnn8": partial(cnn, depth=2),
     "cnn9": cnn,
+    "mlp": mlp,
+    "dgcnn": partial(DGCNN, classes=40, neighbours=20),
+    "dgcnn_small": partial(DGCNN, classes=len(SOLIDS), neighbours=8),
 }
 """Built from `width` and `norm`."""

@@ -25,7 +25,7 @@ PADDED = 4
 @dataclass(frozen=True)
 class Pictures:
     images: Tensor
-    """N x 3 x 32 x 32 bytes."""
+    """N x 3 x 32 x 32 bytes, or clouds of N x 3 x points floats."""
     labels: Tensor
 
     def __len__(self) -> int:
@@ -92,7 +92,9 @@ def digit_parts(learned: int, validated: int, tested: int, seed: int) -> Parts:
 
 
 def as_input(images: Tensor) -> Tensor:
-    """Bytes as the numbers that the nets see."""
+    """Bytes as the numbers that the nets see. Clouds are such numbers."""
+    if images.is_floating_point():
+        return images
     mean, std = (torch.tensor(each, device=images.device).view(3, 1, 1) for each in (MEAN, STD))
     return (images.float() / 255 - mean) / std
 

@@ -1,4 +1,4 @@
-"""One training on CIFAR-10 with any method, from random weights or from a checkpoint, and its scores.
+"""One training on CIFAR-10 or another small set with any method, from random weights or a checkpoint, and its scores.
 
 In plain torch; `in_mm` trains by the same words in mmpretrain, at the papers' sizes.
 """
@@ -18,12 +18,15 @@ from normreg_plugins.hosts.methods import build_method
 from normreg_plugins.layers import ScaleBias, assign_linear_sigma, convert
 from normreg_plugins.layers.normalization import EPS
 from normreg_plugins.layers.normalized import NormalizedWeight, normalize_layer_
+from research.cifar.clouds import modelnet_parts, solid_parts, turned_and_jittered
 from research.cifar.nets import NETS, NORMS
 from research.cifar.on_the_way import OnTheWay
 from research.cifar.pictures import Parts, Pictures, as_input, augmented, batches, digit_parts, parts
 from research.nets import conv_weights, filter_norms
 
 ALWAYS = (0.0, 1.0)
+NAMED = {"digits": digit_parts, "solids": solid_parts, "modelnet40": modelnet_parts}
+"""Data that is no folder of pictures."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Training:
     """The settings of a training. `method` is what a config's `regularizer` is; empty for the optimizer alone."""
 
     data: str = "data/cifar10"
-    """The folder of the packed pictures, or 'digits' for those of scikit-learn."""
+    """The folder of the packed pictures, or 'digits' for those of scikit-learn. Clouds: 'modelnet40' or 'solids'."""
     net: str = "resnet20"
     width: int = 8
     """The filters of the first stage of a CNN."""
@@ -53,6 +56,10 @@ class Training:
     optimizer: str = "sgdm"
     schedule: str = "cosine"
     """'cosine', 'constant', or 'drops': by 10 at 3/10, 6/10 and 8/10 of the run."""
+    last_rate: float = 0.0
+    """Where the cosine ends."""
+    smoothing: float = 0.0
+    """Of the labels."""
     weight_decay: float = 5e-4
     norm_decay: bool = True
     """Whether the norm layers have weight decay."""
@@ -82,6 +89,8 @@ class Outcome:
     validation: float | None
     """Accuracy in %; None if the training diverged (NaN or Inf)."""
     test: float | None
+    test_by_class: float | None
+    """The mean of the accuracies of all classes."""
     loss: float | None
     """The mean training loss of the last tenth of the updates."""
     filter_norm: float
@@ -140,13 +149,14 @@ def train(run: Training, seed: int, folder: Path | None = None) -> Outcome:
     loss, failed_at = fit(run, model, optimizer, used, phase, on_the_way)
     norm, first = filter_norms(conv_weights(model)).mean().item(), filter_norms(conv_weights(model)[:1]).mean().item()
     if failed_at is not None:
-        return Outcome(None, None, None, norm, first, failed_at)
-    return Outcome(accuracy(model, used.validated), accuracy(model, used.tested), loss, norm, first, None)
+        return Outcome(None, None, None, None, norm, first, failed_at)
+    validation = accuracy(model, used.validated) if run.validated else None
+    return Outcome(validation, *scores(model, used.tested), loss, norm, first, None)
 
 
 def parts_of(run: Training, seed: int) -> Parts:
-    if run.data == "digits":
-        return digit_parts(run.pictures, run.validated, run.tested, seed)
+    if run.data in NAMED:
+        return NAMED[run.data](run.pictures, run.validated, run.tested, seed)
     return parts(Path(run.data), run.pictures, run.validated, run.tested, seed, seen=bool(run.weights))
 
 
@@ -241,15 +251,16 @@ def fit(
     on_the_way: OnTheWay,
 ) -> tuple[float, int | None]:
     """The mean loss of the last tenth of the updates, and the update at which the loss was not finite."""
-    schedule = schedule_of(run.schedule, optimizer, updates_of(run))
+    schedule = schedule_of(run.schedule, optimizer, updates_of(run), run.last_rate)
+    change = turned_and_jittered if used.learned.images.is_floating_point() else augmented
     losses: list[Tensor] = []
     model.train()
     for update, batch in enumerate(batches(used.learned, run.batch, run.epochs)):
         if not run.method:
             optimizer.param_groups[0]["weight_decay"] = filter_decay_of(run) if phase[0] <= update < phase[1] else 0.0
         images = batch.images.to(DEVICE)
-        images = as_input(augmented(images) if run.augment else images)
-        loss = nn.functional.cross_entropy(model(images), batch.labels.to(DEVICE))
+        images = as_input(change(images) if run.augment else images)
+        loss = nn.functional.cross_entropy(model(images), batch.labels.to(DEVICE), label_smoothing=run.smoothing)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -261,9 +272,11 @@ def fit(
     return torch.stack(losses[-max(1, len(losses) // 10) :]).mean().item(), None
 
 
-def schedule_of(name: str, optimizer: torch.optim.Optimizer, updates: int) -> torch.optim.lr_scheduler.LRScheduler:
+def schedule_of(
+    name: str, optimizer: torch.optim.Optimizer, updates: int, last: float = 0.0
+) -> torch.optim.lr_scheduler.LRScheduler:
     if name == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates, last)
     if name == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     if name == "drops":
@@ -272,8 +285,14 @@ def schedule_of(name: str, optimizer: torch.optim.Optimizer, updates: int) -> to
 
 
 @torch.inference_mode()
-def accuracy(model: nn.Module, pictures: Pictures) -> float:
-    """In %."""
+def scores(model: nn.Module, pictures: Pictures) -> tuple[float, float]:
+    """The accuracy, and the mean of the accuracies of all classes, in %."""
     model.eval()
-    found = [model(as_input(images.to(DEVICE))).argmax(1).cpu() for images in pictures.images.split(500)]
-    return 100 * int((torch.cat(found) == pictures.labels).sum()) / len(pictures)
+    found = [model(as_input(images.to(DEVICE))).argmax(1).cpu() for images in pictures.images.split(100)]
+    right = torch.cat(found) == pictures.labels
+    each = [right[pictures.labels == label].double().mean() for label in pictures.labels.unique()]
+    return 100 * int(right.sum()) / len(pictures), 100 * torch.stack(each).mean().item()
+
+
+def accuracy(model: nn.Module, pictures: Pictures) -> float:
+    return scores(model, pictures)[0]

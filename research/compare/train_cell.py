@@ -128,4 +128,5 @@ def _train_cifar(comparison: Comparison, cell: Cell, folder: Path) -> Measured:
 
     outcome = train(training_of(settings_of(comparison, cell)), cell.seed, folder)
     more = {"failed_at": outcome.failed_at, "filter_norm": outcome.filter_norm, "train_loss": outcome.loss}
-    return outcome.validation, {"accuracy": outcome.test, "first_norm": outcome.first_norm}, more
+    test = {"accuracy": outcome.test, "class_accuracy": outcome.test_by_class, "first_norm": outcome.first_norm}
+    return outcome.validation, test, more

@@ -13,7 +13,7 @@ from torch import nn
 
 from normreg_plugins.monitor.files import read_run
 from research.cifar import fast_auto_augment as policies
-from research.cifar.training import training_of
+from research.cifar.training import NAMED, training_of
 from research.compare.cells import Cell, save_result, settings_of
 from research.compare.description import ComparisonError, described, read_comparison
 from research.compare.train_cell import config_of, train_cell
@@ -55,6 +55,8 @@ def test_every_cell_resolves_at_the_papers_size(name):
     for cell, settings in settings_of_all(comparison):
         if comparison.kind == "mm":
             assert config_of(comparison, cell.method, cell.column).is_file()
+        elif comparison.kind == "cifar":
+            assert training_of(settings), cell
         else:
             assert baseline_of(settings).is_file(), cell
             assert options_of(settings), cell
@@ -70,7 +72,7 @@ def test_the_small_size_resolves_and_one_cell_makes_two_updates(name, cifar, tmp
     assert all(training_of(settings) for _, settings in settings_of_all(comparison))
     *_, (cell, settings) = settings_of_all(comparison)
     few = {"pictures": 40, "batch": 20, "epochs": 1, "validated": 20, "tested": 20}
-    where = {} if settings["data"] == "digits" else {"data": str(cifar)}
+    where = {} if settings["data"] in NAMED else {"data": str(cifar)}
     columns = {cell.column: {**comparison.columns[cell.column], **few, **where}}
     found = train_cell(replace(comparison, columns=columns, every_rate={}), cell, tmp_path)
     assert 0 <= found.test["accuracy"] <= 100
