@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NamedTuple
+from urllib.error import URLError
 
 from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.files import DamagedFileError
@@ -75,6 +76,8 @@ def run(name: str, arguments: Sequence[str]) -> int:
             raise
         extra = f"pip install 'normreg_plugins[{command.extra}]'"
         print(f"normreg {name} needs {lacks}, which is not installed: {extra}", file=sys.stderr)
+    except URLError as error:  # mm fetches weights
+        print(f"normreg {name}: {error}: put the file of the last line 'Downloading' where it says", file=sys.stderr)
     except command.errors as error:
         print(f"normreg {name}: {error}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from normreg_plugins.layers.normalized import (
     WSConv2d,
     normalized_class,
 )
-from normreg_plugins.layers.pretrained import Loaded, load_pretrained_
+from normreg_plugins.layers.pretrained import Loaded, load_pretrained_, lost_in_loading
 from normreg_plugins.layers.scale_bias import (
     MeanOnlyBatchNorm,
     ScaleBias,
@@ -39,6 +39,7 @@ __all__ = [
     "convert",
     "fold",
     "load_pretrained_",
+    "lost_in_loading",
     "normalize_weight",
     "normalized_class",
     "relative_change",

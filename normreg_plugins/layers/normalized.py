@@ -31,6 +31,9 @@ class NormalizedWeight(nn.Module):
     weight: nn.Parameter
     gain: nn.Parameter | None
     eps: float
+    was_plain = False
+    """Whether the state that was loaded last is that of a torch layer, which computes something else with it."""
+    _version = 2  # of its states; torch's layers write 1
 
     def __init__(self, *args: Any, gain: bool = False, eps: float = EPS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,6 +45,10 @@ class NormalizedWeight(nn.Module):
             raise ValueError(f"eps={eps}: the lower bound of a norm must be at least 0")
         self.eps = eps
         self.register_parameter("gain", None if gain is None else nn.Parameter(gain.flatten()))
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, metadata: dict[str, Any], *rest: Any) -> None:
+        self.was_plain = metadata.get("version") == 1
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
 
     def normalized_weight(self) -> Tensor:
         """The weight that the layer computes with."""

@@ -94,6 +94,31 @@ def load_pretrained_(
     return found
 
 
+@torch.no_grad()
+def lost_in_loading(model: nn.Module) -> str:
+    """A sentence on the layers whose values were only copied from other layers, as by `load_state_dict`; '' if none."""
+    scales = {name: factors for name, m in model.named_modules() if (factors := _scaled_by_copying(m)) is not None}
+    if not scales:
+        return ""
+    least, greatest = (float(each) for each in torch.cat([*scales.values()]).double().aminmax())
+    return (
+        f"The network does not compute what the checkpoint's does: {len(scales)} layers, such as {next(iter(scales))}, "
+        f"took the values of plain layers or batch norms. Evaluated, their channels are x{least:.2g} to "
+        f"x{greatest:.2g} of what they were."
+    )
+
+
+def _scaled_by_copying(module: nn.Module) -> Tensor | None:
+    """How much larger each channel of a layer is than that of the layer whose values it took; None if it took none."""
+    if isinstance(module, ScaleBias) and module.lost_variance is not None:
+        return module.lost_variance.sqrt()
+    if isinstance(module, NormalizedWeight) and module.was_plain:
+        filters = module.normalization.filters(module)
+        norms = [filters.norms(each).flatten() for each in (module.normalized_weight(), module.weight)]
+        return (norms[0] / norms[1])[norms[1] > 0]
+    return None
+
+
 def _affine_in(state: State, name: str, module: ScaleBias, eps: float) -> tuple[Tensor, Tensor]:
     """Scale and shift of the checkpoint's norm layer of this name, in float64. Without one, those of the identity."""
 

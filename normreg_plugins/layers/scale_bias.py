@@ -28,6 +28,8 @@ class ScaleBias(nn.Module):
 
     is_scale_bias = True
     """Core recognizes a scale-bias layer by this attribute."""
+    lost_variance: Tensor | None = None
+    """The running variance in the state that was loaded last: it was a batch norm's, and the layer cannot keep it."""
 
     def __init__(
         self,
@@ -65,6 +67,10 @@ class ScaleBias(nn.Module):
         if distributed.is_available() and distributed.is_initialized():
             return torch.randn(distributed.get_world_size(), *shape, **settings)[distributed.get_rank()]
         return torch.randn(shape, **settings)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        self.lost_variance = state_dict.get(f"{prefix}running_var")
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, sigma={self.sigma}"

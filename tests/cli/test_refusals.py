@@ -9,6 +9,8 @@ import torch
 
 pytest.importorskip("mmengine")
 
+from helpers import mm_toy
+
 from normreg_plugins.cli import mm_runs
 
 pytestmark = pytest.mark.mm
@@ -84,6 +86,14 @@ def test_what_cannot_work_is_refused_in_one_sentence(refused, tmp_path, name, ar
     assert words in said
     assert "--cfg-options" not in said
     assert (tmp_path / "there.json").read_text() == "precious"
+
+
+def test_what_mm_cannot_fetch_is_named_with_its_place(tool, tmp_path):
+    mm_toy.config(tmp_path / "work", load_from="http://127.0.0.1:9/net.pth").dump(tmp_path / "mine.py")
+    done = tool("train.py", tmp_path / "mine.py")
+    assert done.returncode == 2
+    assert 'Downloading: "http://127.0.0.1:9/net.pth" to ' in done.stdout.splitlines()[-1]
+    assert "refused>: put the file of the last line 'Downloading' where it says" in done.stderr.splitlines()[-1]
 
 
 def test_our_config_is_found_by_its_name_and_a_file_of_that_name_comes_first(tmp_path, monkeypatch):

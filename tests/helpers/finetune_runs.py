@@ -148,7 +148,7 @@ def finetune_all(rank: int, folder: Path, ranks: int, names: list[str]) -> list[
 
 @HOOKS.register_module()
 class FunctionProbe(Hook):
-    """Outputs in evaluation when the weights are loaded, and after the first update."""
+    """Outputs in evaluation when the weights are loaded, and after the first update, which is the method's alone."""
 
     priority = "LOWEST"
 
@@ -159,7 +159,10 @@ class FunctionProbe(Hook):
     def before_train(self, runner: Runner) -> None:
         for module in runner.model.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.momentum = 0.0  # the statistics change by the method alone
+                module.momentum = 0.0
+        for parameter in runner.model.parameters():
+            if parameter.requires_grad:
+                parameter.register_hook(torch.zeros_like)
         self.loaded = outputs(runner.model)
 
     def after_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:

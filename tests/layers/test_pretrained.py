@@ -1,12 +1,21 @@
 """A checkpoint keeps its function in a network with other norm layers or other convolutions."""
 
+import re
+
 import pytest
 import torch
 from helpers.layer_cases import fill_norms_, normalized_oracle
 from torch import nn
 
 from normreg_plugins.crowd import CSRNet
-from normreg_plugins.layers import NORMALIZATIONS, ScaleBias, load_pretrained_, normalized_class, relative_change
+from normreg_plugins.layers import (
+    NORMALIZATIONS,
+    ScaleBias,
+    load_pretrained_,
+    lost_in_loading,
+    normalized_class,
+    relative_change,
+)
 
 resnet18 = pytest.importorskip("torchvision.models").resnet18
 
@@ -120,3 +129,19 @@ def test_what_does_not_fit_is_named_and_a_dead_filter_stays_zero() -> None:
     assert result.back.back6.conv.weight.equal(own)
     assert not result.front.conv1_2.conv.weight[2].any()
     assert relative_change(net.front, result.front, see_images) < 1e-9
+
+
+def test_what_copying_loses_is_said_until_the_state_is_of_the_same_layers() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.BatchNorm2d(2))
+    net[0].weight.data.copy_(torch.tensor([0.5, 4.0]).view(2, 1, 1, 1))
+    net[1].running_var.copy_(torch.tensor([9.0, 0.04]))
+    nets = [
+        nn.Sequential(normalized("wn")(1, 2, 1, bias=False), nn.BatchNorm2d(2)),
+        nn.Sequential(net[0], ScaleBias(2)),
+    ]
+    for other, said in zip(nets, ("as 0, .* x0.25 to x2 of", "as 1, .* x0.2 to x3 of")):
+        assert lost_in_loading(other) == ""
+        other.load_state_dict(net.state_dict(), strict=False)
+        assert re.search(said, lost_in_loading(other))
+        other.load_state_dict(other.state_dict())
+        assert lost_in_loading(other) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from normreg_plugins.core.training import handle_of, refuse_unsound
 from normreg_plugins.hosts.methods import build_regularizer, guard_resume
 from normreg_plugins.hosts.mmengine.config import updates_per_epoch, uses_stock_ema
 from normreg_plugins.hosts.run_report import log_to, logger, report, warn_if_idle, write_verdicts
+from normreg_plugins.layers import lost_in_loading
 
 SEVERAL_OPTIMIZERS = "a run with several optimizers: attach a method to each with normreg_plugins.attach, in a hook"
 
@@ -64,6 +66,7 @@ def attach_to(wrapper: OptimWrapper, model: nn.Module, method: Method) -> Handle
     handle = attach(optimizer, bare(model), method, updates_per_epoch=per_epoch)
     guard_resume(optimizer, method, "load_from=CHECKPOINT and resume=False")
     report(handle)
+    handle.on_first_forward(partial(_warn_of_lost_function, bare(model)))
     handle.on_first_forward(_warn_of_stock_average)  # the config can be read by then
     optimizer.register_load_state_dict_post_hook(_warn_of_stock_average)  # in a run that is resumed
     optimizer.register_step_post_hook(_warn_after_last_update)
@@ -98,6 +101,11 @@ def _warn_after_last_update(optimizer: Optimizer, *_: Any) -> None:
     hub, handle = MessageHub.get_current_instance(), handle_of(optimizer)
     if handle is not None and hub.get_info("iter", -1) + 1 == hub.get_info("max_iters", 0):
         warn_if_idle(handle)
+
+
+def _warn_of_lost_function(model: nn.Module, _: Handle) -> None:
+    if lost := lost_in_loading(model):
+        logger.warning(f"{lost} Load with init_cfg=dict(type='NormRegPretrained', checkpoint=...) instead.")
 
 
 def _warn_of_stock_average(_: object) -> None:

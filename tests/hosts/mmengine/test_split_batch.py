@@ -136,7 +136,7 @@ def set_noise(model: nn.Module, sigma: float) -> None:
             layer.sigma = sigma
 
 
-TWO = [(task, method) for task in ("yolov3", "csrnet") for method in ("wrs", "pgd")]
+TWO = [(task, method) for task in ("yolov3", "csrnet") for method in ("wrs", "pgd")] + [("deeplabv3 variant", "aws")]
 FOUR = [("deeplabv3 variant", "wrs"), ("yolov3", "aws")]
 
 
