@@ -30,7 +30,7 @@ SOLIDS: dict[str, tuple[Profile, int]] = {
     "sphere": (_arc(-math.pi / 2, math.pi / 2, 0, 1), 0),
     "cylinder": (_BLOCK, 0),
     "prism": (_BLOCK, 3),
-    "cube": (_BLOCK, 4),
+    "box": (_BLOCK, 4),
     "cone": (_PEAK, 0),
     "pyramid": (_PEAK, 4),
     "double cone": ([(0, -1), (1, 0), (0, 1)], 0),

@@ -103,9 +103,11 @@ def test_solids_have_all_classes_and_each_is_its_surface():
     points = {name: surface(*solid, 4000, np.random.default_rng(0)) for name, solid in SOLIDS.items()}
     np.testing.assert_allclose(np.linalg.norm(points["sphere"], axis=1), 1, atol=0.01)
     assert points["sphere"].mean(0) == pytest.approx([0, 0, 0], abs=0.05)
-    assert np.abs(np.abs(points["cube"][:, :2]).max(1)[np.abs(points["cube"][:, 2]) < 1].max()) <= 1
-    on_mantle = (points["cone"][:, 2] > -1).mean()  # pi sqrt(5) and pi
-    assert on_mantle == pytest.approx(5**0.5 / (1 + 5**0.5), abs=0.03)
+    radius, height = np.linalg.norm(points["cone"][:, :2], axis=1), points["cone"][:, 2]
+    np.testing.assert_allclose(np.where(height > -1, 1 - 2 * radius, -1), height, atol=1e-6)
+    x, y, z = np.abs(points["box"].T)
+    np.testing.assert_allclose(np.maximum(x + y, z), 1, atol=1e-6)  # its corners are on the axes
+    assert (height > -1).mean() == pytest.approx(5**0.5 / (1 + 5**0.5), abs=0.03)
 
 
 def test_an_object_is_turned_around_its_up_axis():
