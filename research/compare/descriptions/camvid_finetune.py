@@ -10,5 +10,5 @@ scores = {"mIoU": "mIoU"}
 bfloat16 = True  # half the time
 rate = "optim_wrapper.optimizer.lr"
 rates = (3e-2, 1e-1, 3e-1)
-rates_of = {"pgd": (3e-3, 1e-2, 3e-2)}  # no norm layer corrects a step that is too large
+rates_of = dict.fromkeys(("wrs", "pgd"), (1e-2, 3e-2, 1e-1))
 digits = 1
