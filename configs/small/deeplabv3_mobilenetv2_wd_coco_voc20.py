@@ -7,6 +7,12 @@ classes = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=10),
+    dict(type="CosineAnnealingLR", T_max=200, by_epoch=False, begin=0, end=200),
+]
+train_cfg = dict(max_iters=200, val_interval=200)
+
 crop_size = (128, 128)
 model = dict(
     data_preprocessor=dict(size=crop_size),
