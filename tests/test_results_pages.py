@@ -11,7 +11,8 @@ from research.compare.page import markdown, read_content, with_tables
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGES_FOLDER = ROOT / "research" / "results", ROOT / "docs" / "results"
 TABLES = sorted(RESULTS.glob("*.json"))
-PAGES = {path: path.read_text() for folder in (PAGES_FOLDER, RESULTS) for path in sorted(folder.glob("*.md"))}
+FOLDERS = (PAGES_FOLDER, RESULTS, *sorted((ROOT / "research" / "tables").iterdir()))
+PAGES = {path: path.read_text() for folder in FOLDERS for path in sorted(folder.glob("*.md"))}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
