@@ -111,9 +111,10 @@ def _convert(run: Settings) -> Options:
 
 def _schedule(run: Settings) -> Options:
     epochs = run["epochs"]
+    milestones = [round(part * epochs) for part in run.get("drops", DROPS)]
     shapes = {
         "cosine": {"type": "CosineAnnealingLR", "T_max": epochs, "end": epochs, "convert_to_iter_based": True},
-        "drops": {"type": "MultiStepLR", "milestones": [round(part * epochs) for part in DROPS], "gamma": 0.1},
+        "drops": {"type": "MultiStepLR", "milestones": milestones, "gamma": 0.1},
         "constant": {"type": "ConstantLR", "factor": 1.0, "end": epochs},
     }
     scheduler = {"param_scheduler": [{**shapes[run["schedule"]], "by_epoch": True}]} if "schedule" in run else {}
@@ -170,7 +171,7 @@ TRANSLATED: dict[str, Translate] = {
     "norm_decay": lambda run: {"optim_wrapper.paramwise_cfg.norm_decay_mult": float(run["norm_decay"])},
     "norm": lambda run: {"model.backbone.norm_cfg": {"_delete_": True, **NORMS[run["norm"]]}},
     **dict.fromkeys(("phase", "noise", "sigma", "initial_scale", "guard", "looks", "select"), _nothing),
-    **dict.fromkeys(("epochs", "schedule"), _schedule),
+    **dict.fromkeys(("epochs", "schedule", "drops"), _schedule),
     "batch": _batch,
     "augment": _augment,
     "pixels": _pixels,

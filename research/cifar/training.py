@@ -5,7 +5,7 @@ In plain torch; `in_mm` trains by the same words in mmpretrain, at the papers' s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from research.cifar.pictures import Parts, Pictures, as_input, augmented, batche
 from research.nets import conv_weights, filter_norms
 
 ALWAYS = (0.0, 1.0)
+DROPS = (0.3, 0.6, 0.8)
 NAMED = {"digits": digit_parts, "solids": solid_parts, "modelnet40": modelnet_parts}
 """Data that is no folder of pictures."""
 
@@ -55,7 +56,9 @@ class Training:
     """What the rate is multiplied by, for columns whose rates have another size."""
     optimizer: str = "sgdm"
     schedule: str = "cosine"
-    """'cosine', 'constant', or 'drops': by 10 at 3/10, 6/10 and 8/10 of the run."""
+    """'cosine', 'constant' or 'drops'."""
+    drops: Sequence[float] = DROPS
+    """After which parts of the run 'drops' divides the rate by 10."""
     last_rate: float = 0.0
     """Where the cosine ends."""
     smoothing: float = 0.0
@@ -117,7 +120,6 @@ PIXELS = {
     "cifar100": ((129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
 }
 """Mean and deviation of the training pictures, by channel."""
-DROPS = (0.3, 0.6, 0.8)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -251,7 +253,7 @@ def fit(
     on_the_way: OnTheWay,
 ) -> tuple[float, int | None]:
     """The mean loss of the last tenth of the updates, and the update at which the loss was not finite."""
-    schedule = schedule_of(run.schedule, optimizer, updates_of(run), run.last_rate)
+    schedule = schedule_of(run.schedule, optimizer, updates_of(run), run.last_rate, run.drops)
     change = turned_and_jittered if used.learned.images.is_floating_point() else augmented
     losses: list[Tensor] = []
     model.train()
@@ -273,14 +275,14 @@ def fit(
 
 
 def schedule_of(
-    name: str, optimizer: torch.optim.Optimizer, updates: int, last: float = 0.0
+    name: str, optimizer: torch.optim.Optimizer, updates: int, last: float = 0.0, drops: Sequence[float] = DROPS
 ) -> torch.optim.lr_scheduler.LRScheduler:
     if name == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates, last)
     if name == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     if name == "drops":
-        return torch.optim.lr_scheduler.MultiStepLR(optimizer, [round(part * updates) for part in DROPS], 0.1)
+        return torch.optim.lr_scheduler.MultiStepLR(optimizer, [round(part * updates) for part in drops], 0.1)
     raise ValueError(f"schedule={name!r}: choose 'cosine', 'constant' or 'drops'")
 
 

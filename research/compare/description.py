@@ -84,6 +84,11 @@ class Comparison:
         return tuple(itertools.product(self.columns, self.methods))
 
     @property
+    def is_grid(self) -> bool:
+        """Whether every method runs every rate in every column."""
+        return all(set(self.every_rate.get(column, ())) == set(self.methods) for column in self.columns)
+
+    @property
     def first_score(self) -> str:
         """Its name in the results. This one is tested and drawn."""
         return next(iter(self.scores.values()))

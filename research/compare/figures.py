@@ -28,7 +28,7 @@ def draw(comparison: Comparison, found: Results, folder: Path) -> list[Path]:
     if len(comparison.rates) > 1:
         curves = {column: _curves(comparison, found, column) for column in comparison.columns}
         pictures["rates"] = _draw_rates, curves
-    if all(set(comparison.every_rate.get(column, ())) == set(comparison.methods) for column in comparison.columns):
+    if comparison.is_grid:
         pictures["grids"] = _draw_grids, _grids(comparison, found)
     if comparison.sweeps:
         pictures["sweeps"] = _draw_sweeps, columns

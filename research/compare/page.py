@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -40,9 +41,9 @@ def read_content(path: Path) -> tuple[Comparison, Results, str]:
 def markdown(comparison: Comparison, found: Results, command: str) -> str:
     """The tables of a comparison, and what they were made with."""
     parts = [_score_table(comparison, found)]
-    parts += [
-        _rate_table(comparison, found, column, title) for column in comparison.every_rate for title in comparison.scores
-    ]
+    if not comparison.is_grid:  # a picture has all rates of a grid
+        compared = itertools.product(comparison.every_rate, comparison.scores)
+        parts += [_rate_table(comparison, found, column, title) for column, title in compared]
     return "\n\n".join([*parts, _made_with(comparison, found, command)]) + "\n"
 
 

@@ -1,7 +1,9 @@
 """The studies at a tiny length: they run, and what they rest on is true."""
 
+import itertools
 import json
 import math
+import re
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +14,13 @@ from torch.optim import SGD, Adam, AdamW, RMSprop
 
 from normreg_plugins import SphereDescent, attach
 from normreg_plugins.layers import WSConv2d
+from research.compare.cells import Cell, Result
+from research.compare.description import read_comparison
+from research.compare.page import content_of
 from research.digits import digits
 from research.nets import conv_weights, digits_net, filter_norms
 from research.tables.aws import dead_filter, equilibrium
+from research.tables.l2 import best_rates
 from research.tables.l2.laws import LAWS
 from research.tables.study import mean_and_error, powers, run
 
@@ -155,3 +161,20 @@ def test_the_gradient_of_a_short_filter_explodes_where_it_is_reparametrized_but_
         nn.functional.cross_entropy(model(images), labels).backward()
         gradients.append(filter_norms([weight.grad for weight in conv_weights(model)]).mean().item())
     assert math.log(gradients[1] / gradients[0], 100) == pytest.approx(power, abs=0.01)
+
+
+def test_the_power_of_the_best_rate_is_that_of_a_grid_made_by_the_law(tmp_path, capsys):
+    """Scores fall with the distance from rate = 0.04 / decay, in columns whose rates have other sizes."""
+    table = read_comparison("l2_figure_1", small=True)
+    found = {
+        Cell(method, column, rate, seed): Result(-abs(math.log(rate * settings["weight_decay"] / 0.04)), {}, 0, "", {})
+        for method, settings in table.methods.items()
+        for column, rate, seed in itertools.product(table.columns, table.rates, table.seeds)
+    }
+    path = tmp_path / "grid.json"
+    path.write_text(json.dumps(content_of(table, found, "")))
+    best_rates.main([str(path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert re.search(r"\| SGD \| 4 \|.*\| -1.0\d ± 0.00 \| -1 \|", lines[2])
+    assert re.search(r"\| Adam \| 0.04 \|.*\| -1.0\d ± 0.00 \| -0.5 \|", lines[5])
+    assert lines[7].endswith("|  |")

@@ -21,7 +21,15 @@ scores = {"accuracy %": "accuracy"}
 seeds = (0,)
 small = dict(  # 1,500 updates instead of 500,500: decays 333 times as large have the paper's product with the rates
     kind="cifar",
-    base={**_s.DIGITS, "weight_decay": 1e-4, "epochs": 60, "batch": 16, "schedule": "drops", "looks": 30},
+    base={
+        **_s.DIGITS,
+        "weight_decay": 1e-4,
+        "epochs": 60,
+        "batch": 16,
+        "schedule": "drops",
+        "drops": (0.3, 0.6, 0.9),
+        "looks": 30,
+    },
     columns={**columns, "Adam, WS": {**_s.ADAM, **_WS, "schedule": "constant"}},
     methods=_decays(333),
     seeds=(0, 1, 2),
