@@ -8,6 +8,6 @@ config = "configs/small/yolov3_mobilenetv2_wd_bccd.py"
 methods: dict = _rows(("backbone", "neck", "bbox_head"), alpha=1.0)
 scores = {"mAP@.5": "coco/bbox_mAP_50", "mAP": "coco/bbox_mAP"}
 rate = "optim_wrapper.optimizer.lr"
-rates = (1e-3, 3e-3, 1e-2)
-rates_of = {"aws": (3e-3, 1e-2, 3e-2), "pgd": (1e-4, 3e-4, 1e-3)}  # as on raccoons
+rates = (3e-3, 1e-2, 3e-2)
+rates_of = {"pgd": (3e-4, 1e-3, 3e-3)}
 digits = 3
