@@ -47,15 +47,19 @@ def _scores(comparison: Comparison, found: Results, column: str, name: str) -> M
 
 
 def _curves(comparison: Comparison, found: Results, column: str) -> Methods:
-    """By method: each rate and its mean validation score. A rate at which training diverged has no point."""
+    """By method: each rate, its mean validation score, and the deviation over seeds. None of a rate that diverged."""
     curves: Methods = {method: [] for method in comparison.drawn}
     for method, points in curves.items():
         for rate, cells in cells_to_choose_from(comparison, column, method).items():
             scores = [found[cell].validation for cell in cells if cell in found]
             known = [score for score in scores if score is not None]
             if rate is not None and known:
-                points.append((rate, statistics.mean(known)))
+                points.append((rate, statistics.mean(known), statistics.stdev(known) if len(known) > 1 else 0.0))
     return {method: sorted(points) for method, points in curves.items()}
+
+
+def _titled(score: str, column: str) -> str:
+    return ", ".join(part for part in (score, column) if part)
 
 
 def _grids(comparison: Comparison, found: Results) -> dict[str, Methods]:
@@ -63,7 +67,7 @@ def _grids(comparison: Comparison, found: Results) -> dict[str, Methods]:
     grids: dict[str, Methods] = {}
     for title, name in comparison.scores.items():
         for column in comparison.columns:
-            panel = grids[", ".join(part for part in (title, column) if part)] = {}
+            panel = grids[_titled(title, column)] = {}
             for method in comparison.methods:
                 cells = [scores_of(comparison, found, column, method, name, r) for r in comparison.rates_for(method)]
                 known = [[score for score in cell.values() if score is not None] for cell in cells]
@@ -72,16 +76,23 @@ def _grids(comparison: Comparison, found: Results) -> dict[str, Methods]:
 
 
 def _draw_grids(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:
-    """A square for each method and rate: all columns of one score below each other's (L2 paper, Fig. 1-3)."""
+    """A square for each method and rate: a row for each score, with one scale of colours (L2 paper, Fig. 1-3)."""
     rows, wide = len(comparison.scores), len(comparison.columns)
-    figure = new_figure(3.4 * wide + 0.8, 2.6 * rows)
-    for ax, (title, methods) in zip(figure.subplots(rows, wide, squeeze=False).flat, panels.items(), strict=False):
-        image = ax.imshow(list(methods.values()), aspect="auto", cmap="cividis")
-        rates = comparison.rates_for(next(iter(methods)))
-        ax.set_xticks(range(len(rates)), [f"{rate:.2g}" for rate in rates], fontsize=6)
-        ax.set_yticks(range(len(methods)), methods, fontsize=6)
-        ax.set_title(title, fontsize=8)
-        figure.colorbar(image, ax=ax)
+    figure = new_figure(2.5 * wide + 1.2, 2.6 * rows)
+    grid = figure.subplots(rows, wide, squeeze=False, sharex=True, sharey=True)
+    rates = comparison.rates_for(next(iter(comparison.methods)))
+    for score, axes in zip(comparison.scores, grid, strict=True):
+        images = [list(panels[_titled(score, column)].values()) for column in comparison.columns]
+        known = [value for image in images for row in image for value in row if not math.isnan(value)]
+        colours = {"norm": "linear" if "%" in score else "log", "vmin": min(known), "vmax": max(known)}
+        for ax, column, image in zip(axes, comparison.columns, images, strict=True):
+            drawn = ax.imshow(image, aspect="auto", cmap="cividis", **colours)
+            ax.set_title(column, fontsize=9)
+        axes[0].set_yticks(range(len(comparison.methods)), comparison.methods, fontsize=8)
+        figure.colorbar(drawn, ax=axes, label=score)
+    for ax in grid[-1]:
+        ax.set_xticks(range(len(rates)), [f"{rate:.2g}" for rate in rates], fontsize=7, rotation=60)
+        ax.set_xlabel(comparison.rate)
     return figure
 
 
@@ -104,15 +115,20 @@ def _draw_dots(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:
 
 
 def _draw_rates(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:
-    """Validation over the rates."""
-    figure = new_figure(4.6 * len(panels) + 0.6, 3.6)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, (column, methods) in zip(axes, panels.items(), strict=True):
+    """Validation over the rates, at most three panels beside each other."""
+    rows, wide = math.ceil(len(panels) / 3), min(3, len(panels))
+    figure = new_figure(4.6 * wide + 0.6, 3.6 * rows)
+    axes = figure.subplots(rows, wide, squeeze=False).flat
+    for ax, (column, methods) in zip(axes, panels.items(), strict=False):
         for index, (method, points) in enumerate(methods.items()):
             if points:
-                ax.semilogx(*zip(*points), label=method, **{**style(index, len(points)), "markevery": 1})
+                rates, means, bars = zip(*points, strict=True)
+                ax.errorbar(
+                    rates, means, bars, label=method, capsize=2, **{**style(index, len(points)), "markevery": 1}
+                )
         ax.set(xlabel=comparison.rate, ylabel="validation score", title=fill(column or comparison.title, 44))
-        drawn = [rate for points in methods.values() for rate, _ in points]
+        ax.set_xscale("log")
+        drawn = [rate for points in methods.values() for rate, *_ in points]
         log_scale(ax.xaxis, min(drawn), max(drawn))
         ax.legend(fontsize=7)
         ax.grid(alpha=0.25)

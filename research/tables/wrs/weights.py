@@ -105,6 +105,7 @@ def draw_histograms(axes: Axes, folder: Path, layer: int, images: int) -> None:
     places = np.linspace(-most, most, 200)
     axes.hist(values.numpy(), bins=100, density=True, range=(-most, most))
     axes.plot(places, gennorm.pdf(places, beta, scale=scale), label=f"beta {beta:.2f}")
+    axes.set(xlabel=f"weights of convolution {layer} in input space", ylabel="density")
     axes.legend(fontsize=7)
 
 
