@@ -4,7 +4,7 @@
   --y eta_over_std --layers conv1 layer2.0.conv1                AWS paper, Fig. 2 and 4
   --y accuracy                                                  WRS paper, Fig. 1 and 6; AWS paper, Fig. 5 and 6
   --y count/RMSE --smooth 0.9                                   WRS paper, Fig. 7.3
-  --y loss                                                      constrained paper, Fig. 2a
+  --y loss accuracy                                             constrained paper, Fig. 2
 
 A folder is a cell of a comparison, or a run of `normreg train`. --layers takes parts of names from a dot on, such as
 0.weight, which is not 10.weight; each layer has a line.
@@ -28,22 +28,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="FOLDER")
-    add("--y", required=True, help="a scalar of the log or, with --layers, a quantity of each layer")
+    add(
+        "--y",
+        nargs="+",
+        required=True,
+        help="scalars of the log or, with --layers, quantities of each layer: a panel each",
+    )
     add("--layers", nargs="+", default=[], help="parts of layer names")
     add("--smooth", type=float, default=0.0, help="share of the old mean in an exponential moving average")
     add("--log", action="store_true", help="logarithmic")
     add("--out", type=Path, default=Path("curves.png"))
     args = parser.parse_args(argv)
-    lines = {
-        f"{run.name} {layer}".strip(): curve
-        for run in (read_run(path, name) for name, path in logs_of(args.runs).items())
-        for layer, curve in curves_of(run, args.y, args.layers).items()
-    }
-    axes = (figure := new_figure(7, 4.5)).subplots()
-    for index, (label, (steps, values)) in enumerate(lines.items()):
-        axes.plot(steps, smoothed(values, args.smooth), label=label, **style(index, len(steps)))
-    axes.set(xlabel="update", ylabel=args.y, yscale="log" if args.log else "linear")
-    axes.legend(fontsize=7)
+    runs = [read_run(path, name) for name, path in logs_of(args.runs).items()]
+    figure = new_figure(7 * len(args.y), 4.5)
+    for axes, quantity in zip(figure.subplots(1, len(args.y), squeeze=False)[0], args.y, strict=True):
+        lines = [
+            (f"{run.name} {layer}".strip(), *curve)
+            for run in runs
+            for layer, curve in curves_of(run, quantity, args.layers).items()
+        ]
+        for index, (label, steps, values) in enumerate(lines):
+            axes.plot(steps, smoothed(values, args.smooth), label=label, **style(index, len(steps)))
+        axes.set(xlabel="update", ylabel=quantity, yscale="log" if args.log else "linear")
+        axes.legend(fontsize=7)
     save(figure, args.out)
     print(f"picture: {args.out}")
     return 0
