@@ -88,7 +88,15 @@ def build_regularizer(config: Mapping[str, Any] | None) -> Method:
     if not isinstance(config, Mapping) or "type" not in config:
         raise NormRegError(f"regularizer={config!r}: must be a dict with a type, such as dict(type='WRS', interval=10)")
     options = dict(config)
-    return build_method(options.pop("type"), options)
+    name = options.pop("type")
+    try:
+        return build_method(name, options)
+    except NormRegError as error:
+        foreign = set(options).difference(options_of(name)) if name in METHODS else set()
+        if not any(foreign.intersection(options_of(other)) for other in METHODS):
+            raise
+        replaced = f"regularizer=dict(_delete_=True, type={name!r}, ...)"
+        raise NormRegError(f"{error}. If the config inherits those of another method: {replaced}") from error
 
 
 def key_names(taken: Collection[str] = ()) -> dict[str, str]:

@@ -153,6 +153,7 @@ def test_a_run_is_not_resumed_with_another_method_or_setting(before, now, messag
         ("WRS", "must be a dict with a type"),
         (None, "regularizer=None: must be a dict with a type"),
         ({"type": "PGD", "alpha": 0.1}, "PGD has no option 'alpha'.* it has select, c, center"),
+        ({"type": "PGD", "interval": 10}, r"inherits those of another method: .*_delete_=True, type='PGD'"),
     ],
 )
 def test_a_bad_regularizer_of_a_config_is_refused(regularizer, message) -> None:
