@@ -17,7 +17,16 @@ from typing import Any
 
 import torch
 
-from research.compare.cells import Cell, Group, Result, results_so_far, save_result, settings_of, wanted_cells
+from research.compare.cells import (
+    Cell,
+    Group,
+    Result,
+    read_result,
+    results_so_far,
+    save_result,
+    settings_of,
+    wanted_cells,
+)
 from research.compare.description import Comparison, ComparisonError
 
 NAMED = (
@@ -47,6 +56,9 @@ def work(comparison: Comparison, folder: Path, train: TrainCell, groups: Sequenc
     groups = comparison.groups if groups is None else groups
     found, failed = results_so_far(comparison, folder, groups), list[Cell]()
     while left := [c for c in wanted_cells(comparison, found, groups) if c not in found and c not in failed]:
+        if result := read_result(comparison, folder, left[0]):  # of an earlier choice of rates
+            found[left[0]] = result
+            continue
         print(f"{comparison.name}: {left[0]}; {len(found)} trained, {len(left)} left", file=sys.stderr)
         try:
             result = train(comparison, left[0], folder / left[0].folder)

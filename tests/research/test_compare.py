@@ -16,7 +16,16 @@ from matplotlib.image import imread
 from normreg_plugins.crowd.network import CSRNet
 from research.cifar.training import training_of
 from research.compare.__main__ import main
-from research.compare.cells import Cell, Result, chosen_rate, read_result, results_so_far, save_result, settings_of
+from research.compare.cells import (
+    RESULT,
+    Cell,
+    Result,
+    chosen_rate,
+    read_result,
+    results_so_far,
+    save_result,
+    settings_of,
+)
 from research.compare.cells import wanted_cells as wanted
 from research.compare.description import Comparison, ComparisonError, described, read_comparison
 from research.compare.figures import _grids, draw
@@ -61,6 +70,10 @@ def test_validation_chooses_the_rate_and_the_test_is_reported(tmp_path):
 
     assert work(TABLE, tmp_path, train) == []
     assert len(trained) == len(set(trained)) == 2 * (3 + 2), "three rates with seed 0, then two more seeds"
+    (lost := tmp_path / trained[0].folder / RESULT).unlink()
+    assert work(TABLE, tmp_path, train) == []
+    assert lost.is_file()
+    assert trained[10:] == trained[:1], "nothing else is trained again, although the choice was open"
     found = results_so_far(TABLE, tmp_path)
     assert chosen_rate(TABLE, found, "", "wrs") == (1.0,)
     assert scores_of(TABLE, found, "", "wd", "accuracy") == {0: 60.0, 1: 61.0, 2: 62.0}

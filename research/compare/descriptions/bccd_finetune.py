@@ -9,5 +9,5 @@ methods: dict = _rows(("backbone", "neck", "bbox_head"), alpha=1.0)
 scores = {"mAP@.5": "coco/bbox_mAP_50", "mAP": "coco/bbox_mAP"}
 rate = "optim_wrapper.optimizer.lr"
 rates = (3e-3, 1e-2, 3e-2)
-rates_of = {"pgd": (3e-4, 1e-3, 3e-3)}
+rates_of = {"pgd": (1e-3, 3e-3, 1e-2)}
 digits = 3
