@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from normreg_plugins.core.errors import NormRegError, SelectionError
 from normreg_plugins.core.model import (
     evaluation_mode,
     is_norm_layer,
     keeps_channel_statistics,
+    leaves_of,
     norm_eps,
     same_randomness,
 )
@@ -107,5 +107,5 @@ def relative_change(before: nn.Module, after: nn.Module, forward: Forward) -> fl
 
 def _evaluated(model: nn.Module, forward: Forward) -> list[Tensor]:
     with evaluation_mode(model), same_randomness():
-        outputs = tree_flatten(forward(model))[0]
+        outputs = [*leaves_of(forward(model))]
     return [t.detach().double() for t in outputs if isinstance(t, Tensor)]

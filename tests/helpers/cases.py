@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, spectral_norm
 from torch.utils.checkpoint import checkpoint
@@ -49,6 +50,12 @@ class Case:
     forward: Callable[[nn.Module], Any] = see_images
 
 
+@dataclass
+class Returned:
+    features: Tensor
+    out: Tensor
+
+
 ONE = {"conv.weight": ("invariant", "bn")}
 FREE = {"conv.weight": ("free",)}
 UNSAFE = {"conv.weight": ("unsafe", "bn")}
@@ -86,6 +93,8 @@ CASES: dict[str, Case] = {
     ),
     "output also added to something": Case(read_also(lambda y, z: z + y.mean()), UNSAFE),
     "output also returned": Case(read_also(lambda y, z: {"out": z, "features": [y]}), UNSAFE),
+    "output also returned in a dataclass": Case(read_also(Returned), UNSAFE),
+    "output also returned in a dict of another class": Case(read_also(lambda y, z: UserDict(out=z, y=y)), UNSAFE),
     "output also penalized": Case(read_also(lambda y, z: (z, 0.1 * y.square().mean())), UNSAFE),
     "output also read as a Python number": Case(read_also(lambda y, z: z * (2 + y.mean().item())), UNSAFE),
     "output also changed in place": Case(between(lambda y: y.add_(1).relu()), FREE),

@@ -33,6 +33,7 @@ from normreg_plugins.core.model.shards import full_tensor, full_tensors, local
 from normreg_plugins.core.model.side_effects import (
     evaluation_mode,
     is_restored,
+    leaves_of,
     restored,
     same_randomness,
     training_mode,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_flatten
 
 from normreg_plugins.core.old_torch import eager
 
@@ -86,3 +89,14 @@ def same_randomness() -> Iterator[None]:
         random.setstate(python_state)
         if numpy:
             numpy.random.set_state(numpy_state)
+
+
+def leaves_of(outputs: Any) -> Iterator[Any]:
+    """What a forward returned, taken apart. torch's trees leave dataclasses and other classes of dicts whole."""
+    for leaf in tree_flatten(outputs)[0]:
+        if isinstance(leaf, Mapping):
+            yield from leaves_of([*leaf.values()])
+        elif is_dataclass(leaf):
+            yield from leaves_of([getattr(leaf, each.name) for each in fields(leaf)])
+        else:
+            yield leaf

@@ -26,6 +26,7 @@ from normreg_plugins.core.model import (
     is_norm_layer,
     is_scale_bias,
     keeps_channel_statistics,
+    leaves_of,
     scale_response,
 )
 from normreg_plugins.core.verdicts.operations import HOMOGENEOUS, SHAPE_ONLY, moved_index
@@ -91,7 +92,7 @@ class FilterTrace(TorchDispatchMode):
 
     def finish(self, outputs: Any) -> list[Trace]:
         """End the trace of a forward that returned `outputs`: the caller reads them."""
-        for tensor in tree_flatten(outputs)[0]:
+        for tensor in leaves_of(outputs):
             for tag in self._of(tensor):
                 tag.trace.scale_readers["the caller (the forward returns it)"] = None
         return self._traces

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from normreg_plugins.core.model import (
     Layer,
@@ -17,6 +16,7 @@ from normreg_plugins.core.model import (
     is_frozen,
     is_layer,
     is_norm_layer,
+    leaves_of,
     norm_eps,
     restored,
     same_randomness,
@@ -37,7 +37,7 @@ class ForwardRecord:
         finally:
             for hook in hooks:
                 hook.remove()
-        flat = tree_flatten(outputs)[0]
+        flat = [*leaves_of(outputs)]
         self.outputs = [t.detach().clone() for t in flat if isinstance(t, Tensor) and t.is_floating_point()]
         self.outputs += [torch.tensor(t, dtype=torch.float64) for t in flat if isinstance(t, float)]
 
