@@ -69,15 +69,21 @@ class Launches(TorchDispatchMode):
         return result
 
 
-def attached(method: Method, optimizer: str, dtype: torch.dtype):
-    """Call in the mode. The weights are chosen by structure; a proof on record spares the test by gradients."""
-    with torch.device("cuda"):
+def attached(method: Method, optimizer: str, dtype: torch.dtype, device: str = "cuda", last: str = ""):
+    """Call in the mode. The weights are chosen by structure; a proof on record spares the test by gradients.
+
+    Args:
+        last: another device for the last convolution and all behind it.
+    """
+    with torch.device(device):
         layers = [
             layer
-            for place in range(WEIGHTS)
+            for place in range(WEIGHTS - 1)
             for layer in (nn.Conv2d(4, 4, 3, bias=place % 2 == 0, dtype=dtype), nn.BatchNorm2d(4, dtype=dtype))
         ]
-        net = nn.Sequential(*layers, nn.Linear(4, 2, dtype=dtype))
+    with torch.device(last or device):
+        behind = [nn.Conv2d(4, 4, 3, dtype=dtype), nn.BatchNorm2d(4, dtype=dtype), nn.Linear(4, 2, dtype=dtype)]
+    net = nn.Sequential(*layers, *behind)
     made = OPTIMIZERS[optimizer](net.parameters())
     handle = attach(made, net, method, proof=find_scale_invariant(net))
     for parameter in net.parameters():
@@ -95,6 +101,22 @@ def test_no_update_waits_for_the_gpu(place: int, method: Method) -> None:
         made.step()
         assert handle.updates == 2
         assert len(handle.targets) == WEIGHTS
+
+
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_a_model_may_be_divided_among_devices(method: Method) -> None:
+    with FakeTensorMode():
+        _, made, handle = attached(method, "SGD", torch.float32, last="cuda:1")
+        made.step()
+        made.step()
+        assert handle.updates == 2
+
+
+def test_an_average_may_be_on_another_device() -> None:
+    with FakeTensorMode():
+        _, _, handle = attached(WeightRescaling(), "SGD", torch.float32)
+        average, _, _ = attached(WeightRescaling(), "SGD", torch.float32, device="cpu")
+        handle.correct_average(average)
 
 
 def test_the_mode_notices_a_value_that_is_read_and_a_wrong_device() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from normreg_plugins.core.errors import NonFiniteWeightWarning
 from normreg_plugins.core.methods import Scaled, Target
+from normreg_plugins.core.model import local
 
 NAMED = 5
 """At most this many weights are named in one warning."""
@@ -31,28 +33,29 @@ class BrokenFilters:
     """
 
     def __init__(self) -> None:
-        self._pending: _Answer | None = None
+        self._pending: list[_Answer] = []
         self._warned: set[str] = set()
 
     @torch.no_grad()
     def check(self, scaled: Sequence[Scaled]) -> None:
         """Warns of targets whose sizes are not finite, by name and once each."""
-        if not scaled:
-            return
         self._report_pending()
-        sizes = [each.size.to_local() if hasattr(each.size, "to_local") else each.size for each in scaled]
-        total = torch.cat([size.flatten() for size in sizes]).sum()  # NaN or Inf if any size is
-        self._pending = _Answer.of(total, [each.target for each in scaled])
+        by_device: dict[torch.device, list[Scaled]] = defaultdict(list)
+        for each in scaled:
+            by_device[each.size.device].append(each)
+        self._pending = [_Answer.of(each) for each in by_device.values()]
         self._report_pending()
 
     def _report_pending(self) -> None:
-        answer = self._pending
-        if answer is None or not answer.has_arrived():
-            return
-        self._pending = None
-        if math.isfinite(answer.total):
-            return
-        broken = count_filters(answer.targets, lambda norms: ~norms.isfinite())
+        pending, self._pending = self._pending, []
+        for answer in pending:
+            if not answer.has_arrived():
+                self._pending.append(answer)
+            elif not math.isfinite(answer.total):
+                self._warn(answer.targets)
+
+    def _warn(self, targets: Sequence[Target]) -> None:
+        broken = count_filters(targets, lambda norms: ~norms.isfinite())
         new = {name: n for name, n in broken.items() if name not in self._warned}
         self._warned |= set(new)
         if new:
@@ -66,7 +69,7 @@ class BrokenFilters:
 
 
 class _Answer(NamedTuple):
-    """The sum of all sizes, on its way from the GPU."""
+    """The sum of all sizes on one device, on its way to the host."""
 
     total: Tensor
     from_gpu: bool
@@ -74,13 +77,14 @@ class _Answer(NamedTuple):
     targets: list[Target]
 
     @classmethod
-    def of(cls, total: Tensor, targets: list[Target]) -> _Answer:
+    def of(cls, scaled: Sequence[Scaled]) -> _Answer:
+        total = torch.cat([local(each.size).flatten() for each in scaled]).sum()  # NaN or Inf if any size is
         on_host = total.to("cpu", non_blocking=True)
         copied = None
         if total.is_cuda and torch.cuda.is_initialized():
             copied = torch.cuda.Event()
-            copied.record()
-        return cls(on_host, total.is_cuda, copied, targets)
+            copied.record(torch.cuda.current_stream(total.device))
+        return cls(on_host, total.is_cuda, copied, [each.target for each in scaled])
 
     def has_arrived(self) -> bool:
         return not self.from_gpu or (self.copied is not None and self.copied.query())
