@@ -60,7 +60,7 @@ def match_norms_(averaged: nn.Module, model: nn.Module, names: Iterable[str]) ->
         if owner not in ours or owner not in theirs:
             raise SelectionError(f"{name!r} is not in both models: pass the average of this one (AveragedModel.module)")
         filters, weight = filters_of(ours[owner]), ours[owner].weight
-        norms: Tensor = filters.norms(theirs[owner].weight)
+        norms: Tensor = filters.norms(theirs[owner].weight).to(weight.device)
         filters.scale_(weight, safe_factors(norms, filters.norms(weight)).nan_to_num(1, 1, 1))
 
 
