@@ -62,8 +62,12 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
 
 def settle_resume(cfg: Config, args: argparse.Namespace) -> None:
     """Resume as the flag says, or after a restart; without a checkpoint, start a new run from `load_from`."""
+    restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     if saved_before_restart(cfg):
         args.resume = "auto"
+        say(f"restart {restart}: training resumes from {Path(cfg.work_dir, LAST).read_text()}")
+    elif restart != "0" and args.resume is None:
+        say(f"restart {restart}: no checkpoint was saved yet, so training begins again")
     if args.resume == "auto" and not Path(cfg.work_dir, LAST).is_file():
         say(f"--resume: {cfg.work_dir} has no checkpoint, so this is a new run")
     elif args.resume is not None:

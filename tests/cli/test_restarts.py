@@ -82,12 +82,14 @@ def resume(monkeypatch, work_dir, *flags, restarts=0, launched=0):
 NEW, RESUMED = (False, "pretrained.pth"), (True, None)
 
 
-def test_a_restart_resumes_what_its_own_launch_has_saved(monkeypatch, tmp_path):
+def test_a_restart_resumes_what_its_own_launch_has_saved(monkeypatch, tmp_path, capsys):
     last = tmp_path / "last_checkpoint"
     assert resume(monkeypatch, tmp_path, restarts=1) == NEW  # killed before anything was saved
+    assert "restart 1: no checkpoint was saved yet, so training begins again" in capsys.readouterr().err
     last.write_text("epoch_1.pth")
     at = last.stat().st_mtime
     assert resume(monkeypatch, tmp_path, restarts=1, launched=at - 5) == RESUMED
+    assert "restart 1: training resumes from epoch_1.pth" in capsys.readouterr().err
     assert (
         resume(monkeypatch, tmp_path, restarts=1, launched=at + 5) == NEW
     )  # an older run is not continued by accident
