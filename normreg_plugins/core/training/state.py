@@ -10,6 +10,7 @@ there for a parameter. DCP loads only the keys that a group already has, so the 
 
 from __future__ import annotations
 
+import re
 import warnings
 import weakref
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ from normreg_plugins.core.options import is_count, require
 from normreg_plugins.core.training.selection import held_by, waits_for
 
 STATE_KEY = "normreg_plugins"
+
+_WRAPPERS = re.compile(r"^module\.|\b_orig_mod\.")
+"""What DDP and torch.compile put into the name of a parameter."""
 
 
 class State:
@@ -82,7 +86,7 @@ class State:
         entry = self._group.setdefault(STATE_KEY, {"updates": 0})
         if entry["updates"]:  # at 0 the method starts anew
             found = entry.get("weights")
-            saved = found if isinstance(found, dict) else {}
+            saved = self._renamed(found) if isinstance(found, dict) else {}
             held = held_by(self._optimizer)
             ours = any(target.name in saved for target in self._targets)
             for target in self._targets:
@@ -94,6 +98,12 @@ class State:
                     target.started = trained and not self._keys
                     target.state.clear()
         self.write()
+
+    def _renamed(self, saved: dict[str, Any]) -> dict[str, Any]:
+        """As the weights are called now: the run may go on with or without DDP or torch.compile around the model."""
+        plain = {_WRAPPERS.sub("", name): of for name, of in saved.items()}
+        names = {target.name: _WRAPPERS.sub("", target.name) for target in self._targets}
+        return {name: plain[bare] for name, bare in names.items() if bare in plain} | saved
 
     def _take(self, target: Target, saved: Any) -> list[str]:
         """Takes what is usable of a saved weight's state. Returns the keys that it lacks."""

@@ -255,6 +255,20 @@ def test_the_state_of_a_run_with_another_radius_is_refused(load_first: bool) -> 
         second()
 
 
+@pytest.mark.filterwarnings("ignore::normreg_plugins.core.errors.UnconfirmedWarning")  # a compiled model is not traced
+@pytest.mark.parametrize("wrap", [nn.DataParallel, partial(torch.compile, backend="eager")])
+@pytest.mark.parametrize("wrapped_first", [True, False])
+def test_a_run_goes_on_with_or_without_a_wrapper_around_the_model(wrap, wrapped_first: bool) -> None:
+    wraps = (wrap, lambda net: net) if wrapped_first else (lambda net: net, wrap)
+    first, second = (attached(INITIAL, net=make(tiny_net(seed))) for seed, make in enumerate(wraps))
+    train(first.net, first.optimizer, 3)
+    second.net.load_state_dict(dict(zip(second.net.state_dict(), first.net.state_dict().values(), strict=True)))
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    for run in (first, second):
+        train(run.net, run.optimizer, 3, first=3)
+    assert all(map(torch.equal, first.net.parameters(), second.net.parameters()))
+
+
 @pytest.mark.parametrize("damaged", [3, [], {"0.weight": 1.0}, {"radius": torch.ones(2)}, {"radius": [1.0] * 6}])
 def test_a_damaged_radius_is_refused(damaged: object) -> None:
     net, optimizer, _ = attached(INITIAL)
