@@ -19,7 +19,7 @@ from normreg_plugins.core.training.averages import correct_average_
 from normreg_plugins.core.training.confirmation import Confirmation
 from normreg_plugins.core.training.filter_health import BrokenFilters, count_filters
 from normreg_plugins.core.training.first_forward import FirstForward
-from normreg_plugins.core.training.replaced import refuse_replaced
+from normreg_plugins.core.training.replaced import refuse_replaced, warn_of_added
 from normreg_plugins.core.training.selection import Selection
 from normreg_plugins.core.training.starts import Starts
 from normreg_plugins.core.training.state import State, attached_to, forget, remember
@@ -228,6 +228,7 @@ class Handle:
             if len(parts) != len(self._parts) or not all(map(operator.is_, parts, self._parts)):
                 refuse_replaced(self._model, self._targets)
                 self._parts = parts  # a module around them, as a compiled one
+                warn_of_added(self._model, self.optimizer, self.method, self._targets, self._left_alone)
         if self._acts_before and self._phase.contains(update):
             self._act(self.method.before_update)
         off = self.method.decay_in_phase and not self._phase.contains(update)

@@ -1,14 +1,18 @@
-"""Notice layers, norm layers and weights that were replaced after a method was attached."""
+"""Notice layers, norm layers and weights that were replaced or added after a method was attached."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Sequence
 
 from torch import nn
+from torch.optim import Optimizer
 
-from normreg_plugins.core.errors import StructureMismatchError
-from normreg_plugins.core.methods import Target
+from normreg_plugins.core.errors import StructureMismatchError, TrainingLoopWarning
+from normreg_plugins.core.methods import Method, Target
 from normreg_plugins.core.model import is_sharded
+from normreg_plugins.core.training.selection import held_by, waits_for
+from normreg_plugins.core.verdicts import find
 
 
 def refuse_replaced(model: nn.Module, targets: Sequence[Target]) -> None:
@@ -17,6 +21,29 @@ def refuse_replaced(model: nn.Module, targets: Sequence[Target]) -> None:
     for target in targets:
         if problem := _problem(target, present):
             raise StructureMismatchError(f"{target.name}: {problem}.")
+
+
+def warn_of_added(
+    model: nn.Module, optimizer: Optimizer, method: Method, targets: Sequence[Target], left_alone: Collection[str]
+) -> None:
+    """Warns of weights that the method would take, by structure, but does not know."""
+    if method.select is not None:
+        return
+    known, held = {id(target.weight) for target in targets}, held_by(optimizer)
+    added = [
+        report.layer.name
+        for report in method.takes(find(model))
+        if id(report.layer.weight) not in known
+        and report.layer.name not in left_alone
+        and not waits_for(report.layer.weight, held)
+    ]
+    if added:
+        warnings.warn(
+            f"{', '.join(added)}: added to the model after attach, so {method!r} does not act on it. detach() and "
+            "attach again to take it, which keeps the count of updates.",
+            TrainingLoopWarning,
+            stacklevel=2,
+        )
 
 
 def _problem(target: Target, present: set[int]) -> str:

@@ -290,6 +290,19 @@ class TestReplaced:
         train(net, optimizer, 1)
         assert (again.updates, again.targets) == (3, ("3.weight",))
 
+    @pytest.mark.parametrize("held", [True, False])
+    def test_a_layer_that_is_added_is_named_once(self, held: bool, recwarn) -> None:
+        net, optimizer, handle = attached(EVERY_UPDATE)
+        train(net, optimizer, 1)
+        net.insert(0, nn.Sequential(conv(3, 3), bn(3)))
+        if held:
+            optimizer.add_param_group({"params": list(net[0].parameters())})
+        train(net, optimizer, 2)
+        named = [str(w.message) for w in recwarn if w.category is TrainingLoopWarning]
+        assert [message.split(":")[0] for message in named] == (["0.0.weight"] if held else [])
+        handle.detach()
+        assert "0.0.weight" in attach(optimizer, net, EVERY_UPDATE).targets or not held
+
     def test_a_new_head_is_none_of_its_business(self) -> None:
         net, optimizer, _ = attached(EVERY_UPDATE)
         train(net, optimizer, 1)
