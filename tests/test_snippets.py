@@ -12,7 +12,7 @@ from helpers.training import loss_on, tiny_net
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from normreg_plugins import WeightRescaling, attach, find_scale_invariant
+from normreg_plugins import SphereDescent, WeightRescaling, attach, find_scale_invariant
 from normreg_plugins.core.training import handle_of
 from normreg_plugins.monitor import Monitor
 
@@ -164,12 +164,12 @@ def test_the_mm_config_for_fine_tuning_is_one(tmp_path) -> None:
 
     page = (DOCS / "fine_tuning.md").read_text()
     code, pgd = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    (tmp_path / "mine.py").write_text(code)
-    (tmp_path / "pgd.py").write_text(f"_base_ = './mine.py'\n{pgd}")
-    on_sphere = Config.fromfile(tmp_path / "pgd.py")
-    assert (on_sphere.load_from, on_sphere.optim_wrapper.regularizer.center) == (None, False)
-    assert on_sphere.model.init_cfg.checkpoint == Config.fromfile(tmp_path / "mine.py").load_from
-    config = Config.fromfile(tmp_path / "mine.py")
+    (tmp_path / "my_config.py").write_text(code)
+    (tmp_path / "pgd.py").write_text(pgd)
+    config, on_sphere = (Config.fromfile(tmp_path / f"{name}.py") for name in ("my_config", "pgd"))
+    assert (on_sphere.load_from, on_sphere.train_cfg) == (None, config.train_cfg)
+    assert build_regularizer(on_sphere.optim_wrapper.regularizer) == SphereDescent(center=False)
+    assert on_sphere.model.init_cfg.checkpoint == config.load_from
     for loader in (config.train_dataloader, config.val_dataloader):
         assert loader.dataset.type == "CocoDataset"
         assert loader.dataset.data_root == "data/mini/detection/"
