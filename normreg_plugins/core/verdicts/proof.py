@@ -7,7 +7,8 @@ The proof knows nothing of how the model is built. Three things make its compari
 
 A traced forward says first how each weight may be scaled, and which norm layers read it. The proof tries this on all
 weights at once, which takes a few forwards if nearly all of it is true. Where it is not, the proof tries smaller groups
-of weights, and other ways to scale a single one. So the trace decides what is tried first, and the numbers decide.
+of weights, and other ways to scale a single one, unless gradients show clearly that the forward sees its scale. So
+the trace decides what is tried first, and the numbers decide.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from normreg_plugins.core.model import (
 from normreg_plugins.core.verdicts.find import Forward, find
 from normreg_plugins.core.verdicts.proof_forward import (
     ForwardRecord,
+    clearly_seen,
     close,
     fit_frozen_,
     generic_point,
@@ -133,6 +135,7 @@ class _Proof:
         called = [layer for layer in self._layers if layer.module in self._plain.called and layer.not_scalable is None]
         promised = {layer: scaling for layer in called if (scaling := _promised_by(self._reports[layer.name]))}
         passed = self._passed(promised)
+        self._seen = clearly_seen(self._model, self._forward, [layer for layer in called if layer not in passed])
         return Verdicts(self._verdict(layer, passed.get(layer)) for layer in self._layers)
 
     def _verdict(self, layer: Layer, passed: Scaling | None) -> Verdict:
@@ -140,7 +143,8 @@ class _Proof:
             return Verdict(layer.name, Kind.FREE, (), "this forward never called it")
         if layer.not_scalable is not None:
             return Verdict(layer.name, Kind.UNSAFE, (), str(layer.not_scalable))
-        scaling, norms = self._finest(layer, passed), self._reports[layer.name].norms
+        scaling = None if layer in self._seen else self._finest(layer, passed)
+        norms = self._reports[layer.name].norms
         if scaling is not None:
             return Verdict(layer.name, scaling.kind, norms, scaling.reason)
         if norms:

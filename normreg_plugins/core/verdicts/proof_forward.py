@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from normreg_plugins.core.errors import NormRegError
 from normreg_plugins.core.model import (
     Layer,
     filters_of,
@@ -23,6 +25,8 @@ from normreg_plugins.core.model import (
 )
 
 ALMOST_NO_EPS = 1e-30
+CLEAR = 0.1
+"""The least change of the outputs, relative to them and to a small change of a scale, that is no rounding error."""
 
 
 class ForwardRecord:
@@ -40,6 +44,38 @@ class ForwardRecord:
         flat = [*leaves_of(outputs)]
         self.outputs = [t.detach().clone() for t in flat if isinstance(t, Tensor) and t.is_floating_point()]
         self.outputs += [torch.tensor(t, dtype=torch.float64) for t in flat if isinstance(t, float)]
+
+
+def clearly_seen(model: nn.Module, forward: Callable[[nn.Module], Any], layers: Iterable[Layer]) -> set[Layer]:
+    """The layers whose scale clearly changes the outputs, with their bias and without it: one backward for all of them.
+
+    With g the gradient of a random mixture of the outputs, <w, g> is its change as w grows. A gradient that is missing,
+    small or not finite says nothing.
+    """
+    parts = {layer: [p for p in (layer.weight, layer.bias) if p is not None] for layer in layers}
+    parts = {layer: each for layer, each in parts.items() if all(p.requires_grad for p in each)}
+    inputs = list(chain.from_iterable(parts.values()))
+    try:
+        with restored(model), torch.enable_grad():
+            flat = [t for t in leaves_of(forward(model)) if isinstance(t, Tensor) and t.is_floating_point()]
+            terms = [_mixed(t[t.isfinite()]) for t in flat if t.requires_grad]
+            if not (terms and inputs):
+                return set()
+            gradients = iter(torch.autograd.grad(torch.stack(terms).sum(), inputs, allow_unused=True))
+    except (NormRegError, RuntimeError):  # it cannot run backward
+        return set()
+    seen = set()
+    for layer, each in parts.items():
+        along = [0.0 if g is None else float((p * g).sum()) for p, g in zip(each, gradients)]
+        if all(CLEAR < abs(change) < math.inf for change in (along[0], sum(along))):
+            seen.add(layer)
+    return seen
+
+
+def _mixed(output: Tensor) -> Tensor:
+    """A random mixture of its entries, relative to its norm."""
+    direction = torch.randn(output.shape, generator=torch.Generator().manual_seed(0)).to(output)
+    return ((output @ direction) / output.detach().norm().clamp_min(ALMOST_NO_EPS)).cpu().double()
 
 
 @contextmanager

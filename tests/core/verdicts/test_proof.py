@@ -105,6 +105,22 @@ def test_one_promise_that_is_not_kept_is_found_among_many(net: type[Net], kind: 
     assert [v.kind for v in proven] == [kind] * 3 + ["unsafe"] + [kind] * 5 + ["free"]
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+def test_scales_that_are_clearly_seen_cost_one_backward_together(gradients: bool) -> None:
+    """A forward without gradients is run twice for each of them."""
+    calls = []
+
+    def forward(model: nn.Module) -> list[torch.Tensor]:
+        calls.append(1)
+        outputs = see_images(model)
+        return outputs if gradients else [each.detach() for each in outputs]
+
+    heads = {f"head{i}": conv(6, bias=True) for i in range(20)}
+    net = Net(lambda n, x: [getattr(n, name)(n.bn(n.conv(x))) for name in heads], conv=conv(), bn=bn(), **heads)
+    assert [v.kind for v in prove_scale_invariant(net, forward)] == ["invariant"] + ["free"] * 20
+    assert (len(calls) < 20) == gradients
+
+
 class Standardized(nn.Conv2d):
     """As mmcv's ConvWS2d: an eps beside the deviation that it divides by."""
 
