@@ -41,6 +41,8 @@ TAKEN = ("invariant", "compensated")
 """The verdicts on weights that methods take by themselves."""
 FEW = 100
 """The most proposals that a second stage gets: it has the same layers with more, and is slower."""
+FEW_QUERIES = 50
+"""The most queries that a DETR of two stages chooses among the places of its pictures, of which small ones have few."""
 STYLES = {"invariant": "green", "compensated": "cyan", "free": "dim", "unsafe": "red"}
 
 
@@ -90,6 +92,8 @@ def model_settings(cfg: Config) -> dict[str, Any]:
         settings.train_cfg.pop("augments", None)
     if proposals := (settings.get("train_cfg") or {}).get("rpn_proposal"):
         proposals.update(max_per_img=FEW, nms_pre=FEW)
+    if settings.get("as_two_stage") and "num_queries" in settings:
+        settings.num_queries = min(settings.num_queries, FEW_QUERIES)
     parts: list[Any] = [part for _, part in mappings_in(settings, "")]
     for part in parts:
         if "Pretrained" in str(part.get("init_cfg")):
@@ -103,8 +107,9 @@ def trace(model: nn.Module, cfg: Config, sides: Sequence[int]) -> tuple[Verdicts
     """The verdicts, and the forward that showed them: None if they are by structure, because none could be drawn."""
     side, *larger = sides
     try:
-        forward = drawn_forward(model, cfg, side)
-        return find_scale_invariant(model, forward), forward
+        with Console(stderr=True).status(f"tracing a forward of pictures of {side} x {side} pixels"):
+            forward = drawn_forward(model, cfg, side)
+            return find_scale_invariant(model, forward), forward
     except NotDrawnError as error:
         if larger:
             return trace(model, cfg, larger)
