@@ -10,6 +10,8 @@ from torch import nn
 
 pytest.importorskip("mmengine")
 
+from mmengine import Config
+
 from normreg_plugins import Verdicts, find_scale_invariant
 from normreg_plugins.cli import inspect_model
 from normreg_plugins.core.verdicts import Kind, Verdict
@@ -172,3 +174,9 @@ def test_a_proof_shows_a_bar_and_what_is_faster(monkeypatch, capsys):
     proof = inspect_model.prove(net, lambda model: model(images), find_scale_invariant(net))
     assert len(proof.of("invariant")) == 1
     assert "proof (--no-prove leaves it out, a smaller --size is faster)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("two_stage", "queries"), [(True, 50), (False, 900)])
+def test_a_detr_chooses_fewer_queries_than_small_pictures_have_places(two_stage, queries):
+    model = {"type": "mmdet.DINO", "as_two_stage": two_stage, "num_queries": 900}
+    assert inspect_model.model_settings(Config({"model": model})).num_queries == queries
