@@ -30,13 +30,6 @@ def test_it_acts_at_multiples_of_tau_within_its_phase(method, acts) -> None:
     assert handle.updates == 12
 
 
-def test_at_start_it_also_acts_before_the_first_forward() -> None:
-    net = tiny_net()
-    assert not are_unit(net)
-    attach(SGD(net.parameters(), lr=0.1), net, WeightRescaling(interval=5, at_start=True, radius=2.0))
-    assert are_unit(net, radius=2.0)
-
-
 def test_the_sphere_holds_from_the_first_forward_on() -> None:
     net = attached(SphereDescent()).net
     assert are_unit(net, radius=2**0.5)

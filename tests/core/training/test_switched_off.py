@@ -5,7 +5,7 @@ import copy
 import pytest
 from helpers.training import same_state, tiny_net, train
 from torch import nn
-from torch.optim import SGD, Adam, AdamW
+from torch.optim import SGD, Adam
 
 from normreg_plugins import AdaptiveWeightShrink, SphereDescent, WeightRescaling, attach
 
@@ -25,20 +25,6 @@ class TestOff:
     @staticmethod
     def decaying_sgd(parameters):
         return SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-2)
-
-    @staticmethod
-    def decaying_adam(parameters):
-        return AdamW(parameters, lr=1e-2, weight_decay=1e-1, foreach=True)
-
-    @pytest.mark.parametrize("optimizer_of", [decaying_sgd, decaying_adam])
-    @pytest.mark.parametrize("method", METHODS[:2], ids=lambda m: type(m).__name__)
-    def test_attached_and_detached_before_training(self, method, optimizer_of) -> None:
-        net = tiny_net()
-        optimizer = optimizer_of(net.parameters())
-        with attach(optimizer, net, method):
-            pass
-        train(net, optimizer, 6)
-        assert same_state(net, self.plain(optimizer_of))
 
     @pytest.mark.parametrize(
         "method",
