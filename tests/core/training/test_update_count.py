@@ -68,22 +68,6 @@ class TestClosures:
             assert isinstance(loss, torch.Tensor)
         assert same_state(net, twin)
 
-    def test_the_closure_runs_once_and_the_method_right_after_it(self) -> None:
-        """A shrink must see this step's gradients complete, and the closure the weights before the shrink."""
-        net, optimizer, _ = attached(AdaptiveWeightShrink(alpha=1.0), forward=see_batch)
-        seen = []
-
-        def closure() -> float:
-            seen.append(lengths(net))
-            set_gradients(net)
-            return 0.5
-
-        before = lengths(net)
-        assert optimizer.step(closure) == 0.5
-        assert len(seen) == 1
-        assert torch.equal(seen[0], before)
-        assert torch.allclose(lengths(net), (1 - 0.1 * before) * before)
-
     def test_a_step_that_calls_its_closure_twice_is_shrunk_once(self) -> None:
         class Twice(Optimizer):
             """Moves nothing, as SGD does with gradients of 0."""
@@ -97,18 +81,6 @@ class TestClosures:
         before = lengths(net)
         optimizer.step(lambda: set_gradients(net))
         assert torch.allclose(lengths(net), (1 - 0.1 * before) * before)
-
-    def test_centring_meets_the_gradients_that_the_closure_made(self) -> None:
-        net, optimizer, _ = attached(SphereDescent(), forward=see_batch)
-
-        def closure() -> None:
-            for p in net.parameters():
-                p.grad = torch.ones_like(p)
-
-        before = net[0].weight.detach().clone()
-        optimizer.step(closure)
-        assert torch.allclose(net[0].weight, before, atol=1e-6)
-        assert not net[0].weight.grad.any()
 
 
 @needs_cpu_scaler
