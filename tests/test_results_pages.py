@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from research.compare.page import markdown, read_content, with_tables
+from research.tables.l2 import best_rates
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGES_FOLDER = ROOT / "research" / "results", ROOT / "docs" / "results"
@@ -37,6 +38,11 @@ def test_results_are_small_and_each_picture_is_shown():
     for path in (path for folder in FOLDERS for path in folder.glob("*.png")):
         assert path.stat().st_size < 150_000, path.name
         assert f"({path.name})" in shown, path.name
+
+
+def test_the_powers_of_the_best_rates_are_those_of_the_grid():
+    comparison, found, _ = read_content(RESULTS / "l2_figure_1_small.json")
+    assert best_rates.shown(comparison, found) in PAGES[ROOT / "research/tables/l2/README.md"]
 
 
 @pytest.mark.parametrize("name", ["bccd", "camvid", "mbm"])

@@ -76,15 +76,16 @@ def _grids(comparison: Comparison, found: Results) -> dict[str, Methods]:
 
 
 def _draw_grids(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:
-    """A square for each method and rate: a row for each score, with one scale of colours (L2 paper, Fig. 1-3)."""
+    """A square for each method and rate. Each score has a row and a scale of colours: two decades if it is no percentage."""
     rows, wide = len(comparison.scores), len(comparison.columns)
     figure = new_figure(2.5 * wide + 1.2, 2.6 * rows)
     grid = figure.subplots(rows, wide, squeeze=False, sharex=True, sharey=True)
     rates = comparison.rates_for(next(iter(comparison.methods)))
     for score, axes in zip(comparison.scores, grid, strict=True):
         images = [list(panels[_titled(score, column)].values()) for column in comparison.columns]
-        known = [value for image in images for row in image for value in row if not math.isnan(value)]
-        colours = {"norm": "linear" if "%" in score else "log", "vmin": min(known), "vmax": max(known)}
+        known = [value for image in images for row in image for value in row if value > 0]  # not NaN either
+        logarithmic = {"norm": "log", "vmin": max(min(known), max(known) / 100)}
+        colours = {"vmax": max(known), **({"vmin": min(known)} if "%" in score else logarithmic)}
         for ax, column, image in zip(axes, comparison.columns, images, strict=True):
             drawn = ax.imshow(image, aspect="auto", cmap="cividis", **colours)
             ax.set_title(column, fontsize=9)

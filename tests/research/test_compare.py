@@ -141,12 +141,13 @@ def test_every_rate_has_a_table_for_each_score_or_a_picture_of_squares(tmp_path)
         for rate, score in rates.items()
     }
     found[Cell("wrs", "", 1.0, 0)] = replace(result(None), test={"accuracy": None, "norm": None})
+    found[Cell("wrs", "", 0.1, 0)] = replace(result(20.0), test={"accuracy": 20.0, "norm": 0.0})
     assert "every rate" not in markdown(table, found, "command"), "the picture has them"
     text = markdown(replace(table, columns={"": {}, "other": {}}), found, "command")
     assert "| every rate, norm | rate 0.01 | rate 0.1 | rate 1 |" in text
     assert "| wd | 10.0 | 20.0 | 30.0 |" in text
     assert "| every rate, a % |" in text
-    assert _grids(table, found)["norm"]["wrs"] == pytest.approx([10, 20, math.nan], nan_ok=True)
+    assert _grids(table, found)["norm"]["wrs"] == pytest.approx([10, 0, math.nan], nan_ok=True)
     assert "table_grids.png" in {path.name for path in draw(table, found, tmp_path)}
 
 
