@@ -76,7 +76,7 @@ def _grids(comparison: Comparison, found: Results) -> dict[str, Methods]:
 
 
 def _draw_grids(comparison: Comparison, panels: Mapping[str, Methods]) -> Any:
-    """A square for each method and rate. Each score has a row and a scale of colours: two decades if it is no percentage."""
+    """A square for each method and rate. Each score has a row, and a scale of colours: two decades, or percentages."""
     rows, wide = len(comparison.scores), len(comparison.columns)
     figure = new_figure(2.5 * wide + 1.2, 2.6 * rows)
     grid = figure.subplots(rows, wide, squeeze=False, sharex=True, sharey=True)
