@@ -19,4 +19,9 @@ methods = {
 baseline = "BN"
 scores = {"accuracy %": "accuracy", "mean of classes %": "class_accuracy"}
 _SOLIDS = {"data": "solids", "net": "dgcnn_small", "width": 8, "pictures": 640, "validated": 400, "tested": 800}
-small = dict(base={**base, **_SOLIDS, "epochs": 16, "with_pgd": {"sigma": 0.1}}, rate="rate", rates=(0.01, 0.03, 0.1))
+small = dict(
+    title="constrained weights and norm layers, a small DGCNN on eight solids",
+    base={**base, **_SOLIDS, "epochs": 16, "with_pgd": {"sigma": 0.1}},
+    rate="rate",
+    rates=(0.01, 0.03, 0.1),
+)
