@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from helpers.layer_cases import fill_norms_
+from normreg_plugins.core.model import leaves_of
 
 EXACT = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}
 """Relative error that rounding explains."""
@@ -29,7 +29,7 @@ def outputs(model: nn.Module, forward: Callable[[nn.Module], Any], *, train: boo
     model.train(train)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        flat = tree_flatten(forward(model))[0]
+        flat = [*leaves_of(forward(model))]
     model.load_state_dict(state)
     for module, mode in modes:
         module.training = mode

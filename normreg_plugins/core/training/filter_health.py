@@ -13,7 +13,6 @@ from torch import Tensor
 
 from normreg_plugins.core.errors import NonFiniteWeightWarning
 from normreg_plugins.core.methods import Scaled, Target
-from normreg_plugins.core.model import local
 
 NAMED = 5
 """At most this many weights are named in one warning."""
@@ -78,7 +77,8 @@ class _Answer(NamedTuple):
 
     @classmethod
     def of(cls, scaled: Sequence[Scaled]) -> _Answer:
-        total = torch.cat([local(each.size).flatten() for each in scaled]).sum()  # NaN or Inf if any size is
+        sizes = [each.size.to_local() if hasattr(each.size, "to_local") else each.size for each in scaled]
+        total = torch.cat([size.flatten() for size in sizes]).sum()  # NaN or Inf if any size is
         on_host = total.to("cpu", non_blocking=True)
         copied = None
         if total.is_cuda and torch.cuda.is_initialized():
